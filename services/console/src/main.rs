@@ -1,0 +1,2 @@
+//! Holdfast console daemon.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Trains the guide model that ships with Holdfast.

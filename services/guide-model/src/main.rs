@@ -1,0 +1,2 @@
+//! Trains the guide model that ships with Holdfast.
+fn main() {}

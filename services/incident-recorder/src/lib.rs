@@ -1,0 +1,1 @@
+//! Holdfast incident-recorder daemon.

@@ -1,0 +1,2 @@
+//! Holdfast incident-recorder daemon.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Holdfast inference daemon.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Holdfast quarantine daemon.
+fn main() {}

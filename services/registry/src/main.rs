@@ -1,0 +1,2 @@
+//! Holdfast registry daemon.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Model file parsers: pure, bounded, streaming.

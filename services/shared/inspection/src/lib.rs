@@ -1,0 +1,1 @@
+//! One-pass inspection of a model file in a jailed worker.

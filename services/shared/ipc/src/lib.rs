@@ -1,0 +1,1 @@
+//! Role sockets, HTTP server and client, peer identity, descriptor passing.

@@ -1,0 +1,1 @@
+//! Append-only Merkle ledger with signed checkpoints.

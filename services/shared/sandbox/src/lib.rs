@@ -1,0 +1,1 @@
+//! Landlock, seccomp and limits for every Holdfast process.

@@ -1,0 +1,1 @@
+//! Signed scan statements: in-toto statements in DSSE envelopes.

@@ -1,0 +1,1 @@
+//! Structured logs for every Holdfast daemon.
