@@ -59,7 +59,10 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let hex = text.strip_prefix("sha256:").ok_or(DigestError::Algorithm)?.as_bytes();
+        let hex = text
+            .strip_prefix("sha256:")
+            .ok_or(DigestError::Algorithm)?
+            .as_bytes();
         if hex.len() != 64 {
             return Err(DigestError::Hex);
         }
@@ -106,8 +109,17 @@ mod tests {
     #[test]
     fn refuses_other_algorithms_upper_case_and_wrong_lengths() {
         let hex = "ab".repeat(32);
-        assert_eq!(format!("sha512:{hex}").parse::<Digest>(), Err(DigestError::Algorithm));
-        assert_eq!(format!("sha256:{}", hex.to_uppercase()).parse::<Digest>(), Err(DigestError::Hex));
-        assert_eq!(format!("sha256:{}", &hex[1..]).parse::<Digest>(), Err(DigestError::Hex));
+        assert_eq!(
+            format!("sha512:{hex}").parse::<Digest>(),
+            Err(DigestError::Algorithm)
+        );
+        assert_eq!(
+            format!("sha256:{}", hex.to_uppercase()).parse::<Digest>(),
+            Err(DigestError::Hex)
+        );
+        assert_eq!(
+            format!("sha256:{}", &hex[1..]).parse::<Digest>(),
+            Err(DigestError::Hex)
+        );
     }
 }

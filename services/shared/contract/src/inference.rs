@@ -40,7 +40,7 @@ pub enum Prompt {
     Text(String),
 }
 
-/// How the next token is chosen. The defaults are those of the OpenAI API, except that `top_k`, `min_p` and
+/// How the next token is chosen. The defaults are those of the `OpenAI` API, except that `top_k`, `min_p` and
 /// `repeat_penalty`, which it does not know, default to "off".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -106,7 +106,13 @@ pub struct Problem {
 impl Problem {
     /// A problem of `kind` with one sentence about what happened.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, title: kind.title().to_owned(), status: kind.status(), detail: detail.into(), next: None }
+        Self {
+            kind,
+            title: kind.title().to_owned(),
+            status: kind.status(),
+            detail: detail.into(),
+            next: None,
+        }
     }
 
     /// Adds what the caller can do about it.

@@ -26,8 +26,13 @@ pub enum Service {
 
 impl Service {
     /// Every service, in the order in which a person would name them.
-    pub const ALL: [Self; 5] =
-        [Self::IncidentRecorder, Self::Registry, Self::Quarantine, Self::Inference, Self::Console];
+    pub const ALL: [Self; 5] = [
+        Self::IncidentRecorder,
+        Self::Registry,
+        Self::Quarantine,
+        Self::Inference,
+        Self::Console,
+    ];
 
     /// The name as in unit files, directories and users (after `holdfast-`).
     pub const fn name(self) -> &'static str {
@@ -104,7 +109,9 @@ roles! {
 impl Role {
     /// Where the socket is, below the runtime directory `run`.
     pub fn path(self, run: &Path) -> PathBuf {
-        run.join(self.service.name()).join(self.name).with_extension("sock")
+        run.join(self.service.name())
+            .join(self.name)
+            .with_extension("sock")
     }
 }
 
