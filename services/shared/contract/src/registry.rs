@@ -9,6 +9,26 @@ use serde::{Deserialize, Serialize};
 use crate::report::{Condition, ModelFacts, Report, Verdict};
 use crate::{Digest, Problem};
 
+/// Whether an admitted model can be opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Availability {
+    /// It can be opened.
+    #[default]
+    Ready,
+    /// Its file is not the one that was last verified; it is being read anew and can be opened once its digest holds.
+    Verifying,
+    /// Its file is not what was admitted. It stays closed until the same bytes are admitted again.
+    Damaged,
+}
+
+impl Availability {
+    /// Whether the model can be opened.
+    pub fn is_ready(&self) -> bool {
+        *self == Self::Ready
+    }
+}
+
 /// An admitted model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +51,9 @@ pub struct ModelSummary {
     pub model: Option<ModelFacts>,
     /// When it was admitted.
     pub admitted_at: Timestamp,
+    /// Whether it can be opened. Absent on the wire while it can.
+    #[serde(default, skip_serializing_if = "Availability::is_ready")]
+    pub availability: Availability,
 }
 
 /// Answer of `GET /v1/models`, by name.
