@@ -1,6 +1,8 @@
 //! An envelope is verified by a program that shares no code with this crate: `openssl pkeyutl`, as
 //! `docs/statements/scan-v1.md` tells an auditor to do it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 use std::process::Command;
 
@@ -10,7 +12,7 @@ use holdfast_contract::Digest;
 use holdfast_contract::report::{Report, Verdict};
 use holdfast_statement::{KEY_NAME, StatementKey, sign};
 
-/// DER of an Ed25519 SubjectPublicKeyInfo up to the key (RFC 8410).
+/// DER of an Ed25519 `SubjectPublicKeyInfo` up to the key (RFC 8410).
 const SPKI: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
