@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 prefix := /usr
 holdfast := $(CARGO_TARGET_DIR)/release/holdfast
 
-.PHONY: help run build test check bench fuzz install clean
+.PHONY: help run build test check bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
