@@ -1,22 +1,21 @@
-# Every target installs what it needs first (it says what and asks; YES=1 answers yes) and may be given
-# CARGO_TARGET_DIR. `make` alone lists the targets.
+# `make` alone lists the targets. Those that build install what they need first: they say what, and ask (YES=1 answers
+# yes). CARGO_TARGET_DIR is respected.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
-prefix := /usr
-holdfast := $(CARGO_TARGET_DIR)/release/holdfast
+programs = $(CARGO_TARGET_DIR)/release
 
-.PHONY: help run build test check bench clean
+.PHONY: help run build test check install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-run: build ## Build, then start the suite in evaluation mode (ARGS="--listen 127.0.0.1:9000 …")
-	@exec $(holdfast) up $(ARGS)
+run: build ## Build, then start the suite in evaluation mode (ARGS="--listen 127.0.0.1:9000")
+	@exec $(programs)/holdfast up $(ARGS)
 
-build: ## Build every daemon, worker and the holdfast command
+build: ## Build every program
 	@scripts/setup-dependencies run
 	@cargo build --release --locked
 
@@ -29,9 +28,8 @@ check: ## Formatting, lints, documentation, licences, shell scripts
 	@scripts/setup-dependencies check
 	@scripts/check
 
-bench: ## Measure the figures of the design page
-	@scripts/setup-dependencies test
-	@cargo bench --locked --workspace
+install: ## Copy what was built to where the systemd units look for it, below DESTDIR
+	@scripts/install $(programs) "$(DESTDIR)"
 
 clean: ## Remove what was built (the suite's state is elsewhere and stays)
 	@cargo clean
