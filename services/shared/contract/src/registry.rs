@@ -78,6 +78,16 @@ pub struct ModelDetail {
     pub statement: Digest,
 }
 
+/// Answer of `DELETE /v1/models/{digest}`. The digest is a model's, or the manifest's of an entry that is withheld.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removed {
+    /// What was removed.
+    pub digest: Digest,
+    /// The name that it had.
+    pub name: String,
+}
+
 /// Packet on `open`, from inference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
