@@ -1,2 +1,10 @@
-//! The holdfast command.
-fn main() {}
+//! The `holdfast` command.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use holdfast_cli::args::Arguments;
+
+fn main() -> ExitCode {
+    holdfast_cli::main(Arguments::parse())
+}

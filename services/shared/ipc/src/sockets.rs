@@ -162,6 +162,7 @@ impl Sockets {
         wanted: &'static str,
     ) -> Result<OwnedFd, SocketsError> {
         use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
+
         let socket = self.0.remove(name).ok_or_else(|| SocketsError::Missing {
             name: name.to_owned(),
         })?;

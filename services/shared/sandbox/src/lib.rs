@@ -87,9 +87,13 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// For a daemon: event loop, Unix sockets, threads, files where Landlock grants them. No new programs, no
-    /// executable memory, no network sockets.
+    /// executable memory, no network sockets. It may notify its supervisor.
     pub fn daemon() -> Self {
-        Self::with(syscalls::daemon())
+        let sandbox = Self::with(syscalls::daemon());
+        match std::env::var_os("NOTIFY_SOCKET").filter(|path| Path::new(path).exists()) {
+            Some(path) => sandbox.connect(path),
+            None => sandbox,
+        }
     }
 
     /// For a worker: memory, threads, and reading and writing the descriptors it was given. It opens nothing and

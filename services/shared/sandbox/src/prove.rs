@@ -15,8 +15,15 @@ pub struct Forbidden {
     /// Directories that belong to others: nothing may be created in them. One that does not exist or cannot be seen counts
     /// as denied.
     pub directories: Vec<PathBuf>,
-    /// Whether the process may start its worker program. Every other program is denied either way.
-    pub spawns: bool,
+}
+
+impl Forbidden {
+    /// The directories in `HOLDFAST_FORBIDDEN` (colon-separated), which the supervisor sets for a proof: the state of
+    /// the other services.
+    pub fn from_env() -> Self {
+        let list = std::env::var("HOLDFAST_FORBIDDEN").unwrap_or_default();
+        Self { directories: list.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect() }
+    }
 }
 
 /// One thing that was tried.

@@ -1,0 +1,217 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::up::Options;
+
+/// Run untrusted AI models behind guards that can refuse.
+#[derive(Debug, Parser)]
+#[command(
+    name = "holdfast",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 the answer is no (refused, not verified), 2 could not be done, 3 the suite does \
+                  not run.\n\nExample:\n  holdfast up                      start the suite here\n  holdfast import model.gguf       \
+                  in another terminal: bring in a model\n  holdfast chat                    talk to it"
+)]
+pub struct Arguments {
+    /// State directory of a suite started with `holdfast up` [default: /var/lib/holdfast-evaluation as root, else
+    /// ~/.local/state/holdfast]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the suite in evaluation mode and keep it running until Ctrl-C
+    #[command(after_help = "Example:\n  holdfast up --state /srv/holdfast --listen 127.0.0.1:8480")]
+    Up(UpArguments),
+    /// Show each service, how it is confined, the posture and the ledger's head
+    #[command(after_help = "Example:\n  holdfast status --json")]
+    Status,
+    /// Hand in a model file: upload, inspection, admission
+    #[command(after_help = "Example:\n  holdfast import ~/Downloads/model.gguf")]
+    Import(ImportArguments),
+    /// List, show and remove admitted models
+    #[command(after_help = "Example:\n  holdfast models\n  holdfast models show guide")]
+    Models(ModelsArguments),
+    /// Talk to a model, or ask one question
+    #[command(after_help = "Example:\n  holdfast chat\n  holdfast chat --model guide \"What is a verdict?\"")]
+    Chat(ChatArguments),
+    /// Read and verify the ledger
+    #[command(after_help = "Example:\n  holdfast ledger log --limit 20\n  holdfast ledger verify")]
+    Ledger(LedgerArguments),
+    /// Inspect files without a running suite and without admitting anything
+    #[command(after_help = "Example:\n  holdfast inspect --json model.gguf other.safetensors")]
+    Inspect(InspectArguments),
+    /// Check the shipped units and configuration
+    #[command(after_help = "Example:\n  holdfast check")]
+    Check(CheckArguments),
+    /// Make the keys that are missing
+    #[command(hide = true)]
+    Credentials {
+        /// Where they are kept
+        directory: PathBuf,
+    },
+    /// Become a service; for `holdfast up` only
+    #[command(hide = true)]
+    Executor,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub struct UpArguments {
+    /// Address of the page [default: as in its socket unit, 127.0.0.1:8480]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Source tree with units and shipped files [default: found by itself]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Show every line of the log
+    #[arg(long, short)]
+    verbose: bool,
+    /// Let every daemon try what it must not be able to do, then end
+    #[arg(long, hide = true)]
+    prove_confinement: bool,
+}
+
+impl UpArguments {
+    /// As the supervisor takes them.
+    pub fn options(self, state: PathBuf, json: bool) -> Options {
+        Options {
+            state,
+            listen: self.listen,
+            root: self.root,
+            json,
+            verbose: self.verbose,
+            prove: self.prove_confinement,
+        }
+    }
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// The file
+    pub file: PathBuf,
+    /// Name for people [default: the file's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Do nothing when the same bytes are admitted already
+    #[arg(long)]
+    pub if_absent: bool,
+}
+
+/// Arguments of `models`.
+#[derive(Debug, Args)]
+pub struct ModelsArguments {
+    /// What to do with the models [default: list]
+    #[command(subcommand)]
+    pub command: Option<ModelsCommand>,
+}
+
+/// What can be done with models.
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// List the admitted models
+    List,
+    /// Show a model with its report
+    Show {
+        /// Name or digest
+        model: String,
+    },
+    /// Remove a model from the store
+    Remove {
+        /// Name or digest
+        model: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Arguments of `chat`.
+#[derive(Debug, Args)]
+pub struct ChatArguments {
+    /// One question; without it a conversation starts
+    pub question: Option<String>,
+    /// Name or digest of the model [default: the only one, or the guide]
+    #[arg(long, short)]
+    pub model: Option<String>,
+    /// Instructions for the model
+    #[arg(long)]
+    pub system: Option<String>,
+    /// 0 always takes the likeliest word, higher is more varied
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f32,
+    /// The most tokens of one answer
+    #[arg(long)]
+    pub max_tokens: Option<u32>,
+}
+
+/// Arguments of `ledger`.
+#[derive(Debug, Args)]
+pub struct LedgerArguments {
+    /// What to do with the ledger
+    #[command(subcommand)]
+    pub command: LedgerCommand,
+}
+
+/// What can be done with the ledger.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Show the most recent entries
+    Log {
+        /// How many
+        #[arg(long, default_value_t = 50)]
+        limit: u64,
+        /// The first entry to show, instead of the most recent
+        #[arg(long)]
+        from: Option<u64>,
+    },
+    /// Show the signed checkpoint
+    Checkpoint,
+    /// Check every entry, hash and signature, with the public key alone
+    Verify {
+        /// The ledger's directory [default: that of the suite]
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+        /// File with the public key [default: that of the suite]
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
+        /// An earlier checkpoint that the ledger must extend
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+    },
+    /// Show the proof that an entry is in the ledger
+    Proof {
+        /// The entry's index
+        index: u64,
+    },
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArguments {
+    /// The files
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// Source tree with units and configuration [default: found by itself]
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+}

@@ -1,0 +1,9 @@
+//! The commands that ask a running suite, or work without one. Each returns its exit code.
+
+pub mod chat;
+pub mod check;
+pub mod import;
+pub mod inspect;
+pub mod ledger;
+pub mod models;
+pub mod status;

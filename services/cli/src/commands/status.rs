@@ -1,0 +1,170 @@
+//! `holdfast status`: each service, its confinement, the posture, the ledger's head.
+
+use std::collections::BTreeMap;
+
+use holdfast_contract::Problem;
+use holdfast_contract::ledger::Entries;
+use holdfast_contract::role::{self, Role, Service};
+use holdfast_contract::status::{Posture, ServiceStatus};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::exit;
+use crate::output::Output;
+use crate::suite::Suite;
+use crate::up::table::{Row, State};
+
+/// Where each daemon says how it is. The console has no role socket: the supervisor speaks for it.
+const ASKED: [(Service, Role); 4] = [
+    (Service::IncidentRecorder, role::RECORDER_READ),
+    (Service::Registry, role::REGISTRY_READ),
+    (Service::Quarantine, role::QUARANTINE_READ),
+    (Service::Inference, role::INFERENCE_ADMIN),
+];
+
+#[derive(Serialize)]
+struct Status {
+    running: bool,
+    posture: Option<Posture>,
+    services: Vec<ServiceRow>,
+    ledger: Option<LedgerHead>,
+}
+
+#[derive(Serialize)]
+struct ServiceRow {
+    service: Service,
+    running: bool,
+    restarts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<ServiceStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LedgerHead {
+    size: u64,
+    checkpoint: String,
+}
+
+/// Prints how the suite is. 0 when everything runs, 1 when something does not, 3 when there is no suite.
+pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
+    let table: BTreeMap<String, Row> = published(suite, "services.json").unwrap_or_default();
+    let mut services = Vec::new();
+    for service in Service::ALL {
+        let row = table.get(service.name());
+        let restarts = row.map_or(0, |row| row.restarts);
+        services.push(match ASKED.iter().find(|(asked, _)| *asked == service) {
+            Some((_, role)) => {
+                let answer: Result<ServiceStatus, Problem> = suite.client(*role).get("/v1/status").await;
+                let (status, problem) = match answer {
+                    Ok(status) => (Some(status), None),
+                    Err(problem) => (None, Some(problem.detail)),
+                };
+                ServiceRow {
+                    service,
+                    running: status.is_some(),
+                    restarts,
+                    status,
+                    problem,
+                }
+            }
+            None => {
+                let running = row.is_some_and(|row| row.state == State::Running);
+                ServiceRow {
+                    service,
+                    running,
+                    restarts,
+                    status: None,
+                    problem: None,
+                }
+            }
+        });
+    }
+    let status = Status {
+        running: services.iter().all(|row| row.running),
+        posture: published(suite, "posture.json"),
+        services,
+        ledger: head(suite).await,
+    };
+    output.value(&status)?;
+    text(&status, output)?;
+    Ok(match status.services.iter().filter(|row| row.running).count() {
+        0 => exit::NOT_RUNNING,
+        all if all == status.services.len() => exit::OK,
+        _ => exit::NO,
+    })
+}
+
+fn text(status: &Status, output: Output) -> anyhow::Result<()> {
+    if status.services.iter().all(|row| !row.running) {
+        output.line("Holdfast does not run here. Start it with `holdfast up`.")?;
+        return Ok(());
+    }
+    for row in &status.services {
+        let state = if row.running { "runs" } else { "DOES NOT RUN" };
+        let restarts = if row.restarts > 0 {
+            format!(", restarted {} times", row.restarts)
+        } else {
+            String::new()
+        };
+        match &row.status {
+            Some(status) => {
+                output.line(format!(
+                    "{:<18} {state}{restarts}: {}",
+                    row.service.name(),
+                    status.summary
+                ))?;
+                let confinement = &status.confinement;
+                output.line(format!(
+                    "                   Landlock ABI {}, {} system calls, {}",
+                    confinement.landlock_abi,
+                    confinement.syscalls,
+                    if confinement.grants.is_empty() {
+                        "no files".to_owned()
+                    } else {
+                        confinement.grants.join(", ")
+                    },
+                ))?;
+                for missing in &confinement.missing {
+                    output.line(format!("                   not in force: {missing}"))?;
+                }
+            }
+            None => {
+                let problem = row
+                    .problem
+                    .as_ref()
+                    .map(|problem| format!(": {problem}"))
+                    .unwrap_or_default();
+                output.line(format!("{:<18} {state}{restarts}{problem}", row.service.name()))?;
+            }
+        }
+    }
+    if let Some(posture) = &status.posture {
+        output.line("\nPosture: evaluation. Weaker than the appliance:")?;
+        for weakness in &posture.weaknesses {
+            output.line(format!("  - {weakness}"))?;
+        }
+    }
+    if let Some(ledger) = &status.ledger {
+        output.line(format!(
+            "\nLedger: {} entries. Signed checkpoint:\n\n{}",
+            ledger.size, ledger.checkpoint
+        ))?;
+    }
+    Ok(())
+}
+
+fn published<T: DeserializeOwned>(suite: &Suite, name: &str) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(suite.published(name)).ok()?).ok()
+}
+
+async fn head(suite: &Suite) -> Option<LedgerHead> {
+    let client = suite.client(role::RECORDER_READ);
+    let checkpoint = client.get_text("/v1/checkpoint").await.ok()?;
+    let entries: Entries = client.get("/v1/entries?limit=0").await.ok()?;
+    Some(LedgerHead {
+        size: entries.size,
+        checkpoint,
+    })
+}

@@ -1,0 +1,161 @@
+//! `holdfast up`: the evaluation supervisor. It does for the suite on any machine what systemd does on the appliance,
+//! from the same unit files: binds the sockets, gives each daemon its user, state and credentials, keeps it running, and
+//! stops everything again. It is not a security boundary of its own; each daemon confines itself.
+
+pub mod check;
+mod credentials;
+mod executor;
+mod identities;
+mod layout;
+mod log;
+mod plan;
+mod posture;
+mod prepare;
+mod prove;
+mod ready;
+mod sockets;
+mod supervise;
+pub mod table;
+pub mod unit;
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use rustix::fs::FlockOperation;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+pub use check::check;
+pub use credentials::create_missing as create_missing_credentials;
+pub use executor::run as run_executor;
+
+use log::Log;
+use plan::Plan;
+use table::Table;
+
+/// How often a service may fail before `up` gives up on starting the suite.
+const PATIENCE: u32 = 3;
+
+/// What `holdfast up` was asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The state directory.
+    pub state: PathBuf,
+    /// Where the page listens; none means where its unit says.
+    pub listen: Option<SocketAddr>,
+    /// The source tree with units and shipped files; none means find it.
+    pub root: Option<PathBuf>,
+    /// Print one line of JSON when ready.
+    pub json: bool,
+    /// Show every line of the log.
+    pub verbose: bool,
+    /// Do not start the suite but prove each daemon's confinement.
+    pub prove: bool,
+}
+
+/// Runs the suite until a signal ends it. Returns the exit code.
+///
+/// # Errors
+///
+/// When the suite cannot be started.
+pub async fn run(options: Options) -> anyhow::Result<u8> {
+    let begun = Instant::now();
+    let shipped = layout::Shipped::find(options.root.as_deref())?;
+    let shipped = shipped.absolute()?;
+    let plan = Plan::read(&shipped.units, options.listen)?;
+    layout::make_directory(&options.state, 0o711)?;
+    std::env::set_current_dir(&options.state)
+        .with_context(|| format!("enter {}", options.state.display()))?;
+    let _lock = lock()?;
+    let log = Log::open(options.verbose)?;
+    let prepared = prepare::prepare(&plan, &shipped)?;
+    if options.prove {
+        let code = prove::run(&plan, &prepared, options.json).await;
+        clean_up();
+        return code;
+    }
+
+    let table = Table::default();
+    let (stop, stopping) = watch::channel(false);
+    let mut services = Vec::new();
+    for service in &plan.services {
+        let supervised = prepared.supervised(service)?;
+        services.push(tokio::task::spawn_local(supervised.run(
+            table.clone(),
+            log.clone(),
+            stopping.clone(),
+        )));
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let outcome = tokio::select! {
+        outcome = serve(&options, &plan, &prepared, &table, &log, begun) => outcome,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
+    };
+    if !options.json {
+        eprintln!("\nholdfast: stopping");
+    }
+    let _ = stop.send(true);
+    for service in services {
+        let _ = service.await;
+    }
+    clean_up();
+    outcome.map(|()| 0)
+}
+
+/// Waits for readiness, does what is to be done once, says so, and then waits for ever.
+async fn serve(
+    options: &Options,
+    plan: &Plan,
+    prepared: &prepare::Prepared,
+    table: &Table,
+    log: &Log,
+    begun: Instant,
+) -> anyhow::Result<()> {
+    if let Err(service) = table.all_running(plan.services.len(), PATIENCE).await {
+        bail!(
+            "{service} does not start; the reason is in {}",
+            options.state.join(log::FILE).display()
+        );
+    }
+    for oneshot in &plan.oneshots {
+        prepared.once(oneshot, log).await;
+    }
+    let ready = ready::Ready::find(options, plan, prepared, table, begun).await?;
+    ready.announce(options.json)?;
+    std::future::pending().await
+}
+
+/// One suite per state directory.
+fn lock() -> anyhow::Result<File> {
+    use std::io::Write as _;
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open("lock")
+        .context("open the lock")?;
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let holder = std::fs::read_to_string("lock").unwrap_or_default();
+        bail!(
+            "this state directory is in use: `holdfast up` runs on it already (process {})",
+            holder.trim()
+        );
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .context("write the lock")?;
+    Ok(file)
+}
+
+/// Leaves no socket, credential or program behind.
+fn clean_up() {
+    let _ = std::fs::remove_dir_all("run");
+}
