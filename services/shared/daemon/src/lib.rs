@@ -5,7 +5,7 @@
 //! # #[derive(Default, serde::Deserialize)] struct Mine {}
 //! # impl Config for Mine { fn validate(&self) -> Result<(), ConfigError> { Ok(()) } }
 //! fn main() -> std::process::ExitCode {
-//!     holdfast_daemon::main("registry", "Holds the model store.", |mut start: Start<Mine>| {
+//!     holdfast_daemon::main("holdfast-registry", "Holds the model store.", |mut start: Start<Mine>| {
 //!         // privileged things first: secrets, sockets
 //!         let sockets = start.sockets()?;
 //!         let confinement = start.enter(holdfast_sandbox::Sandbox::daemon())?;
@@ -58,23 +58,20 @@ pub struct Start<C> {
     prove: bool,
 }
 
-/// Runs a daemon called `name` that does what `about` says.
+/// Runs the daemon `name` (the name of its program) that does what `about` says.
 pub fn main<C: Config>(
     name: &'static str,
     about: &'static str,
     run: impl FnOnce(Start<C>) -> anyhow::Result<()>,
 ) -> ExitCode {
-    let command = Arguments::command()
-        .name(format!("holdfast-{name}"))
-        .about(about)
-        .after_help(
-            "Example:\n  systemd and `holdfast up` start this daemon; it needs the sockets that they pass.",
-        );
+    let command = Arguments::command().name(name).about(about).after_help(
+        "Example:\n  systemd and `holdfast up` start this daemon; it needs the sockets that they pass.",
+    );
     let arguments = match Arguments::from_arg_matches(&command.get_matches()) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
-    holdfast_telemetry::init(name);
+    holdfast_telemetry::init(name.strip_prefix("holdfast-").unwrap_or(name));
     match start(arguments).and_then(|start| start.map_or(Ok(()), run)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
