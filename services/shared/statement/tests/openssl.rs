@@ -17,7 +17,7 @@ const SPKI: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
-fn openssl_accepts(dir: &Path, payload: &[u8], signature: &[u8], vkey: &str) -> bool {
+fn accepts(openssl: &Path, dir: &Path, payload: &[u8], signature: &[u8], vkey: &str) -> bool {
     let key = STANDARD.decode(vkey.splitn(3, '+').nth(2).unwrap()).unwrap();
     let payload_type = "application/vnd.in-toto+json";
     let mut pae = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
@@ -25,7 +25,7 @@ fn openssl_accepts(dir: &Path, payload: &[u8], signature: &[u8], vkey: &str) -> 
     std::fs::write(dir.join("pae"), pae).unwrap();
     std::fs::write(dir.join("sig"), signature).unwrap();
     std::fs::write(dir.join("key.der"), [&SPKI, &key[1..]].concat()).unwrap();
-    let output = Command::new("openssl")
+    let output = Command::new(openssl)
         .current_dir(dir)
         .args([
             "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey", "key.der",
@@ -38,10 +38,9 @@ fn openssl_accepts(dir: &Path, payload: &[u8], signature: &[u8], vkey: &str) -> 
 
 #[test]
 fn openssl_verifies_an_envelope_and_refuses_a_changed_one() {
-    if Command::new("openssl").arg("version").output().is_err() {
-        println!("SKIPPED: openssl is not installed");
+    let Some(openssl) = holdfast_tests::tools::program("openssl") else {
         return;
-    }
+    };
     let report = Report {
         sha256: Some(Digest::from_bytes([1; 32])),
         size_bytes: 1,
@@ -64,7 +63,7 @@ fn openssl_verifies_an_envelope_and_refuses_a_changed_one() {
         .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let vkey = key.vkey().to_string();
-    assert!(openssl_accepts(dir.path(), &payload, &signature, &vkey));
+    assert!(accepts(&openssl, dir.path(), &payload, &signature, &vkey));
     payload[0] ^= 1;
-    assert!(!openssl_accepts(dir.path(), &payload, &signature, &vkey));
+    assert!(!accepts(&openssl, dir.path(), &payload, &signature, &vkey));
 }

@@ -1,0 +1,87 @@
+//! Whether a model may come in. The one place where policy `model.admit` will be asked; until then the inspection's verdict decides.
+
+use holdfast_contract::report::Verdict;
+use holdfast_ipc::Peer;
+use holdfast_statement::ScanStatement;
+
+/// What was decided, with the reason in one sentence where it is a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It may come in, under the conditions of its report.
+    Admit,
+    /// It may not.
+    Refuse {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Decides whether the artifact that `statement` is about may come in at the request of `_peer`.
+///
+/// Called after the statement was verified, and before a byte of the artifact is copied.
+pub fn may_admit(statement: &ScanStatement, _peer: &Peer) -> Decision {
+    match statement.report.verdict {
+        Verdict::Admit | Verdict::Conditional => Decision::Admit,
+        Verdict::Refuse => {
+            let worst = statement.report.findings.first();
+            let because = worst.map_or_else(String::new, |finding| {
+                format!(": {} ({})", finding.message, finding.id)
+            });
+            Decision::Refuse {
+                reason: format!("the inspection refused it{because}"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_contract::report::{Finding, Report, Severity};
+    use holdfast_contract::{Digest, Timestamp};
+
+    fn decision(verdict: Verdict) -> Decision {
+        let finding = Finding {
+            id: "HF-X-001".into(),
+            severity: Severity::High,
+            message: "It is a pickle".into(),
+            offset: None,
+            part: None,
+            advice: String::new(),
+        };
+        let report = Report {
+            sha256: None,
+            size_bytes: 0,
+            format: "x".into(),
+            verdict,
+            conditions: vec![],
+            findings: vec![finding],
+            findings_omitted: 0,
+            model: None,
+            inspector: "0".into(),
+        };
+        let statement = ScanStatement {
+            name: "a".into(),
+            digest: Digest::from_bytes([0; 32]),
+            inspected_at: Timestamp::UNIX_EPOCH,
+            report,
+        };
+        may_admit(
+            &statement,
+            &Peer {
+                pid: 1,
+                uid: 1,
+                gid: 1,
+                name: "quarantine".into(),
+            },
+        )
+    }
+
+    #[test]
+    fn follows_the_verdict() {
+        assert_eq!(decision(Verdict::Admit), Decision::Admit);
+        assert_eq!(decision(Verdict::Conditional), Decision::Admit);
+        let reason = "the inspection refused it: It is a pickle (HF-X-001)".to_owned();
+        assert_eq!(decision(Verdict::Refuse), Decision::Refuse { reason });
+    }
+}
