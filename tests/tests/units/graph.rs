@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use holdfast_cli::up::unit::Unit;
 use holdfast_contract::role::{self, Protocol, Role, Service};
 
 use crate::{daemons, services, sockets};
@@ -175,6 +176,14 @@ fn each_daemon_has_a_unit_that_starts_it_as_its_own_user() {
             unit.one("Service", "Environment"),
             Some("HOLDFAST_RUN=/run/holdfast")
         );
+    }
+}
+
+#[test]
+fn holdfast_up_understands_every_unit_that_it_reads() {
+    let systemd = holdfast_tests::source().join("systemd");
+    for unit in services().iter().chain(&sockets()) {
+        Unit::read(&systemd.join(&unit.name)).unwrap();
     }
 }
 
