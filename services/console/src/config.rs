@@ -2,49 +2,10 @@
 //!
 //! Without a file the defaults below hold; they are the ones that `systemd/etc/console.toml` documents.
 
-use std::path::Path;
 use std::time::Duration;
 
+use holdfast_daemon::ConfigError;
 use serde::Deserialize;
-
-/// The largest configuration file that is read, in bytes.
-const MAX_CONFIG_BYTES: usize = 64 << 10;
-
-/// Why a configuration was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("read configuration {path}")]
-    Read {
-        /// Which file.
-        path: String,
-        /// Why.
-        #[source]
-        source: crate::store::StoreError,
-    },
-    /// The file does not exist, although it was named.
-    #[error("configuration {path} does not exist")]
-    Absent {
-        /// Which file.
-        path: String,
-    },
-    /// The text is not UTF-8.
-    #[error("the configuration is not UTF-8")]
-    Encoding,
-    /// The text is not what this version understands.
-    #[error("decode the configuration")]
-    Decode(#[from] toml::de::Error),
-    /// A value is out of its range.
-    #[error("{key} = {value} is out of range: {range}")]
-    Range {
-        /// Which key.
-        key: &'static str,
-        /// What it says.
-        value: String,
-        /// What would do.
-        range: &'static str,
-    },
-}
 
 /// What an operator may decide.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -74,50 +35,43 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Reads the file at `path`.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, is larger than 64 KiB, has an unknown key or a value out of range.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        match crate::store::read(path, MAX_CONFIG_BYTES) {
-            Ok(Some(bytes)) => Self::parse(std::str::from_utf8(&bytes).map_err(|_| ConfigError::Encoding)?),
-            Ok(None) => Err(ConfigError::Absent { path: name }),
-            Err(source) => Err(ConfigError::Read { path: name, source }),
-        }
-    }
-
-    /// Decodes the text of a configuration file.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Config::read`].
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text)?;
-        config.check()?;
-        Ok(config)
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        in_range("session_idle_minutes", u64::from(self.session_idle_minutes), 5, 1_440, "5 to 1440")?;
-        in_range("session_absolute_hours", u64::from(self.session_absolute_hours), 1, 720, "1 to 720")?;
-        in_range("max_conversations", self.max_conversations as u64, 1, 10_000, "1 to 10000")?;
+impl holdfast_daemon::Config for Config {
+    fn validate(&self) -> Result<(), ConfigError> {
+        in_range(
+            "session_idle_minutes",
+            u64::from(self.session_idle_minutes),
+            5,
+            1_440,
+            "5 to 1440",
+        )?;
+        in_range(
+            "session_absolute_hours",
+            u64::from(self.session_absolute_hours),
+            1,
+            720,
+            "1 to 720",
+        )?;
+        in_range(
+            "max_conversations",
+            self.max_conversations as u64,
+            1,
+            10_000,
+            "1 to 10000",
+        )?;
         in_range("max_tokens", self.max_tokens as u64, 1, 1_000, "1 to 1000")?;
         for host in &self.allowed_hosts {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
             if host.is_empty() || host.len() > 255 || !host.bytes().all(plain) {
-                return Err(ConfigError::Range {
-                    key: "allowed_hosts",
-                    value: host.clone(),
-                    range: "a host name or address with its port, as browsers send it, without scheme or wildcard",
-                });
+                let range =
+                    "a host name or address with its port, as browsers send it, without scheme or wildcard";
+                return Err(ConfigError::range("allowed_hosts", host, range));
             }
         }
         Ok(())
     }
+}
 
+impl Config {
     /// [`Config::session_idle_minutes`] as a duration.
     pub fn session_idle(&self) -> Duration {
         Duration::from_secs(u64::from(self.session_idle_minutes) * 60)
@@ -129,42 +83,67 @@ impl Config {
     }
 }
 
-fn in_range(key: &'static str, value: u64, low: u64, high: u64, range: &'static str) -> Result<(), ConfigError> {
+fn in_range(
+    key: &'static str,
+    value: u64,
+    low: u64,
+    high: u64,
+    range: &'static str,
+) -> Result<(), ConfigError> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
-    Err(ConfigError::Range { key, value: value.to_string(), range })
+    Err(ConfigError::range(key, &value, range))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use holdfast_daemon::read_config;
+
     use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read_config(file.path())
+    }
 
     #[test]
     fn the_shipped_file_says_what_the_defaults_are() {
-        let shipped = include_str!("../../../systemd/etc/console.toml");
-        assert_eq!(Config::parse(shipped).unwrap(), Config::default());
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd/etc/console.toml");
+        assert_eq!(read_config::<Config>(&shipped).unwrap(), Config::default());
     }
 
     #[test]
     fn an_empty_file_means_the_defaults() {
-        assert_eq!(Config::parse("").unwrap(), Config::default());
+        assert_eq!(parse("").unwrap(), Config::default());
     }
 
     #[test]
     fn refuses_unknown_keys_and_values_out_of_range() {
-        assert!(matches!(Config::parse("session_idle = 3"), Err(ConfigError::Decode(_))));
-        assert!(matches!(Config::parse("session_idle_minutes = 4"), Err(ConfigError::Range { .. })));
-        assert_eq!(Config::parse("session_idle_minutes = 5").unwrap().session_idle_minutes, 5);
-        assert!(matches!(Config::parse("max_conversations = 0"), Err(ConfigError::Range { .. })));
+        assert!(matches!(
+            parse("session_idle = 3"),
+            Err(ConfigError::Decode { .. })
+        ));
+        assert!(matches!(
+            parse("session_idle_minutes = 4"),
+            Err(ConfigError::Range { .. })
+        ));
+        assert_eq!(parse("session_idle_minutes = 5").unwrap().session_idle_minutes, 5);
+        assert!(matches!(
+            parse("max_conversations = 0"),
+            Err(ConfigError::Range { .. })
+        ));
     }
 
     #[test]
     fn refuses_hosts_with_a_scheme_or_a_wildcard() {
         for host in ["http://a:1", "*", "", "a b", "a/b"] {
-            assert!(Config::parse(&format!("allowed_hosts = [\"{host}\"]")).is_err(), "{host}");
+            assert!(parse(&format!("allowed_hosts = [\"{host}\"]")).is_err(), "{host}");
         }
-        let config = Config::parse("allowed_hosts = [\"box.lan:8480\", \"[fd00::1]:8480\"]").unwrap();
+        let config = parse("allowed_hosts = [\"box.lan:8480\", \"[fd00::1]:8480\"]").unwrap();
         assert_eq!(config.allowed_hosts.len(), 2);
     }
 }

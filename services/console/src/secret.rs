@@ -47,11 +47,13 @@ pub fn id() -> Result<String, RandomError> {
 /// Lower-case hex digits of some bytes.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
 }
 
 /// SHA-256 of a secret.
@@ -62,7 +64,9 @@ pub struct Fingerprint(holdfast_contract::Digest);
 impl Fingerprint {
     /// The fingerprint of a secret.
     pub fn of(secret: impl AsRef<[u8]>) -> Self {
-        Self(holdfast_contract::Digest::from_bytes(Sha256::digest(secret.as_ref()).into()))
+        Self(holdfast_contract::Digest::from_bytes(
+            Sha256::digest(secret.as_ref()).into(),
+        ))
     }
 
     /// Whether both are the same, in a time that does not depend on where they differ.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// So many failures cost nothing: people mistype.
 const FREE_FAILURES: u32 = 3;
 /// The longest wait. Long enough to make guessing hopeless, short enough not to lock the owner out.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Counts failures since the last success and says how long to wait.
 #[derive(Debug, Default)]
@@ -19,7 +19,9 @@ pub struct Throttle {
 impl Throttle {
     /// How long the next attempt has to wait; none if it may be made now.
     pub fn wait(&self, now: Instant) -> Option<Duration> {
-        self.not_before?.checked_duration_since(now).filter(|left| !left.is_zero())
+        self.not_before?
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())
     }
 
     /// Notes a failure and returns the wait that follows from it; none while failures are free.
@@ -45,7 +47,9 @@ mod tests {
     fn the_first_failures_are_free_then_the_wait_doubles_up_to_its_limit() {
         let now = Instant::now();
         let mut throttle = Throttle::default();
-        let waits: Vec<_> = (0..12).map(|_| throttle.failed(now).map_or(0, |wait| wait.as_secs())).collect();
+        let waits: Vec<_> = (0..12)
+            .map(|_| throttle.failed(now).map_or(0, |wait| wait.as_secs()))
+            .collect();
         assert_eq!(waits, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
     }
 
@@ -56,7 +60,10 @@ mod tests {
         for _ in 0..4 {
             throttle.failed(now);
         }
-        assert_eq!(throttle.wait(now + Duration::from_millis(500)), Some(Duration::from_millis(1_500)));
+        assert_eq!(
+            throttle.wait(now + Duration::from_millis(500)),
+            Some(Duration::from_millis(1_500))
+        );
         assert_eq!(throttle.wait(now + Duration::from_secs(2)), None);
     }
 
@@ -75,7 +82,10 @@ mod tests {
     #[test]
     fn countless_failures_do_not_overflow() {
         let now = Instant::now();
-        let mut throttle = Throttle { failures: u32::MAX, not_before: None };
+        let mut throttle = Throttle {
+            failures: u32::MAX,
+            not_before: None,
+        };
         assert_eq!(throttle.failed(now), Some(LONGEST_WAIT));
     }
 }
