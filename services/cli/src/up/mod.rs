@@ -127,7 +127,7 @@ async fn serve(
     for oneshot in &plan.oneshots {
         prepared.once(oneshot, log).await;
     }
-    let ready = ready::Ready::find(options, plan, prepared, table, begun).await?;
+    let ready = ready::Ready::find(options, prepared, table, begun).await?;
     ready.announce(options.json)?;
     std::future::pending().await
 }

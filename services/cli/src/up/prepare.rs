@@ -1,6 +1,8 @@
 //! Everything that must be there before the first daemon starts.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -14,13 +16,15 @@ use super::executor::{Orders, Owner, give, start};
 use super::identities::Identities;
 use super::layout::{Shipped, make_directory};
 use super::log::Log;
-use super::plan::{Plan, ServicePlan};
+use super::plan::{Address, Plan, ServicePlan};
 use super::supervise::Supervised;
 use super::{credentials, posture, sockets};
 
 /// What was prepared.
 pub struct Prepared {
     identities: Identities,
+    /// Where the page listens, once its socket is bound.
+    pub page: Cell<Option<SocketAddr>>,
     /// The set-up token of this start.
     pub setup_token: Zeroizing<String>,
     /// The weaknesses of this mode.
@@ -57,6 +61,7 @@ pub fn prepare(plan: &Plan, shipped: &Shipped) -> anyhow::Result<Prepared> {
     posture::publish(&posture)?;
     let prepared = Prepared {
         identities,
+        page: Cell::new(None),
         setup_token,
         posture,
     };
@@ -108,13 +113,19 @@ impl Prepared {
         let notify_path = format!("run/notify/{}.sock", service.name);
         let notify = UnixDatagram::bind(&notify_path).with_context(|| format!("bind {notify_path}"))?;
         give(Path::new(&notify_path), self.owner(service))?;
-        let bound = service.sockets.iter().map(|socket| {
-            sockets::bind(
+        let mut sockets = Vec::new();
+        for socket in &service.sockets {
+            let bound = sockets::bind(
                 socket,
                 socket.group.as_deref().and_then(|group| self.group(group)),
-            )
-        });
-        let sockets = bound.collect::<anyhow::Result<_>>()?;
+            )?;
+            if let Address::Tcp(_) = socket.address {
+                // Port 0 asks the kernel for a free one.
+                self.page
+                    .set(SocketAddr::try_from(rustix::net::getsockname(&bound)?).ok());
+            }
+            sockets.push(bound);
+        }
         let mut orders = self.orders(service)?;
         orders.environment.insert("NOTIFY_SOCKET".to_owned(), notify_path);
         if let Some(watchdog) = service.watchdog {

@@ -11,7 +11,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::Options;
-use super::plan::{Address, Plan};
 use super::prepare::Prepared;
 use super::table::Table;
 
@@ -45,23 +44,11 @@ impl Ready {
     /// When the page does not answer.
     pub async fn find(
         options: &Options,
-        plan: &Plan,
         prepared: &Prepared,
         table: &Table,
         begun: Instant,
     ) -> anyhow::Result<Self> {
-        let address = plan
-            .services
-            .iter()
-            .flat_map(|service| &service.sockets)
-            .find_map(|socket| {
-                if let Address::Tcp(address) = socket.address {
-                    Some(address)
-                } else {
-                    None
-                }
-            })
-            .context("no service has a TCP socket")?;
+        let address = prepared.page.get().context("no service has a TCP socket")?;
         let health = tokio::time::timeout(Duration::from_secs(10), health(address))
             .await
             .context("the page does not answer")?

@@ -59,7 +59,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// A value out of its range.
-    pub fn range(key: &'static str, value: impl ToString, range: &'static str) -> Self {
+    pub fn range(key: &'static str, value: &impl ToString, range: &'static str) -> Self {
         Self::Range {
             key,
             value: value.to_string(),
@@ -109,7 +109,7 @@ mod tests {
     impl Config for Sample {
         fn validate(&self) -> Result<(), ConfigError> {
             if self.slots > 8 {
-                Err(ConfigError::range("slots", self.slots, "0 to 8"))
+                Err(ConfigError::range("slots", &self.slots, "0 to 8"))
             } else {
                 Ok(())
             }

@@ -21,7 +21,7 @@ pub use json::{Answer, Failure, Json, Query, events};
 pub use peer::{Peer, Users};
 pub use recorder::Recorder;
 pub use server::{Limits, Server, ServerError};
-pub use sockets::{Sockets, SocketsError};
+pub use sockets::{DescriptorListener, Sockets, SocketsError};
 pub use surroundings::{Surroundings, SurroundingsError};
 
 /// Runs a daemon's asynchronous part to its end on `threads` threads.
