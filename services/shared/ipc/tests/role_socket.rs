@@ -1,5 +1,7 @@
 //! A role socket as its callers see it, the hostile ones included.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot prepare itself must stop")]
+
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
