@@ -132,14 +132,16 @@ pub fn size(bytes: u64) -> String {
 /// A bar on standard error, where that is a terminal.
 #[derive(Debug)]
 pub struct Bar {
+    unit: fn(u64) -> String,
     shown: bool,
     last: Option<(String, u64)>,
 }
 
 impl Bar {
-    /// A bar for a command that prints `output`.
-    pub fn new(output: Output) -> Self {
+    /// A bar for a command that prints `output`. `unit` puts an amount into words.
+    pub fn new(output: Output, unit: fn(u64) -> String) -> Self {
         Self {
+            unit,
             shown: !output.json && std::io::stderr().is_terminal(),
             last: None,
         }
@@ -163,7 +165,7 @@ impl Bar {
             "\r\u{1b}[K{what:<12} [{}{}] {percent:>3} %  of {}",
             "#".repeat(full),
             " ".repeat(empty),
-            size(total)
+            (self.unit)(total)
         );
         self.last = Some(now);
     }

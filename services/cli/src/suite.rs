@@ -57,6 +57,22 @@ impl Suite {
             .context("no home directory: give a state directory with --state DIR")
     }
 
+    /// Where the services keep their state.
+    pub fn lib(&self) -> PathBuf {
+        match &self.state {
+            Some(state) => state.join("lib"),
+            None => "/var/lib/holdfast".into(),
+        }
+    }
+
+    /// A public key that the supervisor or the first boot published.
+    pub fn public_key(&self, name: &str) -> PathBuf {
+        match &self.state {
+            Some(state) => state.join(name),
+            None => Path::new("/var/lib/holdfast/credentials").join(name),
+        }
+    }
+
     /// A file that the supervisor publishes, for example the posture.
     pub fn published(&self, name: &str) -> PathBuf {
         self.run.join(name)

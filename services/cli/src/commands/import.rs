@@ -95,7 +95,7 @@ async fn submit(
             }
         }
     });
-    let mut bar = Bar::new(output);
+    let mut bar = Bar::new(output, size);
     let (progress, mut sent) = tokio::sync::watch::channel(0_u64);
     let body = futures_util::stream::unfold(receiver, async |mut receiver| {
         Some((receiver.recv().await?, receiver))

@@ -1,12 +1,22 @@
 //! `holdfast ledger`: reading and verifying what was recorded.
 
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::Context as _;
 use holdfast_contract::ledger::{Entries, Outcome, Proof};
 use holdfast_contract::role;
+use holdfast_ledger::VerifierKey;
+use holdfast_ledger::verify::{Progress, VerifyOptions};
 
 use crate::args::LedgerCommand;
 use crate::exit;
-use crate::output::Output;
+use crate::output::{Bar, Output};
 use crate::suite::Suite;
+
+/// The largest key or checkpoint that is read, in bytes.
+const MAX_TEXT_BYTES: u64 = 64 << 10;
 
 /// Reads or verifies the ledger.
 pub async fn run(suite: &Suite, output: Output, command: LedgerCommand) -> anyhow::Result<u8> {
@@ -21,9 +31,85 @@ pub async fn run(suite: &Suite, output: Output, command: LedgerCommand) -> anyho
             output.line(checkpoint.trim_end())?;
             Ok(exit::OK)
         }
-        LedgerCommand::Verify { .. } => anyhow::bail!("not built yet"),
+        LedgerCommand::Verify {
+            directory,
+            public_key,
+            since,
+        } => verify(suite, output, directory, public_key, since.as_deref()).await,
         LedgerCommand::Proof { index } => proof(suite, output, index).await,
     }
+}
+
+/// Checks the ledger's files with the public key alone. Needs no running suite.
+async fn verify(
+    suite: &Suite,
+    output: Output,
+    directory: Option<PathBuf>,
+    public_key: Option<PathBuf>,
+    since: Option<&Path>,
+) -> anyhow::Result<u8> {
+    let directory = directory.unwrap_or_else(|| suite.lib().join("incident-recorder"));
+    let public_key = public_key.unwrap_or_else(|| suite.public_key("ledger.pub"));
+    let key: VerifierKey = read(&public_key)?
+        .parse()
+        .with_context(|| format!("understand the public key {}", public_key.display()))?;
+    let witness = since.map(read).transpose()?;
+    let place = directory.clone();
+    // Hashing a large ledger takes a while; the bar is drawn from the thread that does it.
+    let report = tokio::task::spawn_blocking(move || {
+        let bar = Mutex::new(Bar::new(output, |count| format!("{count} entries")));
+        let progress = |progress: Progress| {
+            if let Ok(mut bar) = bar.lock() {
+                bar.show("verifying", progress.done, progress.size);
+            }
+        };
+        let options = VerifyOptions {
+            witness: witness.as_deref(),
+            progress: Some(&progress),
+            ..VerifyOptions::default()
+        };
+        let report = holdfast_ledger::verify::verify(&directory, &key, &options);
+        if let Ok(mut bar) = bar.lock() {
+            bar.clear();
+        }
+        report
+    })
+    .await?
+    .with_context(|| format!("verify {}", place.display()))?;
+    output.value(&report)?;
+    if report.ok {
+        output.line(format!(
+            "verified: {} entries, {} signed checkpoints",
+            report.size, report.checkpoints
+        ))?;
+        if let Some(root) = report.root {
+            output.line(format!("  root {root}"))?;
+        }
+    } else {
+        output.line("NOT verified: the ledger is not what was signed")?;
+    }
+    for finding in &report.findings {
+        output.line(format!("  {finding}"))?;
+    }
+    if report.findings_omitted > 0 {
+        output.line(format!("  and {} more", report.findings_omitted))?;
+    }
+    for remark in &report.remarks {
+        output.line(format!("  {remark}"))?;
+    }
+    if report.ok && since.is_none() {
+        output.line("  A directory that was put back whole to an earlier state verifies too: keep a checkpoint elsewhere")?;
+        output.line("  (`holdfast ledger checkpoint`) and give it with --since to find that out.")?;
+    }
+    Ok(if report.ok { exit::OK } else { exit::NO })
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_TEXT_BYTES).read_to_string(&mut text))
+        .with_context(|| format!("read {}", path.display()))?;
+    Ok(text)
 }
 
 async fn log(suite: &Suite, output: Output, limit: u64, from: Option<u64>) -> anyhow::Result<u8> {
