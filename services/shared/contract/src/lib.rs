@@ -5,6 +5,7 @@
 //! change of the wire is seen in review.
 
 pub mod digest;
+pub mod engine;
 pub mod inference;
 pub mod ledger;
 pub mod limits;
