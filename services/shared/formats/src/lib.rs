@@ -1,1 +1,24 @@
-//! Model file parsers: pure, bounded, streaming.
+//! Parsers for model files: what a file is, whether it is well formed, and what it says about itself.
+//!
+//! Everything here is pure and streaming: bytes are fed in consecutive chunks of any size, nothing is opened or
+//! executed, memory is bounded by constants whatever the file claims, and the result does not depend on how the bytes were cut.
+//! Trust boundary: every byte fed in, and the file's name, are hostile. Text from a file leaves this crate sanitised.
+
+pub mod detect;
+pub mod finding;
+pub mod format;
+pub mod gguf;
+pub mod inspector;
+pub mod json;
+mod names;
+pub mod rules;
+pub mod safetensors;
+mod tail;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod text;
+
+pub use finding::{Findings, Place};
+pub use format::Format;
+pub use inspector::{FileInspector, Found, Inspector, Outcome};
+pub use rules::Rule;

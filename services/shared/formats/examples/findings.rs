@@ -1,0 +1,5 @@
+//! Prints `docs/findings.md`.
+
+fn main() {
+    print!("{}", holdfast_formats::rules::page());
+}

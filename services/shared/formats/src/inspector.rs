@@ -1,0 +1,219 @@
+//! One pass over a file: its kind is detected from the first bytes, then every byte goes to the inspectors for that kind.
+//!
+//! Inspectors see the same consecutive chunks and keep their own findings, so more of them (signatures, weight statistics,
+//! template checks) can run over the same bytes without knowing of each other. The outcome does not depend on the cut.
+
+use holdfast_contract::report::ModelFacts;
+
+use crate::detect::{self, PROBE_BYTES};
+use crate::finding::{Findings, Place};
+use crate::format::Format;
+use crate::gguf::Gguf;
+use crate::rules;
+use crate::safetensors::Safetensors;
+use crate::tail::Tail;
+use crate::text;
+
+/// Looks at the bytes of one file as they go by.
+pub trait Inspector: Send {
+    /// Takes the next bytes, which begin `at` bytes from the start of the file. Chunks are consecutive and may have any length.
+    fn feed(&mut self, at: u64, chunk: &[u8]);
+
+    /// The file ended after `size` bytes.
+    fn finish(self: Box<Self>, size: u64) -> Found;
+}
+
+/// What an inspector has to say in the end.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What it found.
+    pub findings: Findings,
+    /// What it learnt about the model, if it understands the format.
+    pub facts: Option<ModelFacts>,
+}
+
+/// What the inspection of a file came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The detected format.
+    pub format: Format,
+    /// Everything that was found.
+    pub findings: Findings,
+    /// What was learnt about the model.
+    pub facts: Option<ModelFacts>,
+    /// How many bytes the file had.
+    pub size_bytes: u64,
+}
+
+enum Stage {
+    /// The first bytes are being collected.
+    Probing(Vec<u8>),
+    /// The format is known; `tar` says that the first block is also that of a tar archive.
+    Running {
+        format: Format,
+        tar: bool,
+        inspectors: Vec<Box<dyn Inspector>>,
+    },
+}
+
+/// Inspects one file of any format.
+pub struct FileInspector {
+    name: String,
+    at: u64,
+    stage: Stage,
+    tail: Tail,
+    further: Vec<Box<dyn Inspector>>,
+}
+
+impl FileInspector {
+    /// An inspection of a file that the person knows as `name`. The name only ever adds suspicion.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            at: 0,
+            stage: Stage::Probing(Vec::new()),
+            tail: Tail::default(),
+            further: Vec::new(),
+        }
+    }
+
+    /// Adds an inspector that looks at every file, whatever its format.
+    #[must_use]
+    pub fn with(mut self, inspector: Box<dyn Inspector>) -> Self {
+        self.further.push(inspector);
+        self
+    }
+
+    /// Takes the next bytes.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        for inspector in &mut self.further {
+            inspector.feed(self.at, chunk);
+        }
+        self.tail.feed(chunk);
+        match &mut self.stage {
+            Stage::Running { inspectors, .. } => feed_all(inspectors, self.at, chunk),
+            Stage::Probing(head) => {
+                let (probed, rest) = chunk.split_at(chunk.len().min(PROBE_BYTES - head.len()));
+                head.extend_from_slice(probed);
+                if head.len() == PROBE_BYTES {
+                    let head = std::mem::take(head);
+                    let mut stage = start(&head);
+                    if let Stage::Running { inspectors, .. } = &mut stage {
+                        feed_all(inspectors, PROBE_BYTES as u64, rest);
+                    }
+                    self.stage = stage;
+                }
+            }
+        }
+        self.at += chunk.len() as u64;
+    }
+
+    /// The file has ended.
+    pub fn finish(self) -> Outcome {
+        let size = self.at;
+        let stage = match self.stage {
+            Stage::Probing(head) => start(&head),
+            running @ Stage::Running { .. } => running,
+        };
+        let (mut format, tar, inspectors) = match stage {
+            Stage::Running {
+                format,
+                tar,
+                inspectors,
+            } => (format, tar, inspectors),
+            Stage::Probing(_) => (Format::Unknown, false, Vec::new()),
+        };
+        let mut findings = Findings::default();
+        if tar && format.refused_by().is_none() {
+            findings.add(
+                &rules::FMT_POLYGLOT,
+                Place::at(0),
+                format_args!("{format} content begins with a block that tar readers accept as an archive"),
+            );
+        }
+        let archive = self.tail.zip_directory(size);
+        if format == Format::Zip {
+            format = archive
+                .as_ref()
+                .map_or(format, |directory| detect::zip_kind(&directory.names));
+        } else if format.refused_by().is_none()
+            && let Some(directory) = archive
+        {
+            findings.add(
+                &rules::FMT_POLYGLOT,
+                Place::at(directory.at),
+                format_args!("{format} content ends in the directory of a zip archive"),
+            );
+        }
+        refuse(format, &mut findings);
+        judge_name(format, &self.name, &mut findings);
+        let mut facts = None;
+        for inspector in inspectors.into_iter().chain(self.further) {
+            let found = inspector.finish(size);
+            findings.append(found.findings);
+            facts = facts.or(found.facts);
+        }
+        Outcome {
+            format,
+            findings,
+            facts,
+            size_bytes: size,
+        }
+    }
+}
+
+fn feed_all(inspectors: &mut [Box<dyn Inspector>], at: u64, chunk: &[u8]) {
+    for inspector in inspectors {
+        inspector.feed(at, chunk);
+    }
+}
+
+/// Decides the format by the first bytes and gives them to its inspectors.
+fn start(head: &[u8]) -> Stage {
+    let format = detect::detect(head);
+    let mut inspectors: Vec<Box<dyn Inspector>> = match format {
+        Format::Gguf => vec![Box::new(Gguf::default())],
+        Format::Safetensors => vec![Box::new(Safetensors::default())],
+        _ => Vec::new(),
+    };
+    feed_all(&mut inspectors, 0, head);
+    Stage::Running {
+        format,
+        tar: detect::is_tar(head),
+        inspectors,
+    }
+}
+
+fn refuse(format: Format, findings: &mut Findings) {
+    if let Some(rule) = format.refused_by() {
+        let message = match format {
+            Format::Empty => "the file has no bytes".to_owned(),
+            Format::Unknown => "the content is of no known kind".to_owned(),
+            _ => format!(
+                "this is {}, not a GGUF or safetensors model",
+                format.description()
+            ),
+        };
+        findings.add(rule, Place::whole(), message);
+    }
+}
+
+fn judge_name(format: Format, name: &str, findings: &mut Findings) {
+    if name.chars().any(text::is_hidden) {
+        findings.add(
+            &rules::FMT_HIDDEN_NAME,
+            Place::whole(),
+            "the file's name has characters that do not show",
+        );
+    }
+    if let Some(extension) = format.contradicted_by(name) {
+        findings.add(
+            &rules::FMT_NAME,
+            Place::whole(),
+            format_args!(
+                "the name ends in .{} but the content is {format}",
+                text::bounded(extension, 16)
+            ),
+        );
+    }
+}

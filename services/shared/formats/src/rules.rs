@@ -1,0 +1,416 @@
+//! The table of findings: every id, its weight, what it means and what to do about it. `docs/findings.md` is this table.
+//!
+//! Ids are stable: a rule that goes away leaves its id unused. A file that contradicts itself or its format is `High`; a
+//! file that is well formed but that the engine would not load, or that is merely odd, is `Low`.
+
+use std::fmt::Write as _;
+
+use holdfast_contract::report::{Condition, Severity};
+
+/// A kind of finding.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Stable id, for example `HF-GGUF-003`.
+    pub id: &'static str,
+    /// How much a finding of this kind weighs.
+    pub severity: Severity,
+    /// What binds the user of a file with this finding, if it is `Medium`.
+    pub condition: Option<Condition>,
+    /// The kind of finding in a few words.
+    pub title: &'static str,
+    /// Why it matters.
+    pub why: &'static str,
+    /// What the person can do.
+    pub advice: &'static str,
+}
+
+/// The rule with this id.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    ALL.iter().copied().find(|rule| rule.id == id)
+}
+
+macro_rules! rules {
+    ($($name:ident $id:literal $severity:ident $(requires $condition:ident)? : $title:literal, $why:literal, $advice:expr;)+) => {
+        $(
+            #[doc = concat!("`", $id, "`: ", $title, ".")]
+            pub static $name: Rule = Rule {
+                id: $id,
+                severity: Severity::$severity,
+                condition: rules!(@condition $($condition)?),
+                title: $title,
+                why: $why,
+                advice: $advice,
+            };
+        )+
+        /// Every rule, in the order of the documentation.
+        pub static ALL: &[&Rule] = &[$(&$name),+];
+    };
+    (@condition) => { None };
+    (@condition $condition:ident) => { Some(Condition::$condition) };
+}
+
+const AGAIN: &str = "Download the file again and compare its SHA-256 with the publisher's.";
+const CONVERT: &str =
+    "Ask the publisher for a GGUF or safetensors version, or convert it on a machine you can afford to lose.";
+const REMAKE: &str = "Do not use this file. Get it from its publisher, or convert the original model again with a current tool.";
+const NOTHING: &str = "Nothing has to be done.";
+const RETRY: &str =
+    "Try again. If it happens again with a file you trust, report it as a defect of Holdfast.";
+
+rules! {
+    IO_TOO_LARGE "HF-IO-001" High: "The file is larger than the limit",
+        "Files above 64 GiB are not taken in. The bytes were not read, so no digest exists.",
+        "Use a smaller quantisation of the model, or one that its publisher has split into parts.";
+    IO_READ "HF-IO-002" High: "The file could not be read to its end",
+        "The operating system reported an error while the bytes were read. What was not seen cannot be admitted.",
+        "Check the disk or the network share that the file is on, then try again.";
+    IO_GREW "HF-IO-003" High: "The file grew while it was read",
+        "Somebody was still writing to the file. What was inspected would not be what is used.",
+        "Wait until the download or copy has ended, then try again.";
+    IO_SHRANK "HF-IO-004" High: "The file became shorter while it was read",
+        "Somebody changed the file during the inspection. What was inspected would not be what is used.",
+        "Make sure that nothing writes to the file, then try again.";
+    IO_KIND "HF-IO-005" High: "Not a regular file",
+        "Directories, pipes, sockets and devices are not models. Nothing was read from it.",
+        "Name the model file itself.";
+    IO_OPEN "HF-IO-006" High: "The file could not be opened",
+        "It does not exist, or its permissions keep it closed. Nothing was read from it.",
+        "Check the path and the permissions of the file.";
+    IO_WORKER_DIED "HF-IO-007" High: "The inspection ended before it had a result",
+        "The confined process that reads the file crashed or was stopped by a limit on its memory, processor time or \
+         system calls. A file that can do that is not admitted.",
+        RETRY;
+    IO_WORKER_SLOW "HF-IO-008" High: "The inspection took too long",
+        "The confined process that reads the file was stopped at its deadline.",
+        RETRY;
+    IO_WORKER_ANSWER "HF-IO-009" High: "The result of the inspection was not usable",
+        "The confined process that reads the file answered something that is not a report on this file. It may have been taken \
+         over by the file's content.",
+        RETRY;
+
+    FMT_UNKNOWN "HF-FMT-001" High: "The content is of no known kind",
+        "Nothing that Holdfast knows looks like this. What cannot be recognised cannot be checked.",
+        "Make sure that it is a GGUF or safetensors file. It may be encrypted, compressed or damaged.";
+    FMT_EMPTY "HF-FMT-002" High: "The file is empty",
+        "It has no bytes at all.",
+        AGAIN;
+    FMT_NAME "HF-FMT-003" Low: "The name promises another kind of file",
+        "The file's extension belongs to a format other than that of its content. The content decides, but a mismatch can be meant to \
+         mislead a person or a program that goes by names.",
+        "Ask where the file came from, and rename it to match its content.";
+    FMT_HIDDEN_NAME "HF-FMT-004" Low: "The file name has characters that do not show",
+        "Invisible or direction-changing characters make a name look like another.",
+        "Rename the file.";
+    FMT_POLYGLOT "HF-FMT-005" High: "The file is of two kinds at once",
+        "Besides being what it looks like, it can be opened as an archive by programs that look elsewhere in the file. Ordinary \
+         tools do not make such files.",
+        REMAKE;
+    FMT_PICKLE "HF-FMT-010" High: "A Python pickle",
+        "A pickle is a program: loading it can run anything. Holdfast does not load pickles.",
+        CONVERT;
+    FMT_CHECKPOINT "HF-FMT-011" High: "A PyTorch, Keras or NumPy archive",
+        "Such archives can carry pickles or other code that runs when they are loaded.",
+        CONVERT;
+    FMT_ARCHIVE "HF-FMT-012" High: "An archive or compressed file",
+        "It is not a model but may contain one.",
+        "Unpack it on another machine and hand in the model file.";
+    FMT_PROGRAM "HF-FMT-013" Critical: "A program",
+        "It is made to be executed, not to be loaded as a model.",
+        "Do not run it. A llamafile's publisher usually offers the GGUF that is inside.";
+    FMT_MODEL "HF-FMT-014" High: "A model in a format that is not supported",
+        "The format was recognised, but Holdfast has no inspector and no engine for it.",
+        CONVERT;
+    FMT_DOCUMENT "HF-FMT-015" High: "Text, a picture or a document",
+        "It is not a model. A web page in place of a model often means that a download failed or needs a login.",
+        AGAIN;
+    FMT_GGML "HF-FMT-016" High: "A GGML file from before GGUF",
+        "The GGML, GGMF, GGJT and GGLA formats of 2023 have no checks and current engines do not read them.",
+        "Get the model as GGUF, or convert it with an llama.cpp release of that time.";
+
+    GGUF_VERSION "HF-GGUF-001" High: "Unsupported GGUF version",
+        "Versions 2 and 3 exist and are understood. Version 1 was given up in 2023; higher ones do not exist yet.",
+        "Get a current version of the file from its publisher.";
+    GGUF_BIG_ENDIAN "HF-GGUF-002" High: "Big-endian GGUF",
+        "The file was made for a processor with the other byte order. The engine here cannot use it.",
+        "Get the little-endian version; almost every published GGUF is.";
+    GGUF_TRUNCATED "HF-GGUF-003" High: "The file ends inside its header",
+        "The list of metadata or tensors is cut off, or a length in it is larger than the file.",
+        AGAIN;
+    GGUF_COUNT "HF-GGUF-004" High: "Too many keys or tensors",
+        "The header declares more than any real model has. Readers that believe such a number run out of memory.",
+        REMAKE;
+    GGUF_KEY "HF-GGUF-005" High: "A malformed metadata key",
+        "Keys are 1 to 65535 printable ASCII characters.",
+        REMAKE;
+    GGUF_DUPLICATE_KEY "HF-GGUF-006" High: "A metadata key appears twice",
+        "Readers disagree which of the two values counts, so one could be checked and the other used.",
+        REMAKE;
+    GGUF_VALUE_TYPE "HF-GGUF-007" High: "An unknown type of metadata value",
+        "GGUF has thirteen types. After an unknown one nothing can be read reliably.",
+        REMAKE;
+    GGUF_NESTED "HF-GGUF-008" Low: "An array of arrays",
+        "The format allows it, llama.cpp refuses to load it.",
+        "If the model does not load, ask its publisher for a version without nested arrays.";
+    GGUF_DEPTH "HF-GGUF-009" High: "Arrays nested too deeply",
+        "Deep nesting has no use and exhausts the stack of readers that recurse.",
+        REMAKE;
+    GGUF_STRING_LENGTH "HF-GGUF-010" High: "An oversized string",
+        "No string in a GGUF file may be longer than 1 GiB.",
+        REMAKE;
+    GGUF_ARRAY_LENGTH "HF-GGUF-011" High: "An oversized array",
+        "No array in a GGUF file may have more than 2³⁰ elements.",
+        REMAKE;
+    GGUF_BOOLEAN "HF-GGUF-012" High: "A truth value that is neither 0 nor 1",
+        "The specification calls such a file invalid; readers interpret it differently.",
+        REMAKE;
+    GGUF_TEXT "HF-GGUF-013" Low: "Text that is not UTF-8",
+        "Strings in GGUF are UTF-8. Some tokenizers keep raw bytes in their vocabulary all the same.",
+        NOTHING;
+    GGUF_ALIGNMENT "HF-GGUF-014" High: "An impossible alignment",
+        "`general.alignment` must be a 32-bit unsigned power of two. Otherwise readers place the tensors differently.",
+        REMAKE;
+    GGUF_SMALL_ALIGNMENT "HF-GGUF-015" Low: "An alignment below 8",
+        "The specification asks for a multiple of 8; llama.cpp accepts less.",
+        NOTHING;
+    GGUF_TENSOR_NAME "HF-GGUF-016" High: "A malformed tensor name",
+        "Tensor names are 1 to 63 bytes of UTF-8 without control characters. Readers cut longer ones or stop at a zero byte, so that \
+         two tensors become one.",
+        REMAKE;
+    GGUF_DUPLICATE_TENSOR "HF-GGUF-017" High: "A tensor appears twice",
+        "Readers disagree which of the two counts, so one could be checked and the other used.",
+        REMAKE;
+    GGUF_DIMENSIONS "HF-GGUF-018" High: "Too many dimensions",
+        "A tensor has at most four.",
+        REMAKE;
+    GGUF_SHAPE "HF-GGUF-019" High: "An impossible tensor shape",
+        "A dimension is negative, or the number of elements or bytes is larger than any computer can address. Readers that \
+         multiply without care write beyond their memory.",
+        REMAKE;
+    GGUF_TENSOR_TYPE "HF-GGUF-020" High: "An unknown tensor type",
+        "The number stands for no tensor type that is known here. The file may be made for a newer engine.",
+        "Use a common quantisation of the same model, such as Q4_K_M or Q8_0.";
+    GGUF_REMOVED_TYPE "HF-GGUF-021" High: "A tensor type that was given up",
+        "llama.cpp removed this type; no current engine reads it.",
+        "Use a common quantisation of the same model, such as Q4_K_M or Q8_0.";
+    GGUF_BLOCK "HF-GGUF-022" High: "Rows that do not fill whole blocks",
+        "A quantised tensor stores its rows in blocks of a fixed number of elements; the row length must be a multiple of it.",
+        REMAKE;
+    GGUF_OFFSET "HF-GGUF-023" High: "A misaligned tensor",
+        "The position of a tensor's data must be a multiple of the file's alignment.",
+        REMAKE;
+    GGUF_OVERLAP "HF-GGUF-024" High: "Tensors overlap",
+        "Two tensors claim the same bytes.",
+        REMAKE;
+    GGUF_GAP "HF-GGUF-025" High: "Unused bytes between tensors",
+        "Bytes that belong to no tensor are a hiding place.",
+        REMAKE;
+    GGUF_ORDER "HF-GGUF-026" High: "Tensors are stored in another order than listed",
+        "llama.cpp requires the data in the order of the list and refuses the file.",
+        REMAKE;
+    GGUF_DATA_TRUNCATED "HF-GGUF-027" High: "The file ends before its tensors do",
+        "Data that the header promises is missing.",
+        AGAIN;
+    GGUF_PADDING "HF-GGUF-028" High: "Padding that is not zero",
+        "The bytes that fill up to the alignment must be zero; anything else is hidden there.",
+        REMAKE;
+    GGUF_TRAILING "HF-GGUF-029" High: "Bytes after the last tensor",
+        "They belong to nothing in the file. Something was appended.",
+        REMAKE;
+    GGUF_EMPTY_TENSOR "HF-GGUF-030" Low: "A tensor without elements",
+        "One of its dimensions is zero. It takes no space and is of no use.",
+        NOTHING;
+    GGUF_NO_TENSORS "HF-GGUF-031" Low: "No tensors",
+        "The file has metadata only, such as a vocabulary. It cannot be used as a model.",
+        NOTHING;
+    GGUF_NO_ARCHITECTURE "HF-GGUF-032" Low: "No architecture",
+        "`general.architecture` is missing, so the engine cannot know how to run the model.",
+        "If you expected a complete model, get the file from its publisher again.";
+    GGUF_KEY_TYPE "HF-GGUF-033" High: "A well-known key has the wrong type",
+        "The specification fixes the type of this key. Readers that do not check would take the value for something else.",
+        REMAKE;
+    GGUF_VOCABULARY "HF-GGUF-034" High: "The vocabulary's lists are too short",
+        "Each token needs an entry in the lists of scores and types. Readers that do not check read beyond their memory.",
+        REMAKE;
+    GGUF_EMPTY_VOCABULARY "HF-GGUF-035" High: "An empty vocabulary",
+        "The file declares a tokenizer with no tokens.",
+        REMAKE;
+    GGUF_DUPLICATE_TOKEN "HF-GGUF-036" Low: "A token appears twice",
+        "llama.cpp ends with a failed assertion when it loads such a vocabulary.",
+        "If the model does not load, ask its publisher for a repaired version.";
+    GGUF_TOKEN_ID "HF-GGUF-037" Low: "A special token outside the vocabulary",
+        "The engine ignores it and uses its default, so the model may not know where an answer ends.",
+        "If answers do not end, use another version of the model.";
+    GGUF_LONG_LIST "HF-GGUF-038" Low: "The vocabulary's lists are too long",
+        "There are more scores or types than tokens. The engine ignores the rest.",
+        NOTHING;
+    GGUF_HYPERPARAMETER "HF-GGUF-039" Low: "A model dimension the engine cannot handle",
+        "The value is outside the limits that are compiled into the engine, so it will refuse to load the model.",
+        "If the model does not load, use another version of it.";
+    GGUF_SPLIT "HF-GGUF-040" Low: "One part of a split model",
+        "The model is spread over several files. One alone cannot be loaded.",
+        "Merge the parts with `llama-gguf-split --merge` and hand in the whole.";
+    GGUF_SPLIT_NUMBERS "HF-GGUF-041" High: "Contradictory split numbers",
+        "The part's number, the number of parts and the number of tensors do not fit together.",
+        REMAKE;
+    GGUF_TEMPLATE "HF-GGUF-042" Medium requires NoChatTemplate: "An unusable chat template",
+        "The chat template is not text, or longer than 1 MiB. The model may be used, its template may not.",
+        "Use the model with a built-in template, or get another version of it.";
+    GGUF_CHARSMAP "HF-GGUF-043" High: "A tokenizer table that contradicts itself",
+        "`tokenizer.ggml.precompiled_charsmap` claims an index larger than itself. Readers that do not check read beyond their memory.",
+        REMAKE;
+
+    ST_TRUNCATED "HF-ST-001" High: "The file ends inside its header",
+        "The header claims to be longer than the file.",
+        AGAIN;
+    ST_HEADER_SIZE "HF-ST-002" High: "An oversized header",
+        "A safetensors header may have at most 100 000 000 bytes. Readers that do not check run out of memory.",
+        REMAKE;
+    ST_HEADER_START "HF-ST-003" High: "The header does not begin with `{`",
+        "The specification asks for it, so that a safetensors file cannot pass for something else.",
+        REMAKE;
+    ST_JSON "HF-ST-004" High: "The header is not strict JSON",
+        "Readers repair broken JSON in different ways, so one could be checked and another used.",
+        REMAKE;
+    ST_DUPLICATE "HF-ST-005" High: "A name appears twice in the header",
+        "Readers disagree which of the two counts, so one could be checked and the other used.",
+        REMAKE;
+    ST_FIELD "HF-ST-006" High: "An unknown field in a tensor's entry",
+        "An entry has `dtype`, `shape` and `data_offsets` and nothing else.",
+        REMAKE;
+    ST_ENTRY "HF-ST-007" High: "A malformed tensor entry",
+        "A field is missing or is not of the kind that the specification asks for.",
+        REMAKE;
+    ST_DTYPE "HF-ST-008" High: "An unknown element type",
+        "The `dtype` is none of the types that the safetensors library defines.",
+        REMAKE;
+    ST_SHAPE "HF-ST-009" High: "An impossible tensor shape",
+        "The number of elements is larger than any computer can address. Readers that multiply without care write beyond their memory.",
+        REMAKE;
+    ST_SIZE "HF-ST-010" High: "Shape and size disagree",
+        "The bytes of the tensor are more or fewer than its shape and element type need.",
+        REMAKE;
+    ST_SUBBYTE "HF-ST-011" High: "A tensor ends within a byte",
+        "Elements smaller than a byte must fill whole bytes together.",
+        REMAKE;
+    ST_OFFSETS "HF-ST-012" High: "A tensor ends before it begins",
+        "The second of its `data_offsets` is smaller than the first.",
+        REMAKE;
+    ST_OVERLAP "HF-ST-013" High: "Tensors overlap",
+        "Two tensors claim the same bytes.",
+        REMAKE;
+    ST_HOLE "HF-ST-014" High: "Unused bytes between tensors",
+        "Every byte after the header must belong to a tensor. A hole is a hiding place.",
+        REMAKE;
+    ST_DATA_TRUNCATED "HF-ST-015" High: "The file ends before its tensors do",
+        "Data that the header promises is missing.",
+        AGAIN;
+    ST_TRAILING "HF-ST-016" High: "Bytes after the last tensor",
+        "They belong to nothing in the file. Something was appended.",
+        REMAKE;
+    ST_METADATA "HF-ST-017" High: "Metadata that is not text",
+        "`__metadata__` may only map text to text.",
+        REMAKE;
+    ST_PADDING "HF-ST-018" High: "Padding of the header that is not spaces",
+        "After the JSON only spaces may follow; anything else is hidden there.",
+        REMAKE;
+    ST_ALIGNMENT "HF-ST-019" Info: "The data does not begin at a multiple of 8",
+        "Early versions of the safetensors library wrote such files. They load a little slower.",
+        NOTHING;
+    ST_COUNT "HF-ST-020" High: "Too many tensors",
+        "The header lists more than any real model has. Readers that believe it run out of memory.",
+        REMAKE;
+    ST_NAME "HF-ST-021" Low: "A name with characters that do not show",
+        "Invisible, control or direction-changing characters make a name look like another.",
+        NOTHING;
+    ST_NO_TENSORS "HF-ST-022" Low: "No tensors",
+        "The file has a header only. It cannot be used as a model.",
+        NOTHING;
+    ST_ELEMENT_ALIGNMENT "HF-ST-023" Info: "A tensor that is not aligned to its elements",
+        "Its data does not begin at a multiple of its element size. It loads a little slower.",
+        NOTHING;
+}
+
+/// The text of `docs/findings.md`.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Findings\n\n\
+         <!-- Made from services/shared/formats/src/rules.rs: `cargo run --release -p holdfast-formats --example findings > docs/findings.md` -->\n\n\
+         Every inspection ends in a report with findings. Ids are stable: a finding keeps its id when its text changes, and an id \
+         is never used again for something else.\n\n\
+         | severity | what follows |\n|---|---|\n\
+         | `critical` | refused: the file carries something made to harm |\n\
+         | `high` | refused: the file is malformed, or not what it claims to be |\n\
+         | `medium` | admitted under a condition that whoever uses the file must keep to |\n\
+         | `low` | admitted: unusual, or well formed but not usable with the engine here |\n\
+         | `info` | admitted: worth knowing |\n",
+    );
+    let mut group = "";
+    for rule in ALL {
+        let prefix = rule.id.rsplit_once('-').map_or(rule.id, |(prefix, _)| prefix);
+        if prefix != group {
+            group = prefix;
+            let _ = write!(page, "\n## {prefix}: {}\n", subject(prefix));
+        }
+        let severity = format!("{:?}", rule.severity).to_lowercase();
+        let condition = match rule.condition {
+            Some(Condition::NoTools) => ", condition `no-tools`",
+            Some(Condition::NoChatTemplate) => ", condition `no-chat-template`",
+            None => "",
+        };
+        let _ = write!(
+            page,
+            "\n### {}: {}\n\n`{severity}`{condition}. {}\n\n*What to do:* {}\n",
+            rule.id, rule.title, rule.why, rule.advice
+        );
+    }
+    page
+}
+
+fn subject(prefix: &str) -> &'static str {
+    match prefix {
+        "HF-IO" => "reading the file",
+        "HF-FMT" => "what kind of file it is",
+        "HF-GGUF" => "GGUF files",
+        "HF-ST" => "safetensors files",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_well_formed() {
+        let ids: BTreeSet<_> = ALL.iter().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), ALL.len());
+        for id in ids {
+            let parts: Vec<_> = id.split('-').collect();
+            assert!(
+                matches!(parts.as_slice(), ["HF", _, number] if number.len() == 3 && number.parse::<u16>().is_ok()),
+                "{id}"
+            );
+            assert_ne!(subject(id.rsplit_once('-').unwrap().0), "other", "{id}");
+        }
+    }
+
+    #[test]
+    fn exactly_the_medium_rules_ask_for_a_condition() {
+        for rule in ALL {
+            assert_eq!(
+                rule.severity == Severity::Medium,
+                rule.condition.is_some(),
+                "{}",
+                rule.id
+            );
+        }
+    }
+
+    #[test]
+    fn rules_are_found_by_id() {
+        assert_eq!(find("HF-ST-016"), Some(&ST_TRAILING));
+        assert_eq!(find("HF-ST-999"), None);
+    }
+}

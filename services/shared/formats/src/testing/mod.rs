@@ -1,0 +1,131 @@
+//! Writers of small model files for tests: well-formed ones, and ones with any single field made wrong.
+//!
+//! Independent of the parsers: nothing here uses their code, so that a shared misunderstanding of a format shows.
+
+mod gguf;
+mod safetensors;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+pub use gguf::{GgufBuilder, Tensor, Value};
+pub use safetensors::{Entry, SafetensorsBuilder};
+
+/// A file with the places of its fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Where each field lies, by name, for example `version` or `tensor/output.weight/offset`.
+    pub marks: BTreeMap<String, Range<usize>>,
+}
+
+impl Built {
+    /// The place of a field.
+    ///
+    /// # Panics
+    ///
+    /// When there is no field of that name: the test is wrong.
+    pub fn mark(&self, name: &str) -> Range<usize> {
+        #[expect(clippy::panic, reason = "only tests use this")]
+        self.marks
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| panic!("no field {name} in {:?}", self.marks.keys()))
+    }
+
+    /// Overwrites a field, which keeps its length.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such field or the length differs: the test is wrong.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &[u8]) -> Self {
+        let place = self.mark(name);
+        self.bytes.splice(place, value.iter().copied());
+        self
+    }
+
+    /// Cuts the file off after `length` bytes.
+    #[must_use]
+    pub fn cut(mut self, length: usize) -> Self {
+        self.bytes.truncate(length);
+        self
+    }
+
+    /// Appends bytes.
+    #[must_use]
+    pub fn and(mut self, more: &[u8]) -> Self {
+        self.bytes.extend_from_slice(more);
+        self
+    }
+}
+
+/// `length` bytes that look like weights: the same every time, all values, no structure.
+pub fn weights(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    })
+    .flatten()
+    .take(length)
+    .collect()
+}
+
+/// A zip archive with stored members.
+pub fn zip(members: &[(&str, &[u8])], comment: &[u8]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    let mut directory = Vec::new();
+    for (name, content) in members {
+        let offset = length32(archive.len());
+        let common = [
+            &[20, 0, 0, 0, 0, 0, 0, 0, 0, 0][..],
+            &crc32(content).to_le_bytes(),
+            &length32(content.len()).to_le_bytes(),
+            &length32(content.len()).to_le_bytes(),
+            &length16(name.len()).to_le_bytes(),
+            &[0, 0],
+        ]
+        .concat();
+        archive.extend_from_slice(b"PK\x03\x04");
+        archive.extend_from_slice(&common);
+        archive.extend_from_slice(name.as_bytes());
+        archive.extend_from_slice(content);
+        directory.extend_from_slice(b"PK\x01\x02\x14\0");
+        directory.extend_from_slice(&common);
+        directory.extend_from_slice(&[0; 10]);
+        directory.extend_from_slice(&offset.to_le_bytes());
+        directory.extend_from_slice(name.as_bytes());
+    }
+    let start = length32(archive.len());
+    let count = length16(members.len()).to_le_bytes();
+    archive.extend_from_slice(&directory);
+    archive.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    archive.extend_from_slice(&[count, count].concat());
+    archive.extend_from_slice(&length32(directory.len()).to_le_bytes());
+    archive.extend_from_slice(&start.to_le_bytes());
+    archive.extend_from_slice(&length16(comment.len()).to_le_bytes());
+    archive.extend_from_slice(comment);
+    archive
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |mut crc, byte| {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = crc >> 1 ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+        crc
+    })
+}
+
+fn length32(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+fn length16(length: usize) -> u16 {
+    u16::try_from(length).unwrap_or(u16::MAX)
+}

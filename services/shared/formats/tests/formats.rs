@@ -1,0 +1,214 @@
+//! Everything that is not a model in a supported format: recognised by content and refused by its right name.
+
+mod common;
+
+use common::{findings, ids, inspect};
+use holdfast_contract::report::Severity;
+use holdfast_formats::testing::{GgufBuilder, SafetensorsBuilder, weights, zip};
+use holdfast_formats::{FileInspector, Format};
+
+fn tar() -> Vec<u8> {
+    let mut block = vec![0; 1024];
+    block[..9].copy_from_slice(b"model.bin");
+    block[257..263].copy_from_slice(b"ustar\0");
+    let sum: u32 = block[..148]
+        .iter()
+        .chain(&block[156..512])
+        .map(|byte| u32::from(*byte))
+        .sum();
+    block[148..156].copy_from_slice(format!("{:06o}\0 ", sum + 8 * 32).as_bytes());
+    block
+}
+
+fn windows_program() -> Vec<u8> {
+    let mut bytes = vec![0; 512];
+    bytes[..2].copy_from_slice(b"MZ");
+    bytes[60] = 0x80;
+    bytes[0x80..0x84].copy_from_slice(b"PE\0\0");
+    bytes
+}
+
+/// Name of the format, id of the finding, and a file of that kind.
+#[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let hdf5_later = [vec![0; 512], b"\x89HDF\r\n\x1a\n".to_vec()].concat();
+    vec![
+        ("empty", "HF-FMT-002", vec![]),
+        ("unknown", "HF-FMT-001", weights(5000)),
+        ("unknown", "HF-FMT-001", vec![0; 100]),
+        ("pickle", "HF-FMT-010", b"cos\nsystem\n(S'id'\ntR.".to_vec()),
+        ("pickle", "HF-FMT-010", b"\x80\x02}q\x00.".to_vec()),
+        (
+            "pickle",
+            "HF-FMT-010",
+            b"\x80\x05\x95\x0a\0\0\0\0\0\0\0\x8c".to_vec(),
+        ),
+        (
+            "pytorch-legacy",
+            "HF-FMT-010",
+            b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.".to_vec(),
+        ),
+        (
+            "pytorch-zip",
+            "HF-FMT-011",
+            zip(&[("m/data.pkl", b"."), ("m/version", b"3")], b""),
+        ),
+        (
+            "torchscript",
+            "HF-FMT-011",
+            zip(&[("m/data.pkl", b"."), ("m/constants.pkl", b".")], b""),
+        ),
+        (
+            "keras",
+            "HF-FMT-011",
+            zip(
+                &[
+                    ("metadata.json", b""),
+                    ("config.json", b""),
+                    ("model.weights.h5", b""),
+                ],
+                b"",
+            ),
+        ),
+        ("npz", "HF-FMT-011", zip(&[("arr_0.npy", b"")], b"")),
+        ("skops", "HF-FMT-011", zip(&[("schema.json", b"")], b"")),
+        ("zip", "HF-FMT-012", zip(&[("readme.txt", b"")], b"")),
+        ("zip", "HF-FMT-012", zip(&[], b"")),
+        ("tar", "HF-FMT-012", tar()),
+        ("gzip", "HF-FMT-012", b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec()),
+        ("zlib", "HF-FMT-012", b"\x78\x9c\x4b\x4c\x84\x81".to_vec()),
+        ("bzip2", "HF-FMT-012", b"BZh91AY&SY\x01\x02".to_vec()),
+        ("xz", "HF-FMT-012", b"\xfd7zXZ\0\0\x04".to_vec()),
+        ("lzma", "HF-FMT-012", b"\x5d\0\0\x80\0\xff\xff\xff\xff".to_vec()),
+        ("zstd", "HF-FMT-012", b"\x28\xb5\x2f\xfd\x04\x00".to_vec()),
+        ("lz4", "HF-FMT-012", b"\x04\x22\x4d\x18\x64\x40".to_vec()),
+        ("7z", "HF-FMT-012", b"7z\xbc\xaf\x27\x1c\0\x04".to_vec()),
+        ("rar", "HF-FMT-012", b"Rar!\x1a\x07\x01\0".to_vec()),
+        (
+            "onnx",
+            "HF-FMT-014",
+            b"\x08\x07\x12\x07pytorch\x3a\x03abc".to_vec(),
+        ),
+        ("hdf5", "HF-FMT-014", b"\x89HDF\r\n\x1a\n\0\0".to_vec()),
+        ("hdf5", "HF-FMT-014", hdf5_later),
+        ("npy", "HF-FMT-014", b"\x93NUMPY\x01\0v\0{'descr'".to_vec()),
+        (
+            "tensorflow-saved-model",
+            "HF-FMT-014",
+            b"\x12\x12\x12\x10\x0a\x0e\x0a\x05Const\x12\x05Const".to_vec(),
+        ),
+        (
+            "tensorflow-graph",
+            "HF-FMT-014",
+            b"\x0a\x0e\x0a\x05Const\x12\x05Const".to_vec(),
+        ),
+        ("tflite", "HF-FMT-014", b"\x20\0\0\0TFL3\0\0".to_vec()),
+        ("executorch", "HF-FMT-014", b"\x20\0\0\0ET12\0\0".to_vec()),
+        (
+            "coreml",
+            "HF-FMT-014",
+            b"\x08\x04\x12\x09\x0a\x07\x0a\x05image".to_vec(),
+        ),
+        (
+            "pmml",
+            "HF-FMT-014",
+            b"<?xml version=\"1.0\"?><PMML version=\"4.4\">".to_vec(),
+        ),
+        ("ggml-legacy", "HF-FMT-016", b"tjgg\x03\0\0\0".to_vec()),
+        ("ggml-legacy", "HF-FMT-016", b"lmgg\0\x7d\0\0".to_vec()),
+        ("elf", "HF-FMT-013", b"\x7fELF\x02\x01\x01".to_vec()),
+        ("pe", "HF-FMT-013", windows_program()),
+        ("mach-o", "HF-FMT-013", b"\xcf\xfa\xed\xfe\x07\0\0\x01".to_vec()),
+        ("mach-o", "HF-FMT-013", b"\xca\xfe\xba\xbe\0\0\0\x02".to_vec()),
+        ("java-class", "HF-FMT-013", b"\xca\xfe\xba\xbe\0\0\0\x41".to_vec()),
+        ("llamafile", "HF-FMT-013", b"MZqFpD='\n\n\0\x10\0\xf8".to_vec()),
+        ("script", "HF-FMT-013", b"#!/bin/sh\nrm -rf /\n".to_vec()),
+        ("wasm", "HF-FMT-013", b"\0asm\x01\0\0\0".to_vec()),
+        ("pdf", "HF-FMT-015", b"%PDF-1.7\n".to_vec()),
+        ("png", "HF-FMT-015", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec()),
+        ("jpeg", "HF-FMT-015", b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec()),
+        ("gif", "HF-FMT-015", b"GIF89a\x01\0".to_vec()),
+        (
+            "html",
+            "HF-FMT-015",
+            b"<!DOCTYPE html><html><body>Sign in</body></html>".to_vec(),
+        ),
+        ("xml", "HF-FMT-015", b"<?xml version=\"1.0\"?><a/>".to_vec()),
+        (
+            "json",
+            "HF-FMT-015",
+            b"{\"architectures\": [\"LlamaForCausalLM\"]}".to_vec(),
+        ),
+        (
+            "git-lfs-pointer",
+            "HF-FMT-015",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n".to_vec(),
+        ),
+        (
+            "text",
+            "HF-FMT-015",
+            b"{{ bos_token }}{% for m in messages %}".to_vec(),
+        ),
+    ]
+}
+
+#[test]
+fn each_kind_is_refused_by_its_name() {
+    for (name, id, bytes) in kinds() {
+        let outcome = inspect(&bytes);
+        assert_eq!(
+            outcome.format.name(),
+            name,
+            "{:x?}",
+            &bytes[..bytes.len().min(32)]
+        );
+        let [found] = findings(&bytes).try_into().unwrap();
+        assert_eq!(found.id, id, "{name}");
+        assert!(found.severity >= Severity::High, "{name}");
+    }
+}
+
+#[test]
+fn a_program_is_critical() {
+    assert_eq!(findings(b"#!/bin/sh\n")[0].severity, Severity::Critical);
+}
+
+#[test]
+fn gguf_and_safetensors_too_short_to_be_anything_are_refused() {
+    assert_eq!(ids(b"GGUF"), ["HF-GGUF-003"]);
+    assert_eq!(ids(b"GGU"), ["HF-FMT-015"]);
+    assert_eq!(ids(&[16, 0, 0, 0, 0, 0, 0, 0]), ["HF-FMT-001"]);
+    assert_eq!(ids(&[16, 0, 0, 0, 0, 0, 0, 0, b'{']), ["HF-ST-001"]);
+}
+
+fn named(bytes: &[u8], name: &str) -> Vec<String> {
+    let mut inspector = FileInspector::new(name);
+    inspector.feed(bytes);
+    let (findings, _) = inspector.finish().findings.into_parts();
+    findings.into_iter().map(|finding| finding.id).collect()
+}
+
+#[test]
+fn a_name_only_adds_suspicion() {
+    let gguf = GgufBuilder::llama().build().bytes;
+    let safetensors = SafetensorsBuilder::small().build().bytes;
+    assert_eq!(named(&gguf, "model.gguf"), [""; 0]);
+    assert_eq!(named(&gguf, "model.safetensors"), ["HF-FMT-003"]);
+    assert_eq!(named(&safetensors, "model.gguf"), ["HF-FMT-003"]);
+    assert_eq!(named(&safetensors, "model"), [""; 0]);
+    assert_eq!(
+        named(b"\x80\x02}q\x00.", "model.safetensors"),
+        ["HF-FMT-010", "HF-FMT-003"]
+    );
+    assert_eq!(named(&gguf, "model\u{202e}fugg.gguf"), ["HF-FMT-004"]);
+}
+
+#[test]
+fn an_archive_appended_to_a_gguf_is_named_beside_the_trailing_bytes() {
+    let file = GgufBuilder::llama()
+        .build()
+        .and(&zip(&[("archive/data.pkl", b".")], b""));
+    assert_eq!(inspect(&file.bytes).format, Format::Gguf);
+    assert_eq!(ids(&file.bytes), ["HF-FMT-005", "HF-GGUF-029"]);
+}
