@@ -123,12 +123,12 @@ impl Frame<'_> {
 }
 
 fn mode_link(posture: Option<&Posture>) -> Markup {
-    let (text, tone) = match posture.map(|posture| posture.mode) {
-        Some(Mode::Appliance) => ("Appliance", Tone::Good),
-        Some(Mode::Evaluation) => ("Evaluation mode", Tone::Warn),
-        None => ("Posture unknown", Tone::Warn),
+    let (text, more, tone) = match posture.map(|posture| posture.mode) {
+        Some(Mode::Appliance) => ("Appliance", "", Tone::Good),
+        Some(Mode::Evaluation) => ("Evaluation", " mode", Tone::Warn),
+        None => ("Unknown", " posture", Tone::Warn),
     };
-    html! { a.badge.(tone.class()) href="/system#posture" { (text) } }
+    html! { a.badge.(tone.class()) href="/system#posture" { (text) span.more { (more) } } }
 }
 
 /// A page outside a session: one card.

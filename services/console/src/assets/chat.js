@@ -228,5 +228,5 @@ for (const list of document.querySelectorAll(".questions")) {
 
 refresh();
 grow();
-toEnd();
+if (messages.querySelector(".turn")) toEnd();
 if (!prompt.disabled && !narrow.matches) prompt.focus();

@@ -240,10 +240,11 @@ fn composer(usable: &[&ModelSummary], chosen: Option<Digest>, settings: Option<&
                             }
                         }
                     }
-                    span.gap {}
-                    button.quiet #again type="button" hidden { "Answer again" }
-                    button #stop type="button" hidden { "Stop" }
-                    button.main #send type="submit" disabled { "Send" }
+                    span.go {
+                        button.quiet #again type="button" hidden { "Answer again" }
+                        button #stop type="button" hidden { "Stop" }
+                        button.main #send type="submit" disabled { "Send" }
+                    }
                 }
             }
         }

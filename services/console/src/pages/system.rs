@@ -126,10 +126,12 @@ fn confinement(confinement: &Confinement) -> Markup {
             @if confinement.syscalls == 0 {
                 (badge(("No seccomp", Tone::Bad)))
             } @else {
-                (badge(("seccomp", Tone::Good))) " " (confinement.syscalls) " system calls allowed"
+                (badge(("seccomp", Tone::Good))) " " (confinement.syscalls) " system calls"
             }
         }
-        @for missing in &confinement.missing { (note(Tone::Warn, &words::sentence(missing))) }
+        @for missing in &confinement.missing {
+            p.hint { (badge(("Not enforced", Tone::Warn))) " " (words::sentence(missing)) }
+        }
         details {
             summary { (grants) @if grants == 1 { " path" } @else { " paths" } " left to it" }
             ul.code { @for grant in &confinement.grants { li { (grant) } } }
@@ -169,7 +171,7 @@ fn engine_card(engine: &Engine, models: &[ModelSummary], session: &Session) -> M
             form.actions method="post" action="/system/unload" {
                 (form_token(session))
                 input type="hidden" name="model" value=(engine.model);
-                button.quiet type="submit" { "Unload" }
+                button type="submit" { "Unload" }
             }
         }
     }
