@@ -3,7 +3,7 @@
 //! `append`: `POST /v1/entries` with [`Append`], answered by [`Appended`] once the entry is durable.
 //! `report`: `POST /v1/reports` with [`IncidentReport`], answered likewise. `read`: `GET /v1/checkpoint` (text, a C2SP signed
 //! note), `GET /v1/entries?from=&limit=` ([`Entries`]), `GET /v1/proofs/inclusion?index=&size=` and
-//! `GET /v1/proofs/consistency?from=&to=` ([`Proof`]), `GET /v1/status`.
+//! `GET /v1/proofs/consistency?from=&to=` ([`Proof`]), `GET /v1/status`, and `GET /v1/tile/…` as C2SP tlog-tiles has it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,26 @@ pub struct Entries {
     pub size: u64,
     /// The entries asked for.
     pub entries: Vec<IndexedEntry>,
+}
+
+/// Query of `GET /v1/proofs/inclusion`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InclusionQuery {
+    /// The entry whose place is to be proven.
+    pub index: u64,
+    /// The size of the tree, from a checkpoint.
+    pub size: u64,
+}
+
+/// Query of `GET /v1/proofs/consistency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsistencyQuery {
+    /// The size of the older tree.
+    pub from: u64,
+    /// The size of the newer tree.
+    pub to: u64,
 }
 
 /// An RFC 6962 inclusion or consistency proof.

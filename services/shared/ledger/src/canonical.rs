@@ -74,7 +74,9 @@ fn object(
     let left = left.checked_sub(1).ok_or(CanonicalError::Depth { limit })?;
     let mut members: Vec<(&String, &Value)> = map.iter().collect();
     // Section 3.2.3 sorts by UTF-16 code units, which differs from the order of code points beyond U+FFFF.
-    members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    members.sort_by(|(a, _), (b, _)| {
+        if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+    });
     out.push(b'{');
     for (place, (name, value)) in members.into_iter().enumerate() {
         if place > 0 {
@@ -104,24 +106,34 @@ fn integer(number: &serde_json::Number, out: &mut Vec<u8>) -> Result<(), Canonic
 /// Appends a string with only the escapes that section 3.2.2.2 asks for.
 pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
+    let bytes = text.as_bytes();
     out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            0..0x20 => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
-            _ => out.push(byte),
+    let mut plain = 0;
+    for (place, byte) in bytes.iter().enumerate() {
+        let short = match byte {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            0x08 => b'b',
+            b'\t' => b't',
+            b'\n' => b'n',
+            0x0c => b'f',
+            b'\r' => b'r',
+            0..0x20 => b'u',
+            _ => continue,
+        };
+        out.extend_from_slice(bytes.get(plain..place).unwrap_or_default());
+        out.extend_from_slice(&[b'\\', short]);
+        if short == b'u' {
+            out.extend_from_slice(&[
+                b'0',
+                b'0',
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
+            ]);
         }
+        plain = place + 1;
     }
+    out.extend_from_slice(bytes.get(plain..).unwrap_or_default());
     out.push(b'"');
 }
 

@@ -4,8 +4,9 @@
 //! its turn; `time` is the last member in canonical order, so the writer only has to add it.
 
 use holdfast_contract::Timestamp;
-use holdfast_contract::ledger::{Append, Entry};
+use holdfast_contract::ledger::{Append, Entry, Event, Outcome};
 use holdfast_contract::limits::MAX_ENTRY_BYTES;
+use serde_json::{Map, Value};
 
 use crate::canonical::{self, CanonicalError};
 
@@ -47,21 +48,13 @@ impl Draft {
     /// [`EntryError`] when it does not fit.
     pub fn new(source: &str, append: &Append) -> Result<Self, EntryError> {
         let mut head = Vec::with_capacity(256);
-        head.push(b'{');
-        if !append.detail.is_empty() {
-            head.extend_from_slice(b"\"detail\":");
-            canonical::write_object(&append.detail, MAX_DETAIL_DEPTH, &mut head)?;
-            head.push(b',');
-        }
-        head.extend_from_slice(b"\"event\":");
-        serde_json::to_writer(&mut head, &append.event)?;
-        head.extend_from_slice(b",\"outcome\":");
-        serde_json::to_writer(&mut head, &append.outcome)?;
-        head.extend_from_slice(b",\"source\":");
-        canonical::string(source, &mut head);
-        head.extend_from_slice(b",\"subject\":");
-        canonical::string(&append.subject, &mut head);
-        head.extend_from_slice(b",\"time\":\"");
+        let Append {
+            event,
+            outcome,
+            subject,
+            detail,
+        } = append;
+        write_head(&mut head, source, (*event, *outcome), subject, detail)?;
         let bytes = head.len() + TAIL_BYTES;
         if bytes > MAX_ENTRY_BYTES {
             Err(EntryError::TooLarge { bytes })
@@ -78,10 +71,40 @@ impl Draft {
     /// The leaf, with a time as [`microseconds`] returns it in the form of `time_text`.
     pub(crate) fn finish(self, time_text: &str) -> Vec<u8> {
         let mut leaf = self.head;
-        leaf.extend_from_slice(time_text.as_bytes());
-        leaf.extend_from_slice(b"\"}");
+        write_tail(&mut leaf, time_text);
         leaf
     }
+}
+
+/// Everything before the time.
+fn write_head(
+    out: &mut Vec<u8>,
+    source: &str,
+    (event, outcome): (Event, Outcome),
+    subject: &str,
+    detail: &Map<String, Value>,
+) -> Result<(), EntryError> {
+    out.push(b'{');
+    if !detail.is_empty() {
+        out.extend_from_slice(b"\"detail\":");
+        canonical::write_object(detail, MAX_DETAIL_DEPTH, out)?;
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"event\":");
+    serde_json::to_writer(&mut *out, &event)?;
+    out.extend_from_slice(b",\"outcome\":");
+    serde_json::to_writer(&mut *out, &outcome)?;
+    out.extend_from_slice(b",\"source\":");
+    canonical::string(source, out);
+    out.extend_from_slice(b",\"subject\":");
+    canonical::string(subject, out);
+    out.extend_from_slice(b",\"time\":\"");
+    Ok(())
+}
+
+fn write_tail(out: &mut Vec<u8>, time_text: &str) {
+    out.extend_from_slice(time_text.as_bytes());
+    out.extend_from_slice(b"\"}");
 }
 
 /// The same time without what is below a microsecond.
@@ -102,8 +125,25 @@ pub fn decode(leaf: &[u8]) -> Result<Entry, EntryError> {
 /// # Errors
 /// [`EntryError`] when it is no entry, or not in canonical form.
 pub fn decode_canonical(leaf: &[u8]) -> Result<Entry, EntryError> {
+    decode_canonical_with(leaf, &mut Vec::new())
+}
+
+/// The same, with memory to work in.
+pub(crate) fn decode_canonical_with(leaf: &[u8], scratch: &mut Vec<u8>) -> Result<Entry, EntryError> {
+    use std::io::Write as _;
     let entry = decode(leaf)?;
-    if encode(&entry)? == leaf {
+    scratch.clear();
+    let Entry {
+        time,
+        source,
+        event,
+        outcome,
+        subject,
+        detail,
+    } = &entry;
+    write_head(scratch, source, (*event, *outcome), subject, detail)?;
+    write!(scratch, "{time}\"}}").map_err(serde_json::Error::io)?;
+    if scratch == leaf {
         Ok(entry)
     } else {
         Err(EntryError::NotCanonical)
@@ -115,24 +155,33 @@ pub fn decode_canonical(leaf: &[u8]) -> Result<Entry, EntryError> {
 /// # Errors
 /// [`EntryError`] when it does not fit.
 pub fn encode(entry: &Entry) -> Result<Vec<u8>, EntryError> {
-    let append = Append {
-        event: entry.event,
-        outcome: entry.outcome,
-        subject: entry.subject.clone(),
-        detail: entry.detail.clone(),
-    };
-    Ok(Draft::new(&entry.source, &append)?.finish(&entry.time.to_string()))
+    let Entry {
+        time,
+        source,
+        event,
+        outcome,
+        subject,
+        detail,
+    } = entry;
+    let mut leaf = Vec::with_capacity(256);
+    write_head(&mut leaf, source, (*event, *outcome), subject, detail)?;
+    write_tail(&mut leaf, &time.to_string());
+    let bytes = leaf.len();
+    if bytes > MAX_ENTRY_BYTES {
+        Err(EntryError::TooLarge { bytes })
+    } else {
+        Ok(leaf)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use holdfast_contract::ledger::{Event, Outcome};
     use serde_json::json;
 
     use super::*;
 
-    fn append(detail: serde_json::Value) -> Append {
-        let serde_json::Value::Object(detail) = detail else {
+    fn append(detail: Value) -> Append {
+        let Value::Object(detail) = detail else {
             panic!("detail is an object")
         };
         Append {

@@ -96,6 +96,10 @@ fn records(directory: &Path) -> Vec<String> {
         .collect()
 }
 
+fn history(notes: &[String]) -> String {
+    notes.iter().flat_map(|note| [note.as_str(), "\n"]).collect()
+}
+
 #[test]
 fn an_untouched_ledger_verifies_with_every_checkpoint() {
     let seen = Mutex::new(Vec::new());
@@ -296,12 +300,12 @@ fn a_fork_is_found() {
         .position(|note| note.starts_with("holdfast/ledger\n1000\n"))
         .unwrap();
     all.insert(at, branch.clone());
-    let text: String = all.iter().map(|note| format!("{note}\n")).collect();
+    let text = history(&all);
     replace(&directory.path().join("checkpoints"), text.as_bytes());
     assert!(report(directory.path(), None).has(FindingKind::Fork));
     // In place of the genuine one.
     all.remove(at + 1);
-    let text: String = all.iter().map(|note| format!("{note}\n")).collect();
+    let text = history(&all);
     replace(&directory.path().join("checkpoints"), text.as_bytes());
     assert!(report(directory.path(), None).has(FindingKind::Rewritten));
     // Kept elsewhere.
@@ -309,10 +313,7 @@ fn a_fork_is_found() {
     assert!(found.has(FindingKind::WitnessContradicted), "{found:?}");
     // And shown instead of the newest.
     let directory = copy();
-    let text: String = records(directory.path())[..=at]
-        .iter()
-        .map(|note| format!("{note}\n"))
-        .collect();
+    let text = history(&records(directory.path())[..=at]);
     replace(&directory.path().join("checkpoints"), text.as_bytes());
     replace(&directory.path().join("checkpoint"), branch.as_bytes());
     assert!(report(directory.path(), None).has(FindingKind::Fork));

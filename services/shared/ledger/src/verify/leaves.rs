@@ -120,8 +120,9 @@ fn entries(task: &Task, bundle: &[u8], findings: &mut Vec<Finding>) -> Option<(T
             });
         }
     };
+    let mut scratch = Vec::new();
     for (index, leaf) in (task.index * u64::from(WIDTH)..).zip(bundle::entries(bundle).flatten()) {
-        match entry::decode_canonical(leaf) {
+        match entry::decode_canonical_with(leaf, &mut scratch) {
             Ok(entry) => {
                 let (first, last) = times.unwrap_or((entry.time, entry.time));
                 if entry.time < last {
