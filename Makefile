@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 programs = $(CARGO_TARGET_DIR)/release
 
-.PHONY: help run build test check install clean
+.PHONY: help run build test check bench install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,11 @@ test: ## Build, then run every test, with the real daemons end to end
 check: ## Formatting, lints, documentation, licences, shell scripts
 	@scripts/setup-dependencies check
 	@scripts/check
+
+bench: ## Measure the figures of the design, each beside what it is compared with
+	@scripts/setup-dependencies test
+	@cargo build --release --locked
+	@cargo bench --locked --workspace --bench '*'
 
 install: ## Copy what was built to where the systemd units look for it, below DESTDIR
 	@scripts/install $(programs) "$(DESTDIR)"
