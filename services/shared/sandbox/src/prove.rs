@@ -22,7 +22,13 @@ impl Forbidden {
     /// the other services.
     pub fn from_env() -> Self {
         let list = std::env::var("HOLDFAST_FORBIDDEN").unwrap_or_default();
-        Self { directories: list.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect() }
+        Self {
+            directories: list
+                .split(':')
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+                .collect(),
+        }
     }
 }
 
@@ -60,7 +66,7 @@ pub fn prove(forbidden: &Forbidden) -> Vec<Attempt> {
             "run /bin/sh",
             std::process::Command::new("/bin/sh").arg("-c").arg(":").spawn(),
         ),
-        tried("trace the parent process", ptrace::attach(parent)),
+        tried("trace the parent process", trace(parent)),
         tried("read the memory of the parent process", peek(parent)),
         tried("mount a file system", mount()),
         tried(
@@ -135,12 +141,27 @@ fn peek(pid: Pid) -> nix::Result<usize> {
     }
 }
 
+/// Where it is not denied, it must do no harm: the parent is let go at once.
+fn trace(pid: Pid) -> nix::Result<()> {
+    ptrace::attach(pid)?;
+    // It cannot be let go before it has stopped.
+    while ptrace::detach(pid, None) == Err(nix::errno::Errno::ESRCH) {
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+/// Where it is not denied, it must do no harm: there is nothing at that path to mount on.
 fn mount() -> nix::Result<()> {
-    nix::mount::mount(
+    use nix::mount::{MsFlags, mount};
+    match mount(
         Some("none"),
-        "/",
+        "/proc/self/nowhere",
         Some("tmpfs"),
-        nix::mount::MsFlags::MS_RDONLY,
+        MsFlags::MS_RDONLY,
         None::<&str>,
-    )
+    ) {
+        Err(nix::errno::Errno::ENOENT) => Ok(()),
+        other => other,
+    }
 }
