@@ -3,9 +3,12 @@
 //! The lists were made from what glibc, tokio and the daemons are seen to use under test, plus the variants
 //! that another glibc would choose for the same function.
 
-#![expect(
-    clippy::wildcard_imports,
-    reason = "a list of system calls names hundreds of constants of one crate"
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::wildcard_imports,
+        reason = "a list of system calls names hundreds of constants of one crate"
+    )
 )]
 
 use libc::*;

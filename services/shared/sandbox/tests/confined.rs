@@ -18,8 +18,11 @@ use std::process::{Command, ExitCode};
 
 use holdfast_sandbox::{Forbidden, Sandbox, SandboxError, limits, prove};
 
+/// What is done, with a directory to do it in.
+type Case = fn(&Path);
+
 /// Name, and what is done in a process of its own.
-const CASES: &[(&str, fn(&Path))] = &[
+const CASES: &[(&str, Case)] = &[
     (
         "a_daemon_is_denied_everything_that_the_proof_tries",
         proof_of_a_daemon,
