@@ -32,6 +32,8 @@ use crate::vocabulary::Vocabulary;
 const LONG_STEP: Duration = Duration::from_millis(1);
 /// A token waits at most about this long for others.
 const PATIENCE: Duration = Duration::from_millis(3);
+/// How often the daemon hears that a prompt is being read.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// Models up to this size are computed by one thread: handing work to a second costs more than it saves.
 const SMALL_MODEL_BYTES: u64 = 48 << 20;
 
@@ -68,6 +70,8 @@ pub struct Engine<'m, W> {
     turn: usize,
     outbox: Outbox<W>,
     flushed: Instant,
+    /// When the daemon was last told that a prompt is being read.
+    alive: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +144,7 @@ impl<'m, W: Write> Engine<'m, W> {
             turn: 0,
             outbox,
             flushed: Instant::now(),
+            alive: Instant::now(),
         })
     }
 
@@ -204,12 +209,18 @@ impl<'m, W: Write> Engine<'m, W> {
             Work::Embed { id, .. } => self.fail(id, JobFailure::Full)?,
             Work::Fail(id, failure) => self.fail(id, failure)?,
             Work::Cancel(id) => {
-                self.embeddings.retain(|(job, _)| *job != id);
-                for index in 0..self.slots.len() {
-                    if self.session(index).is_some_and(|session| session.id == id) {
-                        self.vacate(index)?;
+                let embedding = self.embeddings.iter().position(|(job, _)| *job == id);
+                let slot = (0..self.slots.len())
+                    .find(|index| self.session(*index).is_some_and(|session| session.id == id));
+                match (embedding, slot) {
+                    (Some(at), _) => {
+                        self.embeddings.remove(at);
                     }
+                    (None, Some(index)) => self.vacate(index)?,
+                    // It ended before.
+                    (None, None) => return Ok(()),
                 }
+                self.fail(id, JobFailure::Cancelled)?;
             }
         }
         Ok(())
@@ -227,9 +238,16 @@ impl<'m, W: Write> Engine<'m, W> {
             self.flush()?;
         }
         let started = Instant::now();
-        let step = self.step()?;
+        let mut step = self.step()?;
         let took = started.elapsed();
         self.pace.observe(step.prompt_tokens, took);
+        if step.prompt_tokens > 0 && self.alive.elapsed() >= SIGN_OF_LIFE {
+            self.alive = Instant::now();
+            if let Some(session) = self.slots.iter().find_map(|slot| slot.session.as_ref()) {
+                self.outbox.push(&Report::Reading { id: session.id })?;
+                step.urgent = true;
+            }
+        }
         if step.urgent || took >= LONG_STEP || self.flushed.elapsed() >= PATIENCE {
             self.flush()?;
         }

@@ -8,6 +8,17 @@ use std::process::ExitCode;
 use holdfast_engine::{WorkerError, confine, log, processor, work};
 use holdfast_sandbox::{Forbidden, prove_and_exit};
 
+/// What llama.cpp was built for.
+const BACKEND: &str = if cfg!(feature = "cuda") {
+    "cuda"
+} else if cfg!(feature = "rocm") {
+    "rocm"
+} else if cfg!(feature = "vulkan") {
+    "vulkan"
+} else {
+    "cpu"
+};
+
 fn main() -> ExitCode {
     let errors = log::init();
     if std::env::args()
@@ -23,6 +34,10 @@ fn main() -> ExitCode {
             "this processor lacks what the engine was built for"
         );
         return ExitCode::from(holdfast_contract::engine::EXIT_PROCESSOR);
+    }
+    if argument.as_deref() == Some("--backend") {
+        println!("{BACKEND}");
+        return ExitCode::SUCCESS;
     }
     match run(&errors) {
         Ok(()) => ExitCode::SUCCESS,

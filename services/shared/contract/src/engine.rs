@@ -111,7 +111,7 @@ pub enum Command {
         /// The texts.
         input: Vec<String>,
     },
-    /// Stop a job. It is not reported on any more.
+    /// Stop a job. If it has not ended yet it fails with [`JobFailure::Cancelled`].
     Cancel {
         /// Which job.
         id: u64,
@@ -142,13 +142,15 @@ pub enum JobFailure {
     NoEmbeddings,
     /// A parameter is out of its range.
     OutOfRange,
+    /// It was cancelled.
+    Cancelled,
     /// No slot is free.
     Full,
     /// llama.cpp failed.
     Failed,
 }
 
-/// From a worker to the daemon, one a line.
+/// From a worker to the daemon, one a line. Each job ends with exactly one `Done`, `Failed` or last `Vector`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "kebab-case")]
 pub enum Report {
@@ -168,11 +170,16 @@ pub enum Report {
         /// Why, in llama.cpp's words; untrusted.
         reason: String,
     },
+    /// A prompt is being read; sent now and then while there is no other sign of life.
+    Reading {
+        /// Of which job.
+        id: u64,
+    },
     /// Text was generated.
     Token {
         /// For which job.
         id: u64,
-        /// How many tokens it took.
+        /// How many tokens it took, at least one.
         tokens: u32,
         /// Complete characters.
         text: String,

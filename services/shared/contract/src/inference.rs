@@ -1,7 +1,8 @@
 //! Inference: generating text and embeddings.
 //!
 //! `generate`: `POST /v1/generate` answers a stream of [`GenerateEvent`], one JSON object a line;
-//! `POST /v1/embed` answers [`Embeddings`]. `admin`: `GET /v1/status` ([`InferenceStatus`]), `POST /v1/unload`.
+//! `POST /v1/embed` answers [`Embeddings`]. `admin`: `GET /v1/engines` ([`Engines`]),
+//! `POST /v1/unload` ([`Unload`], answered by [`Engines`]), `GET /v1/status` ([`crate::status::ServiceStatus`]).
 //! A caller that closes its connection cancels its request.
 
 use serde::{Deserialize, Serialize};
