@@ -4,6 +4,7 @@
 //! The ledger has the entry before the model exists, and the model exists before the caller is told.
 
 use std::os::fd::OwnedFd;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use holdfast_ipc::Peer;
 use holdfast_ipc::descriptor::Conversation;
 use holdfast_statement::ScanStatement;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::policy::{self, Decision};
@@ -25,7 +27,7 @@ use crate::store::{Model, Received, Watch};
 /// How often the caller hears how far copying is.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// The least that copying may be allowed, whatever the size.
-const LEAST_TIME: Duration = Duration::from_secs(60);
+const LEAST_TIME: Duration = Duration::from_mins(1);
 /// The slowest device that is waited for, in bytes for each second.
 const SLOWEST_BYTES: u64 = 4 << 20;
 
@@ -89,10 +91,18 @@ impl Registry {
             }
         };
         // Two admissions of the same bytes: the second finds what the first left.
-        let _lock = self.locks.hold(statement.digest).await;
-        let result = self
-            .admit_examined(request, &statement, artifact, conversation, peer)
-            .await;
+        let caller = Caller {
+            conversation,
+            total_bytes: statement.report.size_bytes,
+            stopping: self.stopping.clone(),
+        };
+        let result = match caller.waits_for(self.locks.hold(statement.digest)).await {
+            Ok(_lock) => {
+                self.admit_examined(request, &statement, artifact, &caller, peer)
+                    .await
+            }
+            Err(problem) => Err(problem),
+        };
         if let Err(problem) = &result {
             let subject = statement.digest.to_string();
             // Bytes that are not those of the statement are a refusal; everything else here is a failure.
@@ -135,7 +145,7 @@ impl Registry {
         request: &AdmitRequest,
         statement: &ScanStatement,
         artifact: OwnedFd,
-        conversation: &Conversation,
+        caller: &Caller<'_>,
         peer: &Peer,
     ) -> Outcomes {
         let present = self.store.model(statement.digest);
@@ -147,64 +157,35 @@ impl Registry {
                 .await?;
             return Ok((model.summary(), true));
         }
-        let Ok(_permit) = self.copies.acquire().await else {
-            return Err(Problem::new(ProblemKind::Unavailable, "the registry is stopping"));
-        };
-        let received = self.copy(statement, artifact, conversation).await?;
+        let _permit = caller.waits_for(self.copies.acquire()).await?;
+        let received = self.copy(statement, artifact, caller).await?;
         match present {
             Some(model) => Ok((self.repair(model, received, peer).await?, true)),
             None => Ok((self.add(request, statement, received, peer).await?, false)),
         }
     }
 
-    /// Copies the artifact, telling the caller how far it is. Ends when the caller is gone, time is up or the daemon stops.
+    /// Copies the artifact. Stops when the caller is gone, time is up or the daemon stops.
     async fn copy(
         &self,
         statement: &ScanStatement,
         artifact: OwnedFd,
-        conversation: &Conversation,
+        caller: &Caller<'_>,
     ) -> Result<Received, Problem> {
-        let total_bytes = statement.report.size_bytes;
         let watch = Arc::new(Watch::default());
         let work = {
             let (store, statement, watch) = (Arc::clone(&self.store), statement.clone(), Arc::clone(&watch));
             move || store.receive(artifact, &statement, &watch)
         };
-        let mut copying = tokio::task::spawn_blocking(work);
-        let mut progress = interval(PROGRESS_EVERY);
-        progress.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut stopping = self.stopping.clone();
-        let deadline = sleep(LEAST_TIME + Duration::from_secs(total_bytes / SLOWEST_BYTES));
-        tokio::pin!(deadline);
-        let result = loop {
-            tokio::select! {
-                result = &mut copying => break result,
-                _ = progress.tick() => {
-                    let answer = AdmitAnswer::Progress { done_bytes: watch.done(), total_bytes };
-                    let sent = timeout(REQUEST_DEADLINE, conversation.send(&answer, None)).await;
-                    if !matches!(sent, Ok(Ok(()))) {
-                        watch.cancel();
-                        break copying.await;
-                    }
-                }
-                () = &mut deadline => {
-                    watch.cancel();
-                    break copying.await;
-                }
-                () = stopped(&mut stopping) => {
-                    watch.cancel();
-                    break copying.await;
-                }
-            }
-        };
-        match result {
-            Ok(received) => received.map_err(|error| problem_of(&error, "copy the artifact")),
-            Err(error) => {
-                tracing::error!(%error, "copying ended without a result");
-                Err(Problem::new(
-                    ProblemKind::Internal,
-                    "the registry failed; its log has the cause",
-                ))
+        let mut copying = pin!(blocking(work));
+        let limit = LEAST_TIME + Duration::from_secs(caller.total_bytes / SLOWEST_BYTES);
+        match caller.attends(&watch, limit, copying.as_mut()).await {
+            Ok(received) => received?.map_err(|error| problem_of(&error, "copy the artifact")),
+            Err(problem) => {
+                watch.cancel();
+                // What was copied is removed before anybody is told.
+                drop(copying.await);
+                Err(problem)
             }
         }
     }
@@ -266,6 +247,53 @@ impl Registry {
             detail,
         )
         .await
+    }
+}
+
+/// Who waits for the answer.
+struct Caller<'a> {
+    conversation: &'a Conversation,
+    total_bytes: u64,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Caller<'_> {
+    /// Waits for something that other admissions hold, for as long as the largest of them may take.
+    async fn waits_for<T>(&self, what: impl Future<Output = T>) -> Result<T, Problem> {
+        let limit = LEAST_TIME + Duration::from_secs(MAX_ARTIFACT_BYTES / SLOWEST_BYTES);
+        self.attends(&Watch::default(), limit, pin!(what)).await
+    }
+
+    /// Runs `work`, telling the caller how far it is. Leaves it where it is when the caller is gone, time is up or the daemon stops.
+    async fn attends<T>(
+        &self,
+        watch: &Watch,
+        limit: Duration,
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, Problem> {
+        let mut ticks = interval(PROGRESS_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut stopping = self.stopping.clone();
+        let mut deadline = pin!(sleep(limit));
+        loop {
+            tokio::select! {
+                done = work.as_mut() => return Ok(done),
+                _ = ticks.tick() => {
+                    let answer = AdmitAnswer::Progress { done_bytes: watch.done(), total_bytes: self.total_bytes };
+                    let sent = timeout(REQUEST_DEADLINE, self.conversation.send(&answer, None)).await;
+                    if !matches!(sent, Ok(Ok(()))) {
+                        return Err(Problem::new(ProblemKind::Unavailable, "the caller went away"));
+                    }
+                }
+                () = &mut deadline => {
+                    let detail = format!("the artifact was not copied within {} s", limit.as_secs());
+                    return Err(Problem::new(ProblemKind::Deadline, detail));
+                }
+                () = stopped(&mut stopping) => {
+                    return Err(Problem::new(ProblemKind::Unavailable, "the registry is stopping"));
+                }
+            }
+        }
     }
 }
 

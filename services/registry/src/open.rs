@@ -20,7 +20,7 @@ use crate::service::{Registry, stopped};
 use crate::store::{Model, Shut};
 
 /// How long a conversation may be silent.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Answers open requests until the caller is done.
 pub async fn converse(registry: Arc<Registry>, conversation: Conversation, peer: Peer) {

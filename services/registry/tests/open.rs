@@ -1,6 +1,6 @@
 //! What `open` hands out, and what it does when somebody was at the model's file.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -294,7 +294,7 @@ async fn a_changed_statement_is_not_shown() {
     let statement = blob(&place.state(), detail.statement);
     let text = std::fs::read_to_string(&statement).unwrap();
     replace(&statement, |new| {
-        std::fs::write(new, text.replace("\"sig\":\"", "\"sig\":\"A")).unwrap()
+        std::fs::write(new, text.replace("\"sig\":\"", "\"sig\":\"A")).unwrap();
     });
     let result = place
         .read()

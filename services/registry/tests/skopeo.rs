@@ -1,6 +1,6 @@
 //! The store is an OCI image layout: skopeo reads it and copies out of it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 

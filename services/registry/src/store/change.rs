@@ -84,11 +84,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Addition, StoreError> {
         let name = {
-            let shelf = self.shelf();
-            if shelf.models.len() + shelf.withheld.len() >= self.max_models {
+            let catalogue = self.catalogue();
+            if catalogue.models.len() + catalogue.withheld.len() >= self.max_models {
                 return Err(StoreError::TooMany(self.max_models));
             }
-            name::for_file(&statement.name, |name| shelf.names.contains(&name.to_lowercase()))
+            name::for_file(&statement.name, |name| {
+                catalogue.names.contains(&name.to_lowercase())
+            })
         };
         let documents = oci::describe(statement, envelope, &name, now)?;
         // From here on, dropping `undo` removes what was published.
@@ -111,7 +113,7 @@ impl Store {
             .and_then(|()| self.seals.sync())
             .during("make the model durable")?;
         let index = self
-            .shelf()
+            .catalogue()
             .index(None, Some([&documents.model, &documents.statement]));
         self.write_next(&index)?;
         let config = documents
@@ -155,16 +157,16 @@ impl Store {
         digest: Digest,
     ) -> Result<Option<Removal>, StoreError> {
         let (manifest, index, name) = {
-            let shelf = self.shelf();
-            let manifest = match shelf.models.get(&digest) {
+            let catalogue = self.catalogue();
+            let manifest = match catalogue.models.get(&digest) {
                 Some(model) => model.manifest.digest,
-                None if shelf.withheld.contains_key(&digest) => digest,
+                None if catalogue.withheld.contains_key(&digest) => digest,
                 None => return Ok(None),
             };
             (
                 manifest,
-                shelf.index(Some(manifest), None),
-                shelf.name_of(manifest),
+                catalogue.index(Some(manifest), None),
+                catalogue.name_of(manifest),
             )
         };
         self.write_next(&index)?;
@@ -246,7 +248,7 @@ impl Addition {
         let store = Arc::clone(&undo.store);
         store.replace_index()?;
         undo.published.clear();
-        let model = store.change_shelf().add(model);
+        let model = store.change_catalogue().add(model);
         drop(undo);
         drop(turn);
         store.root.sync().during("make the index durable")?;
@@ -284,15 +286,18 @@ impl Store {
     /// Removes blobs that belong to no model, and the seal of a model that is not there. What cannot be removed now is removed
     /// at the next start.
     fn discard(&self, blobs: &[Digest], seal: Digest) {
-        let shelf = self.shelf();
+        let catalogue = self.catalogue();
         for digest in blobs {
             // While an entry is withheld nothing is collected, but these were published by this process.
-            let belongs = shelf.models.values().any(|model| model.blobs().contains(digest));
+            let belongs = catalogue
+                .models
+                .values()
+                .any(|model| model.blobs().contains(digest));
             if !belongs && *digest != oci::digest_of(oci::EMPTY_JSON) {
                 warn_of(self.blobs.remove(&digest.hex()));
             }
         }
-        if !shelf.models.contains_key(&seal) {
+        if !catalogue.models.contains_key(&seal) {
             warn_of(self.seals.remove(&seal.hex()));
         }
         warn_of(self.blobs.sync());
@@ -330,10 +335,10 @@ impl Removal {
         self.store.replace_index()?;
         self.done = true;
         let blobs = {
-            let mut shelf = self.store.change_shelf();
-            shelf.withheld.remove(&self.manifest);
-            let blobs = shelf.models.get(&self.digest).map(|model| model.blobs());
-            shelf.remove(self.digest);
+            let mut catalogue = self.store.change_catalogue();
+            catalogue.withheld.remove(&self.manifest);
+            let blobs = catalogue.models.get(&self.digest).map(|model| model.blobs());
+            catalogue.remove(self.digest);
             blobs
         };
         self.store.root.sync().during("make the index durable")?;

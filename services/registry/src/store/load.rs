@@ -20,7 +20,7 @@ use crate::store::directory::Directory;
 use crate::store::model::{Model, Trust};
 use crate::store::oci::{self, Descriptor, Index};
 use crate::store::seal::{MAX_SEAL_BYTES, Seal};
-use crate::store::{During as _, INDEX, MOST_MODELS, NEXT_INDEX, OnStep, Shelf, Store, StoreError};
+use crate::store::{Catalogue, During as _, INDEX, MOST_MODELS, NEXT_INDEX, OnStep, Store, StoreError};
 
 /// Mode of blobs: nobody writes, and whoever is handed a descriptor may open it again by `/proc/self/fd`.
 pub const BLOB_MODE: Mode = Mode::from_raw_mode(0o444);
@@ -121,7 +121,7 @@ pub fn load(path: &Path, trusted: Vec<Vkey>, on_step: OnStep) -> Result<(Store, 
         root,
         blobs,
         seals,
-        shelf: RwLock::default(),
+        catalogue: RwLock::default(),
         turn: Arc::default(),
         trusted,
         max_models: MOST_MODELS,
@@ -197,9 +197,9 @@ fn undone(index: &Index, next: &Index) -> Option<Undone> {
 }
 
 impl Store {
-    /// Puts the models of the index on the shelf, or withholds them.
+    /// Puts the models of the index on the catalogue, or withholds them.
     fn stock(&self, index: Index, reconciled: &mut Reconciled) -> Result<(), StoreError> {
-        let mut shelf = self.change_shelf();
+        let mut catalogue = self.change_catalogue();
         let mut referrers = HashMap::new();
         let mut others = BTreeMap::new();
         let mut manifests = Vec::new();
@@ -220,14 +220,14 @@ impl Store {
             let referrer = referrers.remove(&manifest.digest);
             let mut entries = vec![manifest.clone()];
             entries.extend(referrer.as_ref().map(|(entry, _)| entry.clone()));
-            match self.believe(manifest, referrer, &shelf)? {
-                Ok(model) => drop(shelf.add(model)),
-                Err(why) => withhold(&mut shelf, reconciled, entries, why),
+            match self.believe(manifest, referrer, &catalogue)? {
+                Ok(model) => drop(catalogue.add(model)),
+                Err(why) => withhold(&mut catalogue, reconciled, entries, why),
             }
         }
         let orphans = referrers.into_values().map(|(entry, _)| entry);
         for entry in orphans.chain(others.into_values()) {
-            withhold(&mut shelf, reconciled, vec![entry], Unbelievable::Foreign);
+            withhold(&mut catalogue, reconciled, vec![entry], Unbelievable::Foreign);
         }
         Ok(())
     }
@@ -237,7 +237,7 @@ impl Store {
         &self,
         manifest: Descriptor,
         referrer: Option<(Descriptor, Vec<u8>)>,
-        shelf: &Shelf,
+        catalogue: &Catalogue,
     ) -> Result<Result<Model, Unbelievable>, StoreError> {
         let Some((referrer, referrer_bytes)) = referrer else {
             return Ok(Err(Unbelievable::NoStatement));
@@ -266,8 +266,8 @@ impl Store {
             return Ok(Err(Unbelievable::Verdict));
         }
         let name = manifest.name().unwrap_or_default().to_owned();
-        let is_new =
-            !shelf.models.contains_key(&statement.digest) && !shelf.names.contains(&name.to_lowercase());
+        let is_new = !catalogue.models.contains_key(&statement.digest)
+            && !catalogue.names.contains(&name.to_lowercase());
         if !is_new || name.is_empty() || name.len() > MAX_NAME_BYTES {
             return Ok(Err(Unbelievable::Twice));
         }
@@ -317,11 +317,15 @@ impl Store {
 
     /// Removes drafts, blobs of no model, and seals of no model.
     fn clear_away(&self, reconciled: &mut Reconciled) -> Result<(), StoreError> {
-        let shelf = self.shelf();
+        let catalogue = self.catalogue();
         let mut drafts = Vec::new();
         let mut unneeded = Vec::new();
-        let needed: HashSet<Digest> = shelf.models.values().flat_map(|model| model.blobs()).collect();
-        let keep_all = !shelf.withheld.is_empty();
+        let needed: HashSet<Digest> = catalogue
+            .models
+            .values()
+            .flat_map(|model| model.blobs())
+            .collect();
+        let keep_all = !catalogue.withheld.is_empty();
         self.blobs
             .names(|name| match format!("sha256:{name}").parse::<Digest>() {
                 Ok(digest) if needed.contains(&digest) || keep_all => {}
@@ -342,7 +346,7 @@ impl Store {
         unneeded.truncate(MAX_LISTED);
         reconciled.blobs = unneeded;
         if !keep_all {
-            let sealed: HashSet<String> = shelf.models.keys().map(Digest::hex).collect();
+            let sealed: HashSet<String> = catalogue.models.keys().map(Digest::hex).collect();
             clear(&self.seals, |name| !sealed.contains(name))?;
         }
         Ok(())
@@ -365,11 +369,16 @@ fn clear(directory: &Directory, is_litter: impl Fn(&str) -> bool) -> Result<u64,
     Ok(litter.len() as u64)
 }
 
-fn withhold(shelf: &mut Shelf, reconciled: &mut Reconciled, entries: Vec<Descriptor>, why: Unbelievable) {
+fn withhold(
+    catalogue: &mut Catalogue,
+    reconciled: &mut Reconciled,
+    entries: Vec<Descriptor>,
+    why: Unbelievable,
+) {
     let Some(first) = entries.first() else { return };
     tracing::warn!(manifest = %first.digest, %why, "an entry of the store is withheld");
     reconciled.withheld.push((first.digest, why.to_string()));
-    shelf.withheld.insert(first.digest, Withheld { entries });
+    catalogue.withheld.insert(first.digest, Withheld { entries });
 }
 
 /// What is said about a model that was admitted at `admitted_at`.

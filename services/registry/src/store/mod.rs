@@ -154,7 +154,7 @@ pub struct Store {
     root: Directory,
     blobs: Directory,
     seals: Directory,
-    shelf: RwLock<Shelf>,
+    catalogue: RwLock<Catalogue>,
     /// Held by whoever is about to replace the index.
     turn: Arc<Mutex<()>>,
     trusted: Vec<Vkey>,
@@ -164,7 +164,7 @@ pub struct Store {
 
 /// What the index says, held in memory.
 #[derive(Default)]
-struct Shelf {
+struct Catalogue {
     models: BTreeMap<Digest, Arc<Model>>,
     /// Entries that cannot be served, by manifest. They keep their blobs, and their place in the index.
     withheld: BTreeMap<Digest, Withheld>,
@@ -216,7 +216,7 @@ impl Store {
     /// The models, by name.
     pub fn models(&self) -> Vec<ModelSummary> {
         let mut models: Vec<_> = self
-            .shelf()
+            .catalogue()
             .models
             .values()
             .map(|model| model.summary())
@@ -227,20 +227,20 @@ impl Store {
 
     /// How many models there are, how many bytes their files have together, and how many entries are withheld.
     pub fn totals(&self) -> (usize, u64, usize) {
-        let shelf = self.shelf();
-        let bytes = shelf.models.values().map(|model| model.size_bytes()).sum();
-        (shelf.models.len(), bytes, shelf.withheld.len())
+        let catalogue = self.catalogue();
+        let bytes = catalogue.models.values().map(|model| model.size_bytes()).sum();
+        (catalogue.models.len(), bytes, catalogue.withheld.len())
     }
 
     /// The model with `digest`.
     pub fn model(&self, digest: Digest) -> Option<Arc<Model>> {
-        self.shelf().models.get(&digest).cloned()
+        self.catalogue().models.get(&digest).cloned()
     }
 
     /// The models whose files have to be read before they can be opened.
     pub fn unverified(&self) -> Vec<Arc<Model>> {
-        let shelf = self.shelf();
-        shelf
+        let catalogue = self.catalogue();
+        catalogue
             .models
             .values()
             .filter(|model| model.trust() == Trust::Unverified)
@@ -278,16 +278,16 @@ impl Store {
         Turn(Arc::clone(&self.turn).lock_owned().await)
     }
 
-    fn shelf(&self) -> std::sync::RwLockReadGuard<'_, Shelf> {
-        self.shelf.read().unwrap_or_else(PoisonError::into_inner)
+    fn catalogue(&self) -> std::sync::RwLockReadGuard<'_, Catalogue> {
+        self.catalogue.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change_shelf(&self) -> std::sync::RwLockWriteGuard<'_, Shelf> {
-        self.shelf.write().unwrap_or_else(PoisonError::into_inner)
+    fn change_catalogue(&self) -> std::sync::RwLockWriteGuard<'_, Catalogue> {
+        self.catalogue.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shelf {
+impl Catalogue {
     fn add(&mut self, model: Model) -> Arc<Model> {
         let model = Arc::new(model);
         self.names.insert(model.name().to_lowercase());

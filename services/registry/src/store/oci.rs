@@ -123,7 +123,8 @@ struct Manifest {
 #[derive(Debug, Serialize)]
 struct Config<'a> {
     descriptor: About<'a>,
-    config: Technical<'a>,
+    #[serde(rename = "config")]
+    technical: Technical<'a>,
     modelfs: Files,
 }
 
@@ -203,7 +204,7 @@ pub fn describe(
             title: facts.and_then(|facts| facts.name.as_deref()),
             family: facts.and_then(|facts| facts.architecture.as_deref()),
         },
-        config: Technical {
+        technical: Technical {
             format: &report.format,
             param_size: facts.map(|facts| param_size(facts.parameters)),
             precision: facts.and_then(precision),

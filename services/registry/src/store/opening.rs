@@ -107,31 +107,32 @@ impl Store {
         if found != model.digest() {
             return damaged(Damage::Content { found }, Some(before));
         }
-        self.seal_anew(&file, before, found)
+        seal_anew(&file, before, found).during("seal a model's file")
     }
+}
 
-    fn seal_anew(&self, file: &File, before: Stamp, digest: Digest) -> Result<Trust, StoreError> {
-        if Stamp::of(file).during("look at a model's file")? != before {
-            // It changed while it was read: what was read proves nothing.
-            return Ok(Trust::Unverified);
-        }
-        enable_verity(file);
-        let seal = Seal::new(file, digest).during("seal a model's file")?;
-        if seal.is_verity() {
-            return Ok(Trust::Sealed(seal));
-        }
-        if !before.has_one_name() {
-            return Ok(Trust::Damaged {
-                damage: Damage::Linked,
-                seen: Some(before),
-            });
-        }
-        Ok(if seal.has(&before) {
-            Trust::Sealed(seal)
-        } else {
-            Trust::Unverified
-        })
+/// Seals a file that looked like `before` before it was found to have `digest`.
+fn seal_anew(file: &File, before: Stamp, digest: Digest) -> io::Result<Trust> {
+    if Stamp::of(file)? != before {
+        // It changed while it was read: what was read proves nothing.
+        return Ok(Trust::Unverified);
     }
+    enable_verity(file);
+    let seal = Seal::new(file, digest)?;
+    if seal.is_verity() {
+        return Ok(Trust::Sealed(seal));
+    }
+    if !before.has_one_name() {
+        return Ok(Trust::Damaged {
+            damage: Damage::Linked,
+            seen: Some(before),
+        });
+    }
+    Ok(if seal.has(&before) {
+        Trust::Sealed(seal)
+    } else {
+        Trust::Unverified
+    })
 }
 
 fn doubt(model: &Model) -> Shut {

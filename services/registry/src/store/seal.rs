@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use std::fs::{File, FileTimes};
     use std::io::Write as _;
-    use std::os::unix::fs::FileExt as _;
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
     use std::path::Path;
 
     fn digest() -> Digest {
@@ -176,7 +176,6 @@ mod tests {
         loop {
             let probe = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
             let now = probe.as_file().metadata().unwrap();
-            use std::os::unix::fs::MetadataExt as _;
             if (now.ctime(), now.ctime_nsec()) > (changed.ctime(), changed.ctime_nsec()) {
                 return seal;
             }

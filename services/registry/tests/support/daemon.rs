@@ -89,24 +89,48 @@ impl Place {
 
     /// The daemon's command line, to be run by [`Place::spawn`].
     pub fn command(&self) -> Command {
-        // The shell puts the sockets where the daemon looks for them, and becomes the daemon.
         let mut command = Command::new("bash");
-        let moves: Vec<_> = (3..)
-            .zip(&self.sockets)
-            .map(|(to, (_, from))| format!("{to}<&{}", inherited(from)))
-            .collect();
-        let script = format!(
-            "exec {}; export LISTEN_PID=$$; exec \"$0\" \"$@\"",
-            moves.join(" ")
-        );
         command
             .arg("-c")
-            .arg(script)
+            .arg(self.script(""))
             .arg(env!("CARGO_BIN_EXE_holdfast-registry"));
         command
     }
 
-    pub fn spawn(&self, mut command: Command) -> Child {
+    /// Starts the daemon with a file system of `bytes` bytes as its state directory, which only it sees.
+    pub fn start_on_a_device_of(&self, bytes: u64) -> Daemon {
+        let mut command = Command::new("unshare");
+        command.arg(if rustix::process::geteuid().is_root() {
+            "-m"
+        } else {
+            "-rm"
+        });
+        let mount = format!("mount -t tmpfs -o size={bytes} none state || exit 99;");
+        command.args([
+            "bash",
+            "-c",
+            &self.script(&mount),
+            env!("CARGO_BIN_EXE_holdfast-registry"),
+        ]);
+        Daemon {
+            child: self.spawn(command),
+        }
+    }
+
+    /// A shell puts the sockets where the daemon looks for them, and becomes the daemon.
+    fn script(&self, first: &str) -> String {
+        let moves = (3..)
+            .zip(&self.sockets)
+            .map(|(to, (_, from))| format!("{to}<&{}", inherited(from)));
+        let moves = moves.collect::<Vec<_>>().join(" ");
+        format!("{first} exec {moves}; export LISTEN_PID=$$; exec \"$0\" \"$@\"")
+    }
+
+    pub fn spawn(&self, command: Command) -> Child {
+        self.spawn_with(command, &[])
+    }
+
+    pub fn spawn_with(&self, mut command: Command, environment: &[(&str, &Path)]) -> Child {
         let names: Vec<_> = self.sockets.iter().map(|(role, _)| role.name).collect();
         command
             .env_clear()
@@ -116,6 +140,7 @@ impl Place {
             .env("STATE_DIRECTORY", "state")
             .env("CREDENTIALS_DIRECTORY", "credentials")
             .env("PATH", "/usr/bin:/bin")
+            .envs(environment.iter().copied())
             .current_dir(self.path())
             .stdin(Stdio::null());
         let _one_at_a_time = SPAWNING.lock().unwrap();
@@ -133,7 +158,8 @@ impl Place {
 
 /// Where a socket is while a child is started: out of the way of the numbers that it gets there.
 fn inherited(socket: &OwnedFd) -> i32 {
-    1000 + socket.as_fd().as_raw_fd()
+    // Below the limit of 1024 that shells begin with.
+    500 + socket.as_fd().as_raw_fd()
 }
 
 fn listener(role: Role, run: &Path) -> OwnedFd {
@@ -156,6 +182,20 @@ fn listener(role: Role, run: &Path) -> OwnedFd {
 }
 
 impl Daemon {
+    /// The state directory as the daemon sees it.
+    pub fn state(&self, place: &Place) -> PathBuf {
+        let mut path = std::ffi::OsString::from(format!("/proc/{}/root", self.pid()));
+        path.push(place.state());
+        path.into()
+    }
+
+    /// Memory that is the daemon's own, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -20,7 +20,7 @@ const INSPECTOR: &str = "urn:holdfast:quarantine";
 /// The longest file name, in bytes.
 const MAX_SUBJECT_BYTES: usize = 255;
 /// The longest short text of a report (format, inspector, what the model says of itself), in bytes.
-const MAX_TEXT_BYTES: usize = 512;
+const MAX_TEXT_BYTES: usize = 1024;
 /// The most conditions.
 const MAX_CONDITIONS: usize = 16;
 
@@ -546,7 +546,7 @@ mod tests {
             );
         }
         let mut long = report();
-        long.format = "f".repeat(513);
+        long.format = "f".repeat(1025);
         assert_eq!(check(&long, "a"), Err(StatementError::Bounds("format")));
         let mut long = report();
         long.model = Some(ModelFacts {
