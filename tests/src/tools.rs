@@ -9,17 +9,22 @@ use std::path::PathBuf;
 ///
 /// In CI, where `scripts/setup-dependencies test` has installed every program that tests use.
 pub fn program(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .map(|directory| directory.join(program))
-        .find(|file| file.is_file());
+    let found = find(program);
     if found.is_none() {
         let why = format!("there is no {program}: run `scripts/setup-dependencies test`");
         assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "{why}");
         skip(&why);
     }
     found
+}
+
+/// Finds `program` on `PATH` or where administrators' programs are.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
 }
 
 /// Says that the running test cannot run here, and why. The caller then returns.
