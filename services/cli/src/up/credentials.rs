@@ -1,7 +1,7 @@
 //! The keys that services are given. They are made once, at first start, and never leave the machine.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -107,6 +107,8 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
             .mode(mode)
             .open(&temporary)?;
         file.write_all(bytes)?;
+        // The umask may have taken the group's right away.
+        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)
     };
