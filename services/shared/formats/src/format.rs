@@ -102,6 +102,11 @@ formats! {
 }
 
 impl Format {
+    /// The format with this name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.name() == name)
+    }
+
     /// The format that a file name's extension belongs to, if it promises one that `self` is not.
     pub fn contradicted_by(self, name: &str) -> Option<&str> {
         let name = name.rsplit(['/', '\\']).next().unwrap_or(name);

@@ -108,6 +108,15 @@ impl FileInspector {
         self.at += chunk.len() as u64;
     }
 
+    /// The format, as far as the bytes so far tell, of a file that cannot be read to its end.
+    pub fn format(&self) -> Format {
+        match &self.stage {
+            Stage::Probing(head) if head.is_empty() => Format::Unknown,
+            Stage::Probing(head) => detect::detect(head),
+            Stage::Running { format, .. } => *format,
+        }
+    }
+
     /// The file has ended.
     pub fn finish(self) -> Outcome {
         let size = self.at;

@@ -87,6 +87,9 @@ rules! {
         "The confined process that reads the file answered something that is not a report on this file. It may have been taken \
          over by the file's content.",
         RETRY;
+    IO_CHANGED "HF-IO-010" High: "The file changed while it was read",
+        "Its size or its times are not what they were before. What was inspected may not be what is used.",
+        "Make sure that nothing writes to the file, then try again.";
 
     FMT_UNKNOWN "HF-FMT-001" High: "The content is of no known kind",
         "Nothing that Holdfast knows looks like this. What cannot be recognised cannot be checked.",

@@ -1,0 +1,175 @@
+//! Speed and memory of the inspection beside `openssl dgst -sha256`, on the same file in the same run.
+//!
+//! `HOLDFAST_BENCH_MIB` sets the size of the file (1024). The worker is measured as it is used, with its start, if
+//! `holdfast-inspect` is built.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use holdfast_contract::report::Verdict;
+use holdfast_formats::testing::{GgufBuilder, SafetensorsBuilder, weights};
+use holdfast_inspection::{Source, inspect};
+
+const ROUNDS: usize = 7;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mebibytes: usize = std::env::var("HOLDFAST_BENCH_MIB").map_or(Ok(1024), |text| text.parse())?;
+    let directory = tempfile::tempdir()?;
+    let files = [
+        ("gguf", gguf(directory.path(), mebibytes)?),
+        ("safetensors", safetensors(directory.path(), mebibytes)?),
+    ];
+    let worker = worker();
+    for (format, path) in &files {
+        measure(format, path, worker.as_deref())?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rates for people")]
+fn measure(format: &str, path: &Path, worker: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let bytes = std::fs::metadata(path)?.len();
+    std::io::copy(&mut File::open(path)?, &mut std::io::sink())?;
+    let (mut openssl, mut here, mut there) = (vec![], vec![], vec![]);
+    let mut peak = 0;
+    for _ in 0..ROUNDS {
+        openssl.push(timed(|| {
+            let status = Command::new("openssl")
+                .args(["dgst", "-sha256"])
+                .arg(path)
+                .stdout(Stdio::null())
+                .status()?;
+            assert!(status.success(), "openssl dgst failed");
+            Ok(())
+        })?);
+        here.push(timed(|| {
+            let source = Source::open(path).map_err(|report| format!("{report:?}"))?;
+            let report = inspect(&source.file, Some(source.size_bytes), "bench", |_| ());
+            assert_eq!(report.verdict, Verdict::Admit, "{report:?}");
+            Ok(())
+        })?);
+        if let Some(worker) = worker {
+            there.push(timed(|| {
+                peak = peak.max(run_worker(worker, path)?);
+                Ok(())
+            })?);
+        }
+    }
+    let rate = |times: &[Duration]| {
+        let best = times.iter().min().map_or(f64::NAN, Duration::as_secs_f64);
+        bytes as f64 / best / 1e6
+    };
+    let reference = rate(&openssl);
+    println!("{format}: {bytes} bytes, best of {ROUNDS} rounds in turn");
+    println!("  openssl dgst -sha256   {reference:7.0} MB/s");
+    println!(
+        "  inspect, in process    {:7.0} MB/s   ratio {:.2}",
+        rate(&here),
+        rate(&here) / reference
+    );
+    if there.is_empty() {
+        println!("  holdfast-inspect       not built: cargo build --release -p holdfast-quarantine");
+    } else {
+        println!(
+            "  holdfast-inspect       {:7.0} MB/s   ratio {:.2}",
+            rate(&there),
+            rate(&there) / reference
+        );
+        println!(
+            "  holdfast-inspect       {:7.1} MiB peak resident",
+            peak as f64 / 1024.0
+        );
+    }
+    Ok(())
+}
+
+fn timed(work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<Duration, Box<dyn Error>> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed())
+}
+
+/// Runs the worker and returns its peak resident memory in KiB, read while it lives.
+fn run_worker(program: &Path, path: &Path) -> Result<u64, Box<dyn Error>> {
+    let mut child = Command::new(program)
+        .env_clear()
+        .stdin(File::open(path)?)
+        .stdout(Stdio::null())
+        .spawn()?;
+    let mut peak = 0;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        let memory = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let high = memory
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak = peak.max(high.and_then(|text| text.parse().ok()).unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    assert!(status.success(), "the worker failed: {status}");
+    Ok(peak)
+}
+
+fn worker() -> Option<PathBuf> {
+    let program = std::env::current_exe()
+        .ok()?
+        .parent()?
+        .parent()?
+        .join("holdfast-inspect");
+    program.exists().then_some(program)
+}
+
+/// A file of about `mebibytes` in tensors of 64 MiB.
+fn gguf(directory: &Path, mebibytes: usize) -> Result<PathBuf, Box<dyn Error>> {
+    let tensors = mebibytes.div_ceil(64);
+    let mut builder = GgufBuilder::llama().without_tensors();
+    for index in 0..tensors {
+        builder = builder.tensor(&format!("blk.{index}.weight"), &[4096, 4096], 0, 0);
+    }
+    // The writer is told of no data, so the offsets are put in here.
+    let mut file = builder.build();
+    for index in 0..tensors {
+        let offset = (index * (64 << 20)) as u64;
+        file = file.with(
+            &format!("tensor/blk.{index}.weight/offset"),
+            &offset.to_le_bytes(),
+        );
+    }
+    write(directory.join("bench.gguf"), &file.bytes, tensors)
+}
+
+fn safetensors(directory: &Path, mebibytes: usize) -> Result<PathBuf, Box<dyn Error>> {
+    let tensors = mebibytes.div_ceil(64);
+    let mut builder = SafetensorsBuilder::new();
+    for index in 0..tensors {
+        builder = builder.tensor(&format!("blk.{index}.weight"), "F32", &[4096, 4096], 0);
+    }
+    let header = builder.edit(|entries| {
+        for (index, entry) in entries.iter_mut().enumerate() {
+            let begin = (index * (64 << 20)) as u64;
+            entry.offsets = (begin, begin + (64 << 20));
+        }
+    });
+    write(
+        directory.join("bench.safetensors"),
+        &header.build().bytes,
+        tensors,
+    )
+}
+
+fn write(path: PathBuf, header: &[u8], tensors: usize) -> Result<PathBuf, Box<dyn Error>> {
+    let mut file = BufWriter::new(File::create(&path)?);
+    file.write_all(header)?;
+    let data = weights(1 << 20);
+    for _ in 0..tensors * 64 {
+        file.write_all(&data)?;
+    }
+    file.flush()?;
+    Ok(path)
+}

@@ -1,0 +1,74 @@
+//! What the worker says: lines of JSON on its standard output, any number of [`Line::Progress`] and then one [`Line::Report`].
+
+use std::time::Duration;
+
+use holdfast_contract::limits::MAX_EVENT_BYTES;
+use holdfast_contract::report::Report;
+use serde::{Deserialize, Serialize};
+
+/// The longest line, in bytes.
+pub const MAX_LINE_BYTES: usize = MAX_EVENT_BYTES;
+/// The most that a worker may print altogether, in bytes.
+pub const MAX_OUTPUT_BYTES: usize = 4 * MAX_EVENT_BYTES;
+/// How many bytes of a file lie between two progress lines.
+pub const PROGRESS_BYTES: u64 = 16 << 20;
+/// The longest name that is handed to the worker, in bytes.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+/// The slowest disk and processor that are waited for, in bytes a second.
+const SLOWEST_BYTES_PER_SECOND: u64 = 16 << 20;
+
+/// How long a file of this size may take, from start to report.
+pub fn deadline(size_bytes: u64) -> Duration {
+    Duration::from_secs(60 + size_bytes / SLOWEST_BYTES_PER_SECOND)
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Line {
+    /// So much is done.
+    Progress {
+        /// Bytes read so far.
+        done_bytes: u64,
+    },
+    /// The result. Nothing follows it.
+    Report {
+        /// The report.
+        report: Box<Report>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::refusal;
+    use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
+    use holdfast_formats::{Format, rules};
+
+    #[test]
+    fn lines_round_trip_and_unknown_fields_are_refused() {
+        let report = refusal(&rules::IO_READ, Format::Gguf, 1, "x");
+        for line in [
+            Line::Progress { done_bytes: 7 },
+            Line::Report {
+                report: Box::new(report),
+            },
+        ] {
+            let json = serde_json::to_string(&line).unwrap();
+            assert!(!json.contains('\n'));
+            assert_eq!(serde_json::from_str::<Line>(&json).unwrap(), line);
+        }
+        assert!(serde_json::from_str::<Line>(r#"{"event":"progress","done_bytes":1,"x":2}"#).is_err());
+    }
+
+    #[test]
+    fn progress_of_the_largest_file_fits_the_output() {
+        let lines = usize::try_from(MAX_ARTIFACT_BYTES / PROGRESS_BYTES).unwrap();
+        let longest = serde_json::to_string(&Line::Progress { done_bytes: u64::MAX })
+            .unwrap()
+            .len()
+            + 1;
+        assert!(lines * longest + MAX_LINE_BYTES <= MAX_OUTPUT_BYTES);
+    }
+}

@@ -1,0 +1,284 @@
+//! The client: starts the worker program for one file, follows it, and ends it.
+//!
+//! The worker gets the file as standard input, two pipes and nothing else: no environment, no other arguments than a size and
+//! a name. Whatever goes wrong after it was started is a refusal. Dropping the future kills the worker.
+
+use std::fs::File;
+use std::io::Seek as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
+use holdfast_contract::report::Report;
+use holdfast_formats::{Format, Rule, rules, text};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::protocol::{Line, MAX_LINE_BYTES, MAX_NAME_BYTES, MAX_OUTPUT_BYTES, deadline};
+use crate::report::refusal;
+use crate::source::Source;
+use crate::verify::verify;
+
+/// How much of the worker's standard error goes to the log, in bytes.
+const MAX_COMPLAINT_BYTES: usize = 4 << 10;
+
+/// Why no worker was started. Nothing was inspected, nothing is decided.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The file cannot be read from its start.
+    #[error("go to the start of the file")]
+    Rewind(#[source] std::io::Error),
+    /// The program does not start.
+    #[error("start the worker {}", program.display())]
+    Start {
+        /// Which program.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The worker program. Each inspection starts it anew.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    program: PathBuf,
+    deadline: fn(u64) -> Duration,
+}
+
+/// Why a worker's work is of no use.
+#[derive(Debug)]
+struct Failure {
+    rule: &'static Rule,
+    message: String,
+}
+
+impl Worker {
+    /// A worker from this program (`holdfast-inspect`).
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            deadline,
+        }
+    }
+
+    /// Gives files another deadline, by their size, than [`deadline`].
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: fn(u64) -> Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Inspects the file at `path`. What cannot be opened, or is no regular file, is refused without a worker.
+    ///
+    /// # Errors
+    ///
+    /// When the worker cannot be started.
+    pub async fn inspect_path(&self, path: &Path, progress: impl FnMut(u64)) -> Result<Report, WorkerError> {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy())
+            .unwrap_or_default();
+        match Source::open(path) {
+            Ok(source) => self.inspect(source.file, &name, progress).await,
+            Err(report) => Ok(*report),
+        }
+    }
+
+    /// Inspects an open file from its start; its position is shared with other descriptors of the same opening. `progress` hears
+    /// how many bytes are done.
+    ///
+    /// # Errors
+    ///
+    /// When the worker cannot be started.
+    pub async fn inspect(
+        &self,
+        file: File,
+        name: &str,
+        progress: impl FnMut(u64),
+    ) -> Result<Report, WorkerError> {
+        let Source { mut file, size_bytes } = match Source::of(file) {
+            Ok(source) => source,
+            Err(report) => return Ok(*report),
+        };
+        if size_bytes > MAX_ARTIFACT_BYTES {
+            let message = format!("the file has {size_bytes} bytes, the limit is {MAX_ARTIFACT_BYTES}");
+            return Ok(refusal(
+                &rules::IO_TOO_LARGE,
+                Format::Unknown,
+                size_bytes,
+                &message,
+            ));
+        }
+        file.rewind().map_err(WorkerError::Rewind)?;
+        let mut child = self.start(file, name, size_bytes)?;
+        let limit = (self.deadline)(size_bytes);
+        let outcome = match tokio::time::timeout(limit, follow(&mut child, size_bytes, progress)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure {
+                rule: &rules::IO_WORKER_SLOW,
+                message: format!("the inspection took longer than {} seconds", limit.as_secs()),
+            }),
+        };
+        Ok(match outcome {
+            Ok(report) => report,
+            Err(failure) => {
+                // Already gone, or to be gone now; dropping the child would do the same without waiting.
+                let _ = child.kill().await;
+                tracing::warn!(
+                    rule = failure.rule.id,
+                    why = failure.message,
+                    "an inspection came to nothing"
+                );
+                refusal(failure.rule, Format::Unknown, size_bytes, &failure.message)
+            }
+        })
+    }
+
+    fn start(&self, file: File, name: &str, size: u64) -> Result<Child, WorkerError> {
+        Command::new(&self.program)
+            .arg(format!("--size={size}"))
+            .arg(format!("--name={}", argument(name)))
+            .env_clear()
+            .stdin(Stdio::from(file))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| WorkerError::Start {
+                program: self.program.clone(),
+                source,
+            })
+    }
+}
+
+/// A name as an argument: it ends at a zero byte, and its end is what tells most about a file.
+fn argument(name: &str) -> String {
+    let name = name.replace('\0', "");
+    let mut start = name.len().saturating_sub(MAX_NAME_BYTES);
+    while !name.is_char_boundary(start) {
+        start += 1;
+    }
+    name.get(start..).unwrap_or_default().to_owned()
+}
+
+/// Reads the worker's output to its end and waits for it.
+async fn follow(child: &mut Child, size: u64, progress: impl FnMut(u64)) -> Result<Report, Failure> {
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(answer("the worker has no output"));
+    };
+    let complaints = complaints(stderr);
+    tokio::pin!(complaints);
+    let listening = listen(stdout, progress);
+    tokio::pin!(listening);
+    // A worker that only complains must not block on a full pipe, and its garbage must not wait for the end of its complaints.
+    let (heard, complaint) = tokio::select! {
+        heard = &mut listening => (heard, None),
+        complaint = &mut complaints => (listening.await, Some(complaint)),
+    };
+    let heard = heard?;
+    let complaint = match complaint {
+        Some(complaint) => complaint,
+        None => complaints.await,
+    };
+    if !complaint.is_empty() {
+        tracing::warn!(complaint, "the worker complained");
+    }
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| died(&format!("its end could not be waited for: {error}")))?;
+    if !status.success() {
+        return Err(died(&describe(status)));
+    }
+    let report = heard.ok_or_else(|| answer("the worker ended without a report"))?;
+    verify(&report, size).map_err(|unusable| answer(&unusable.to_string()))?;
+    Ok(report)
+}
+
+/// Reads lines until the output ends. A report must be the last of them.
+async fn listen(mut stdout: ChildStdout, mut progress: impl FnMut(u64)) -> Result<Option<Report>, Failure> {
+    let mut pending = Vec::new();
+    let mut total = 0;
+    let mut report = None;
+    loop {
+        let read = stdout
+            .read_buf(&mut pending)
+            .await
+            .map_err(|error| answer(&format!("its output could not be read: {error}")))?;
+        if read == 0 {
+            return if pending.is_empty() {
+                Ok(report)
+            } else {
+                Err(answer("its last line is cut off"))
+            };
+        }
+        total += read;
+        if total > MAX_OUTPUT_BYTES {
+            return Err(answer("it printed too much"));
+        }
+        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            if report.is_some() {
+                return Err(answer("it printed something after its report"));
+            }
+            match serde_json::from_slice(&line) {
+                Ok(Line::Progress { done_bytes }) => progress(done_bytes),
+                Ok(Line::Report { report: last }) => report = Some(*last),
+                Err(_) => return Err(answer("it printed something that is no report")),
+            }
+        }
+        if pending.len() > MAX_LINE_BYTES {
+            return Err(answer("it printed a line that is too long"));
+        }
+    }
+}
+
+/// Reads everything, keeps the beginning.
+async fn complaints(mut stderr: impl AsyncRead + Unpin) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 1024];
+    while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
+        let room = MAX_COMPLAINT_BYTES.saturating_sub(kept.len());
+        kept.extend(buffer.iter().take(read.min(room)));
+    }
+    text::bounded(&String::from_utf8_lossy(&kept), MAX_COMPLAINT_BYTES)
+}
+
+fn answer(what: &str) -> Failure {
+    Failure {
+        rule: &rules::IO_WORKER_ANSWER,
+        message: format!("the inspecting process gave no usable result: {what}"),
+    }
+}
+
+fn died(how: &str) -> Failure {
+    Failure {
+        rule: &rules::IO_WORKER_DIED,
+        message: format!("the inspecting process ended early: {how}"),
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("it failed with exit code {code}"),
+        (None, Some(signal)) => format!("it was ended by signal {signal}"),
+        (None, None) => "it ended in an unknown way".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_bounded_arguments_that_keep_their_end() {
+        assert_eq!(argument("a\0b.gguf"), "ab.gguf");
+        let long = format!("{}.gguf", "ä".repeat(MAX_NAME_BYTES));
+        let cut = argument(&long);
+        assert!(cut.len() <= MAX_NAME_BYTES);
+        assert_eq!(cut.rsplit_once('.').map(|(_, end)| end), Some("gguf"));
+    }
+}

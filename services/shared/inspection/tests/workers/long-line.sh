@@ -1,0 +1,3 @@
+#!/bin/sh
+# A worker that never ends its line.
+while :; do printf 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'; done
