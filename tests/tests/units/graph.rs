@@ -23,7 +23,7 @@ const CALLERS: &[(Role, &[&str])] = &[
         &["console", "inference", "quarantine", "registry"],
     ),
     (role::RECORDER_READ, &["console"]),
-    (role::RECORDER_REPORT, &[]),
+    (role::RECORDER_REPORT, &["inference", "quarantine", "registry"]),
 ];
 
 fn socket_unit(role: Role) -> String {
