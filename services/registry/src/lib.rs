@@ -24,7 +24,7 @@ use holdfast_ipc::{Limits, Recorder, Server, Sockets, Surroundings};
 use holdfast_sandbox::Sandbox;
 use holdfast_statement::Vkey;
 
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use service::Registry;
 
 use store::Store;
@@ -55,18 +55,17 @@ pub fn trusted_keys(surroundings: &Surroundings) -> anyhow::Result<Vec<Vkey>> {
     Ok(keys)
 }
 
-/// Gives up everything but the store and the way to the ledger.
+/// What the registry keeps: the store and the way to the ledger.
 ///
 /// # Errors
 ///
-/// When the sandbox cannot be entered; the daemon must end then.
-pub fn confine(surroundings: &Surroundings) -> anyhow::Result<Confinement> {
+/// When the supervisor named no state directory.
+pub fn sandbox(surroundings: &Surroundings) -> anyhow::Result<Sandbox> {
     Ok(Sandbox::daemon()
         .write(surroundings.state_directory()?)
         .connect(surroundings.role(role::RECORDER_APPEND))
         .connect(surroundings.role(role::RECORDER_REPORT))
-        .ioctls(&VERITY_IOCTLS)
-        .enter()?)
+        .ioctls(&VERITY_IOCTLS))
 }
 
 /// Opens the store and serves it until the supervisor asks to stop.

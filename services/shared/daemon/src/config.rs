@@ -88,7 +88,16 @@ pub fn read_config<C: Config>(path: &Path) -> Result<C, ConfigError> {
             path: path.to_owned(),
         });
     }
-    let config: C = toml::from_str(&text).map_err(|source| ConfigError::Decode {
+    parse_config(&text, path)
+}
+
+/// Decodes and checks the text of a configuration, which came from `path`.
+///
+/// # Errors
+///
+/// When it has an unknown key, or a value out of its range.
+pub fn parse_config<C: Config>(text: &str, path: &Path) -> Result<C, ConfigError> {
+    let config: C = toml::from_str(text).map_err(|source| ConfigError::Decode {
         path: path.to_owned(),
         source: Box::new(source),
     })?;

@@ -27,7 +27,7 @@ use holdfast_contract::status::Confinement;
 use holdfast_ipc::{Sockets, Surroundings};
 use holdfast_sandbox::{Forbidden, Sandbox, prove_and_exit};
 
-pub use config::{Config, ConfigError, MAX_CONFIG_BYTES, read_config};
+pub use config::{Config, ConfigError, MAX_CONFIG_BYTES, parse_config, read_config};
 
 /// The arguments that every daemon takes.
 #[derive(Debug, Parser)]
@@ -98,12 +98,15 @@ fn start<C: Config>(arguments: Arguments) -> anyhow::Result<Option<Start<C>>> {
 }
 
 impl<C> Start<C> {
-    /// The inherited sockets.
+    /// The inherited sockets; none where only a proof of confinement was asked for, which needs none.
     ///
     /// # Errors
     ///
     /// When the supervisor passed none.
     pub fn sockets(&self) -> anyhow::Result<Sockets> {
+        if self.prove {
+            return Ok(Sockets::default());
+        }
         Ok(Sockets::from_supervisor()?)
     }
 

@@ -14,8 +14,8 @@ const FIRST: i32 = 3;
 /// More descriptors than any daemon is given.
 const MOST: i32 = 64;
 
-/// The inherited sockets by name.
-#[derive(Debug)]
+/// The inherited sockets by name. The default is none.
+#[derive(Debug, Default)]
 pub struct Sockets(HashMap<String, OwnedFd>);
 
 /// A listening sequenced-packet socket of a role that passes descriptors.
