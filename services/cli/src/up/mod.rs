@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use rustix::fs::FlockOperation;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 pub use check::check;
@@ -70,12 +70,27 @@ pub async fn run(options: Options) -> anyhow::Result<u8> {
     std::env::set_current_dir(&options.state)
         .with_context(|| format!("enter {}", options.state.display()))?;
     let _lock = lock()?;
+    // From here on a signal is an orderly end, however little there is to end yet.
+    let signals = Signals::catch()?;
+    let outcome = run_locked(&options, &plan, &shipped, begun, signals).await;
+    clean_up();
+    outcome
+}
+
+async fn run_locked(
+    options: &Options,
+    plan: &Plan,
+    shipped: &layout::Shipped,
+    begun: Instant,
+    mut signals: Signals,
+) -> anyhow::Result<u8> {
     let log = Log::open(options.verbose)?;
-    let prepared = prepare::prepare(&plan, &shipped)?;
+    let prepared = prepare::prepare(plan, shipped)?;
     if options.prove {
-        let code = prove::run(&plan, &prepared, options.json).await;
-        clean_up();
-        return code;
+        return tokio::select! {
+            code = prove::run(plan, &prepared, options.json) => code,
+            () = signals.any() => Ok(crate::exit::FAILED),
+        };
     }
 
     let table = Table::default();
@@ -89,14 +104,9 @@ pub async fn run(options: Options) -> anyhow::Result<u8> {
             stopping.clone(),
         )));
     }
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
     let outcome = tokio::select! {
-        outcome = serve(&options, &plan, &prepared, &table, &log, begun) => outcome,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        _ = hang_up.recv() => Ok(()),
+        outcome = serve(options, plan, &prepared, &table, &log, begun) => outcome,
+        () = signals.any() => Ok(()),
     };
     if !options.json {
         eprintln!("\nholdfast: stopping");
@@ -105,8 +115,32 @@ pub async fn run(options: Options) -> anyhow::Result<u8> {
     for service in services {
         let _ = service.await;
     }
-    clean_up();
     outcome.map(|()| 0)
+}
+
+/// The signals that end the suite.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn catch() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
 }
 
 /// Waits for readiness, does what is to be done once, says so, and then waits for ever.
