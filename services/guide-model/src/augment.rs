@@ -15,6 +15,10 @@ pub struct Rates {
     pub around: f32,
     /// An optional word is left out, per word.
     pub omit: f32,
+    /// Any word is left out, per word, of at least four.
+    pub lose: f32,
+    /// Two neighbouring words change places.
+    pub swap: f32,
     /// The question has slips; then one or two of them.
     pub slips: f32,
 }
@@ -26,6 +30,8 @@ impl Default for Rates {
             synonym: 0.3,
             around: 0.15,
             omit: 0.08,
+            lose: 0.04,
+            swap: 0.08,
             slips: 0.25,
         }
     }
@@ -38,6 +44,7 @@ pub fn vary(question: &str, variations: &Variations, rates: Rates, random: &mut 
     }
     let mut text = synonyms(question, variations, rates.synonym, random);
     text = omit(&text, variations, rates.omit, random);
+    text = disturb(&text, rates, random);
     text = around(text, variations, rates.around, random);
     text = punctuation(text, random);
     if random.chance(rates.slips) {
@@ -104,6 +111,19 @@ fn omit(text: &str, variations: &Variations, rate: f32, random: &mut Random) -> 
             || !random.chance(rate)
     };
     text.split(' ').filter(keep).collect::<Vec<_>>().join(" ")
+}
+
+/// Loses a word or two, or puts two in the wrong order.
+fn disturb(text: &str, rates: Rates, random: &mut Random) -> String {
+    let mut words: Vec<&str> = text.split(' ').collect();
+    if words.len() >= 4 {
+        words.retain(|_| !random.chance(rates.lose));
+    }
+    if words.len() >= 3 && random.chance(rates.swap) {
+        let at = random.below(words.len() - 1);
+        words.swap(at, at + 1);
+    }
+    words.join(" ")
 }
 
 fn around(mut text: String, variations: &Variations, rate: f32, random: &mut Random) -> String {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const FILES: &[(&str, &str)] = &[
     ("about.toml", include_str!("../corpus/about.toml")),
@@ -26,6 +26,9 @@ const FILES: &[(&str, &str)] = &[
 ];
 const VARIATIONS: &str = include_str!("../corpus/variations.toml");
 
+/// Every so many items, one is part of [`Corpus::spread`].
+const SPREAD: usize = 8;
+
 /// One answer with the questions it answers.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,8 +40,15 @@ pub struct Item {
     /// Questions that are never trained on, to measure how well others are understood.
     #[serde(default)]
     pub held_out: Vec<String>,
+    /// How often each question is trained on in a round.
+    #[serde(default = "once")]
+    pub weight: usize,
     /// The answer.
     pub answer: String,
+}
+
+const fn once() -> usize {
+    1
 }
 
 /// How questions are varied in training.
@@ -55,6 +65,16 @@ pub struct Variations {
     pub optional: Vec<String>,
     /// System messages that other programs send.
     pub system: Vec<String>,
+}
+
+/// A question with its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// The question, as trained.
+    pub question: String,
+    /// The answer, word for word.
+    pub answer: String,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +169,17 @@ impl Corpus {
         item.ask.iter().enumerate().map(fixed).collect()
     }
 
+    /// Questions from all over the corpus with their answers, always the same: what tests ask a guide model.
+    pub fn spread(&self) -> Vec<Exchange> {
+        let asked = self.items.iter().step_by(SPREAD).filter_map(|item| {
+            Some(Exchange {
+                question: self.questions(item).into_iter().next()?,
+                answer: item.answer.clone(),
+            })
+        });
+        asked.collect()
+    }
+
     fn check(&self) -> Result<(), CorpusError> {
         let mut ids = HashSet::new();
         let mut asked: HashMap<String, &str> = HashMap::new();
@@ -161,6 +192,9 @@ impl Corpus {
             };
             if !ids.insert(&item.id) {
                 return fail("the id is used twice");
+            }
+            if !(1..=9).contains(&item.weight) {
+                return fail("the weight is 1 to 9");
             }
             if item.ask.len() < 3 {
                 return fail("it needs at least three phrasings");

@@ -36,6 +36,8 @@ enum Command {
         #[arg(long)]
         misses: bool,
     },
+    /// Print questions from all over the corpus with their answers, as JSON for tests.
+    Questions,
     /// Ask a trained file one question.
     Ask {
         /// The GGUF file.
@@ -65,6 +67,10 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Train(arguments) => train(&arguments),
         Command::Check { file, misses } => check(&open(&file)?, misses),
+        Command::Questions => {
+            println!("{}", serde_json::to_string_pretty(&Corpus::shipped()?.spread())?);
+            Ok(())
+        }
         Command::Ask { file, question } => {
             println!("{}", open(&file)?.ask(&question));
             Ok(())

@@ -136,6 +136,11 @@ impl Layout {
         self.length
     }
 
+    /// The gains of the last normalisation, which scale the scores of all tokens.
+    pub const fn last_norm(&self) -> Slot {
+        self.norm
+    }
+
     /// Every tensor with the name llama.cpp knows it by.
     pub fn tensors(&self) -> Vec<(String, Slot)> {
         let mut all = vec![("token_embd.weight".to_owned(), self.embedding)];

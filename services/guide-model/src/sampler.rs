@@ -80,9 +80,13 @@ impl Sampler {
         }
     }
 
-    /// How many questions a round has.
+    /// How many questions a round has, each as often as its item's weight says.
     pub fn round(&self) -> usize {
-        self.corpus.items.iter().map(|item| item.ask.len()).sum()
+        self.corpus
+            .items
+            .iter()
+            .map(|item| item.ask.len() * item.weight)
+            .sum()
     }
 
     /// The next conversation.
@@ -143,10 +147,10 @@ impl Sampler {
 
     fn deal(&mut self) -> (usize, usize) {
         if self.deck.is_empty() {
-            let items = self.corpus.items.iter().enumerate();
-            self.deck = items
-                .flat_map(|(at, item)| (0..item.ask.len()).map(move |ask| (at, ask)))
-                .collect();
+            for (at, item) in self.corpus.items.iter().enumerate() {
+                let asks = (0..item.ask.len()).map(|ask| (at, ask));
+                self.deck.extend(std::iter::repeat_n(asks, item.weight).flatten());
+            }
             self.random.shuffle(&mut self.deck);
         }
         self.deck.pop().unwrap_or_default()
@@ -219,12 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn a_round_deals_every_question_once() {
+    fn a_round_deals_every_question_as_often_as_its_weight_says() {
         let mut sampler = sampler(1);
-        let mut dealt: Vec<_> = (0..sampler.round()).map(|_| sampler.deal()).collect();
-        dealt.sort_unstable();
-        dealt.dedup();
-        assert_eq!(dealt.len(), sampler.round());
+        let mut dealt = std::collections::HashMap::new();
+        (0..sampler.round()).for_each(|_| *dealt.entry(sampler.deal()).or_insert(0) += 1);
+        assert!(sampler.deck.is_empty());
+        for (at, item) in sampler.corpus.items.iter().enumerate() {
+            assert!(
+                (0..item.ask.len()).all(|ask| dealt.get(&(at, ask)) == Some(&item.weight)),
+                "{}",
+                item.id
+            );
+        }
     }
 
     #[test]

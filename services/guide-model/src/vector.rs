@@ -29,6 +29,19 @@ pub fn sum(a: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest.iter().sum::<f32>()
 }
 
+/// The largest of a slice; negative infinity of an empty one.
+pub fn most(a: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = a.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, *x);
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
+}
+
 /// Adds `from` to `to`.
 #[inline]
 pub fn add(to: &mut [f32], from: &[f32]) {
@@ -63,7 +76,7 @@ pub fn sigmoid(x: f32) -> f32 {
 
 /// Turns a row of scores into probabilities.
 pub fn softmax(row: &mut [f32]) {
-    let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let most = most(row);
     for x in row.iter_mut() {
         *x = exp(*x - most);
     }
@@ -150,8 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn dot_and_sum_take_every_element() {
+    fn dot_sum_and_most_take_every_element() {
         let ones = [1.0; 37];
         assert!((dot(&ones, &ones) - 37.0).abs() < 1e-6 && (sum(&ones) - 37.0).abs() < 1e-6);
+        for at in 0..37 {
+            let mut values = [-2.0; 37];
+            values[at] = -1.0;
+            assert!((most(&values) + 1.0).abs() < 1e-6, "at {at}");
+        }
     }
 }
