@@ -1,2 +1,25 @@
-//! Holdfast quarantine daemon.
-fn main() {}
+//! The quarantine daemon.
+
+use std::process::ExitCode;
+
+use holdfast_daemon::Start;
+use holdfast_inspection::Worker;
+use holdfast_quarantine::{Config, sandbox, serve, signing_key};
+
+fn main() -> ExitCode {
+    let about = "Takes files in, has them inspected by a jailed worker, and hands on what passed.";
+    holdfast_daemon::main("holdfast-quarantine", about, |start: Start<Config>| {
+        let key = signing_key(&start.surroundings)?;
+        let worker = start.worker()?;
+        let sockets = start.sockets()?;
+        let confinement = start.enter(sandbox(&start.surroundings, worker)?)?;
+        serve(
+            start.config,
+            &start.surroundings,
+            sockets,
+            Worker::new(worker),
+            key,
+            confinement,
+        )
+    })
+}
