@@ -10,15 +10,14 @@ mod rate;
 mod recorder;
 mod words;
 
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use holdfast_contract::Timestamp;
-use holdfast_contract::role::Service;
+use holdfast_contract::role::{RECORDER_APPEND, RECORDER_READ, RECORDER_REPORT, Service};
 use holdfast_contract::status::Confinement;
-use holdfast_ipc::{Limits, Server, Surroundings};
+use holdfast_ipc::{Limits, Server, Sockets, Surroundings};
 use holdfast_ledger::{Ledger, Recovery, Signer};
 use holdfast_sandbox::Sandbox;
 
@@ -27,17 +26,6 @@ pub use recorder::Recorder;
 
 /// Connections at once on the sockets that every daemon uses.
 const MOST_APPENDERS: usize = 256;
-
-/// The role sockets.
-#[derive(Debug)]
-pub struct Listeners {
-    /// Daemons append decisions.
-    pub append: UnixListener,
-    /// Detectors report incidents.
-    pub report: UnixListener,
-    /// The console and the command line read.
-    pub read: UnixListener,
-}
 
 /// The signing key, from the credential `ledger-key`: the 32 bytes that an Ed25519 key is made from.
 ///
@@ -67,7 +55,7 @@ pub fn serve(
     config: &Config,
     directory: &Path,
     signer: Signer,
-    listeners: Listeners,
+    sockets: Sockets,
     confinement: Confinement,
 ) -> anyhow::Result<()> {
     let (ledger, found) = Ledger::open(
@@ -79,14 +67,14 @@ pub fn serve(
     .context("open the ledger")?;
     report_start(&found);
     let recorder = Arc::new(Recorder::new(ledger, config, confinement));
-    let served = holdfast_ipc::block_on(2, serve_recorder(Arc::clone(&recorder), listeners, found));
+    let served = holdfast_ipc::block_on(2, serve_recorder(Arc::clone(&recorder), sockets, found));
     recorder.close();
     served
 }
 
 async fn serve_recorder(
     recorder: Arc<Recorder>,
-    listeners: Listeners,
+    mut sockets: Sockets,
     found: Recovery,
 ) -> anyhow::Result<()> {
     let many = Limits {
@@ -94,18 +82,25 @@ async fn serve_recorder(
         ..Limits::PLAIN
     };
     let server = Server::new(Service::IncidentRecorder)
-        .http(listeners.append, http::append(Arc::clone(&recorder)), many)?
         .http(
-            listeners.report,
+            sockets.http(RECORDER_APPEND)?,
+            http::append(Arc::clone(&recorder)),
+            many,
+        )?
+        .http(
+            sockets.http(RECORDER_REPORT)?,
             http::report(Arc::clone(&recorder)),
             Limits::PLAIN,
         )?
-        .http(listeners.read, http::read(Arc::clone(&recorder)), Limits::PLAIN)?;
-    let announcing = tokio::spawn(recorder::announce(
-        Arc::clone(&recorder),
-        found,
-        server.stopping(),
-    ));
+        .http(
+            sockets.http(RECORDER_READ)?,
+            http::read(Arc::clone(&recorder)),
+            Limits::PLAIN,
+        )?;
+    // Before anybody is served, so that nothing of this run comes before its start.
+    let unannounced = recorder::announce(&recorder, &found).await;
+    let later = recorder::announce_later(Arc::clone(&recorder), unannounced);
+    let announcing = tokio::spawn(later);
     let end = tokio::select! {
         end = server.run() => end.context("serve"),
         () = recorder.ended() => Err(anyhow::anyhow!("the ledger ended by itself")),

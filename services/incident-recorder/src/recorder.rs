@@ -1,5 +1,6 @@
 //! What the role sockets share: the ledger, the limits, and what is said about them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use holdfast_contract::{Digest, Problem, Timestamp};
 use holdfast_ipc::Peer;
 use holdfast_ledger::{AppendError, Draft, Ledger, Reader, Recovery};
 use serde_json::{Map, Value, json};
-use tokio::sync::{Notify, Semaphore, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::config::Config;
 use crate::rate::Rate;
@@ -199,8 +200,8 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Records that the recorder started and what it found, trying until that is recorded.
-pub(crate) async fn announce(recorder: Arc<Recorder>, found: Recovery, mut stopping: watch::Receiver<bool>) {
+/// Records that the recorder started and what it found. Returns what could not be recorded yet.
+pub(crate) async fn announce(recorder: &Recorder, found: &Recovery) -> VecDeque<Append> {
     let name = Service::IncidentRecorder.name();
     let entry = |event, detail| Append {
         event,
@@ -209,18 +210,29 @@ pub(crate) async fn announce(recorder: Arc<Recorder>, found: Recovery, mut stopp
         detail: object(detail),
     };
     let started = json!({ "version": env!("CARGO_PKG_VERSION"), "entries": found.size });
-    let mut entries = vec![entry(Event::ServiceStarted, started)];
+    let mut entries = VecDeque::from([entry(Event::ServiceStarted, started)]);
     if !found.is_clean() {
-        entries.push(entry(Event::ServiceReconciled, reconciled(&found)));
+        entries.push_back(entry(Event::ServiceReconciled, reconciled(found)));
     }
-    for entry in entries {
-        while let Err(problem) = recorder.record(name, &entry).await {
+    record_all(recorder, &mut entries).await;
+    entries
+}
+
+/// Goes on with what [`announce`] could not record until it is recorded.
+pub(crate) async fn announce_later(recorder: Arc<Recorder>, mut entries: VecDeque<Append>) {
+    while !entries.is_empty() {
+        tokio::time::sleep(ANNOUNCE_AGAIN_AFTER).await;
+        record_all(&recorder, &mut entries).await;
+    }
+}
+
+async fn record_all(recorder: &Recorder, entries: &mut VecDeque<Append>) {
+    while let Some(entry) = entries.front() {
+        if let Err(problem) = recorder.record(Service::IncidentRecorder.name(), entry).await {
             tracing::warn!(%problem, "the start is not recorded yet");
-            tokio::select! {
-                () = tokio::time::sleep(ANNOUNCE_AGAIN_AFTER) => {}
-                _ = stopping.wait_for(|stop| *stop) => return,
-            }
+            return;
         }
+        entries.pop_front();
     }
 }
 

@@ -62,7 +62,11 @@ pub fn entry_with(subject: &str, detail: &Value) -> Append {
 
 impl Place {
     pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    pub fn new_in(parent: &Path) -> Self {
+        let directory = tempfile::tempdir_in(parent).unwrap();
         let run = directory.path().join("run");
         std::fs::create_dir_all(run.join("incident-recorder")).unwrap();
         for name in ["state", "credentials"] {

@@ -75,7 +75,11 @@ fn object(
     let mut members: Vec<(&String, &Value)> = map.iter().collect();
     // Section 3.2.3 sorts by UTF-16 code units, which differs from the order of code points beyond U+FFFF.
     members.sort_by(|(a, _), (b, _)| {
-        if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+        if a.is_ascii() && b.is_ascii() {
+            a.cmp(b)
+        } else {
+            a.encode_utf16().cmp(b.encode_utf16())
+        }
     });
     out.push(b'{');
     for (place, (name, value)) in members.into_iter().enumerate() {

@@ -8,6 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use crate::hash::Hash;
 use crate::note::{self, NoteError, Signer, VerifierKey};
 
+/// More entries than any ledger reaches. A larger size is refused, so that nobody counts towards it.
+pub const MAX_SIZE: u64 = 1 << 48;
+
 /// The size and the root of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -59,6 +62,9 @@ impl Checkpoint {
         let number: u64 = size.parse().map_err(|_| malformed("the size is not a number"))?;
         if number.to_string() != *size {
             return Err(malformed("the size is not written as it must be"));
+        }
+        if number > MAX_SIZE {
+            return Err(malformed("the size is beyond what a ledger can reach"));
         }
         let root = STANDARD.decode(root).ok().and_then(|root| root.try_into().ok());
         Ok(Self {
@@ -114,6 +120,7 @@ mod tests {
             format!("holdfast/ledger\n+1\n{root}\n"),
             format!("holdfast/ledger\n-1\n{root}\n"),
             format!("holdfast/ledger\n18446744073709551616\n{root}\n"),
+            format!("holdfast/ledger\n{}\n{root}\n", MAX_SIZE + 1),
             format!("holdfast/ledger\n1\n{}\n", STANDARD.encode([1; 31])),
             // The same bytes with other bits in the last sextet.
             format!("holdfast/ledger\n1\n{}F=\n", &root[..42]),

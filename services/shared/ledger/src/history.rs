@@ -24,6 +24,7 @@ const TAIL_BYTES: u64 = 4 << 10;
 pub(crate) struct History {
     file: Box<dyn RandomAccess>,
     end: u64,
+    torn: u64,
     last: Option<(Checkpoint, String)>,
 }
 
@@ -42,9 +43,8 @@ pub enum HistoryError {
 }
 
 impl History {
-    /// Opens the history and finds its last record. Returns how many bytes of an unfinished record follow it; they
-    /// are written over by the next one.
-    pub fn open(storage: &dyn Storage, key: &VerifierKey) -> Result<(Self, u64), HistoryError> {
+    /// Opens the history and finds its last record. Changes nothing that is there.
+    pub fn open(storage: &dyn Storage, key: &VerifierKey) -> Result<Self, HistoryError> {
         let file = match storage.open(PATH, false)? {
             Some(file) => file,
             None => {
@@ -58,16 +58,33 @@ impl History {
             }
         };
         let (tail, start) = tail(&*file)?;
+        let size = start + u64::try_from(tail.len()).unwrap_or_default();
         let (last, end) = match last_record(&tail, start == 0, key) {
             Some((found, end)) => (Some(found), start + u64::try_from(end).unwrap_or_default()),
-            None if start == 0 => (None, 0),
+            // Nothing but a first record that was begun. A whole one is somebody else's.
+            None if start == 0 && record_end(&tail).is_none() => (None, 0),
             None => return Err(HistoryError::Foreign { key: key.to_string() }),
         };
-        let torn = start + u64::try_from(tail.len()).unwrap_or_default() - end;
-        if torn > 0 {
-            file.set_size(end)?;
+        Ok(Self {
+            file,
+            end,
+            torn: size - end,
+            last,
+        })
+    }
+
+    /// Bytes after the last record: one that was begun and not finished.
+    pub const fn torn_bytes(&self) -> u64 {
+        self.torn
+    }
+
+    /// Removes what is after the last record.
+    pub fn drop_torn(&mut self) -> io::Result<()> {
+        if self.torn > 0 {
+            self.file.set_size(self.end)?;
+            self.torn = 0;
         }
-        Ok((Self { file, end, last }, torn))
+        Ok(())
     }
 
     /// The newest checkpoint and its note.
@@ -77,6 +94,7 @@ impl History {
 
     /// Adds a signed checkpoint and makes it durable. After an error the record does not count as written.
     pub fn append(&mut self, checkpoint: Checkpoint, note: &str) -> io::Result<()> {
+        self.drop_torn()?;
         let record = format!("{note}\n");
         self.file.write_at(self.end, record.as_bytes())?;
         self.file.sync()?;
@@ -252,7 +270,7 @@ mod tests {
     }
 
     fn fill(disk: &Disk, sizes: std::ops::Range<u64>) {
-        let (mut history, _) = History::open(disk, signer().verifier()).unwrap();
+        let mut history = History::open(disk, signer().verifier()).unwrap();
         for size in sizes {
             history
                 .append(checkpoint(size), &checkpoint(size).sign(&signer()))
@@ -290,15 +308,16 @@ mod tests {
         for length in before_last..whole.len() {
             for garbage in [&b""[..], b"\0\0\0", b"\n\n"] {
                 std::fs::write(&path, [&whole[..length], garbage].concat()).unwrap();
-                let (history, torn) = History::open(&disk, signer().verifier()).unwrap();
+                let mut history = History::open(&disk, signer().verifier()).unwrap();
                 let last = history.last().unwrap().0;
                 // The record's separator may come from the garbage.
                 let completed = length + 2 >= whole.len() && garbage == b"\n\n";
                 assert_eq!(last.size, if completed { 3 } else { 2 }, "cut at {length}");
-                assert_eq!(
-                    torn > 0,
-                    std::fs::metadata(&path).unwrap().len() < (length + garbage.len()) as u64
-                );
+                let size = std::fs::metadata(&path).unwrap().len();
+                assert_eq!(size, (length + garbage.len()) as u64, "opening changes nothing");
+                let torn = history.torn_bytes();
+                history.drop_torn().unwrap();
+                assert_eq!(std::fs::metadata(&path).unwrap().len(), size - torn);
                 drop(history);
                 if !completed {
                     fill(&disk, 3..5);
@@ -319,6 +338,28 @@ mod tests {
             Err(HistoryError::Foreign { .. })
         ));
         assert!(History::open(&disk, signer().verifier()).is_ok());
+    }
+
+    #[test]
+    fn a_first_record_that_was_only_begun_is_written_over_and_a_whole_one_of_another_key_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (disk, _lock) = Disk::exclusive(directory.path()).unwrap();
+        let path = directory.path().join(PATH);
+        let other = Signer::from_seed("holdfast/ledger", &[8; 32]).unwrap();
+        let record = format!("{}\n", checkpoint(7).sign(&other));
+        for length in 0..record.len() {
+            std::fs::write(&path, &record.as_bytes()[..length]).unwrap();
+            fill(&disk, 1..3);
+            assert_eq!(sizes(&disk), [1, 2], "cut at {length}");
+        }
+        std::fs::write(&path, &record).unwrap();
+        let opened = History::open(&disk, signer().verifier());
+        assert!(matches!(opened, Err(HistoryError::Foreign { .. })));
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            record,
+            "it is left as it is"
+        );
     }
 
     #[test]

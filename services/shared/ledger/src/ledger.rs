@@ -27,7 +27,8 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Options {
     /// A durable entry is under a signed checkpoint after this time, or as soon as a reader asks.
     pub checkpoint_interval: Duration,
-    /// Size of each of the two write-ahead segments. Has to hold the entries of an unfinished bundle, at most 4 MiB, and more.
+    /// Size of each of the two write-ahead segments. Has to hold the entries of an unfinished bundle, at most 4 MiB, and
+    /// more; at most 64 MiB.
     pub segment_bytes: u64,
     /// Appends are refused when the file system has less than this left, so that what was accepted can always be
     /// turned into tiles.

@@ -338,6 +338,14 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_harm(text in "(\u{2014} |holdfast/ledger|\\+|\n|[ -~]{0,9}|=){0,40}") {
+            let _ = open(&text, signer().verifier());
+            let _ = text.parse::<VerifierKey>();
+        }
+    }
+
     #[test]
     fn debug_output_has_no_secret() {
         assert_eq!(format!("{:?}", signer()), "Signer");

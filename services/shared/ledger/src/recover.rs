@@ -81,9 +81,9 @@ pub(crate) fn recover(
     disk.create_directory(TEMPORARY)?;
     disk.remove(NEXT_CHECKPOINT)?;
     let mut report = Recovery::default();
-    let (mut history, torn) = History::open(disk, signer.verifier())?;
-    report.torn_history_bytes = torn;
-    let newest = newest_checkpoint(disk, &signer, &mut history, &mut report)?;
+    let mut history = History::open(disk, signer.verifier())?;
+    report.torn_history_bytes = history.torn_bytes();
+    let newest = newest_checkpoint(disk, &signer, &history, &mut report)?;
     let segments = wal::read(disk)?;
     report.torn_bytes = segments.last().map_or(0, |segment| segment.torn_bytes);
 
@@ -103,6 +103,11 @@ pub(crate) fn recover(
     report.entries_from_bundles = from_bundles;
     let time = last_time(disk, last, base);
 
+    // The entries are those that were signed: from here on, what is on disk may be changed.
+    history.drop_torn()?;
+    if let Some(shown) = newest.as_ref().filter(|_| report.history_repaired) {
+        history.append(shown.checkpoint, &shown.note)?;
+    }
     let mut integrator = Integrator::new(Arc::clone(storage), signer, history, edge, filled);
     integrator.collect_partials(base)?;
     let (head, settled, trouble) = match (integrator.publish(), newest) {
@@ -132,7 +137,7 @@ pub(crate) fn recover(
 fn newest_checkpoint(
     storage: &dyn Storage,
     signer: &Signer,
-    history: &mut History,
+    history: &History,
     report: &mut Recovery,
 ) -> Result<Option<Head>, OpenError> {
     let recorded = history.last().map(|(checkpoint, note)| Head {
@@ -149,21 +154,19 @@ fn newest_checkpoint(
         (None, Err(error)) if exists => damaged(format!("its checkpoint is not accepted: {error}")),
         (None, Err(_)) => Ok(None),
         (Some(recorded), Ok(shown)) if recorded == shown => Ok(Some(recorded)),
-        (Some(recorded), Ok(shown)) if recorded.checkpoint.size < shown.checkpoint.size => {
-            append_lost(history, shown, report)
-        }
-        (None, Ok(shown)) => append_lost(history, shown, report),
-        (Some(recorded), _) => {
+        (Some(recorded), Ok(shown)) if recorded.checkpoint.size >= shown.checkpoint.size => {
             report.checkpoint_repaired = true;
             Ok(Some(recorded))
         }
+        (Some(recorded), Err(_)) => {
+            report.checkpoint_repaired = true;
+            Ok(Some(recorded))
+        }
+        (_, Ok(shown)) => {
+            report.history_repaired = true;
+            Ok(Some(shown))
+        }
     }
-}
-
-fn append_lost(history: &mut History, shown: Head, report: &mut Recovery) -> Result<Option<Head>, OpenError> {
-    history.append(shown.checkpoint, &shown.note)?;
-    report.history_repaired = true;
-    Ok(Some(shown))
 }
 
 /// Puts the entries together again, from the last bundle boundary below which everything is durable in tiles.

@@ -5,8 +5,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// A directory tree with the ledger in it.
 pub trait Storage: Send + Sync {
@@ -146,6 +148,22 @@ impl Disk {
     }
 }
 
+/// Opens a file to read it. In a directory that somebody else filled, a pipe would wait for ever and a link lead anywhere.
+fn open_regular(path: &Path, write: bool) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(write)
+        .custom_flags(flags)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
+}
+
 fn unless_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -158,7 +176,7 @@ impl Storage for Disk {
     fn read(&self, path: &str, limit: usize, into: &mut Vec<u8>) -> io::Result<bool> {
         use std::io::Read as _;
         into.clear();
-        let Some(file) = unless_missing(File::open(self.at(path)))? else {
+        let Some(file) = unless_missing(open_regular(&self.at(path), false))? else {
             return Ok(false);
         };
         let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
@@ -213,14 +231,18 @@ impl Storage for Disk {
     }
 
     fn open(&self, path: &str, create: bool) -> io::Result<Option<Box<dyn RandomAccess>>> {
-        let mut options = OpenOptions::new();
-        if create {
-            options.read(true).write(true).create(true).truncate(false);
-        } else {
-            // Readers need no right to write.
-            options.read(true).write(self.is_writable);
-        }
-        Ok(unless_missing(options.open(self.at(path)))?.map(|file| Box::new(file) as Box<dyn RandomAccess>))
+        let path = self.at(path);
+        let file = match unless_missing(open_regular(&path, self.is_writable))? {
+            None if create => Some(
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .open(path)?,
+            ),
+            opened => opened,
+        };
+        Ok(file.map(|file| Box::new(file) as Box<dyn RandomAccess>))
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
@@ -337,6 +359,30 @@ mod tests {
         );
         assert_eq!(disk.list("a/b").unwrap(), ["c"]);
         assert_eq!(disk.list("tmp").unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn only_regular_files_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::shared(directory.path());
+        fs::write(directory.path().join("file"), b"1").unwrap();
+        std::os::unix::fs::symlink("file", directory.path().join("link")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            directory.path().join("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        fs::create_dir(directory.path().join("directory")).unwrap();
+        let mut bytes = Vec::new();
+        for path in ["link", "pipe", "directory"] {
+            assert!(disk.read(path, 10, &mut bytes).is_err(), "{path}");
+            assert!(disk.open(path, false).is_err(), "{path}");
+        }
+        assert!(disk.read("file", 10, &mut bytes).unwrap());
+        assert!(disk.open("file", false).unwrap().is_some());
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::storage::{RandomAccess, Storage, parent};
 
 /// What writes are aligned to.
 pub(crate) const BLOCK_BYTES: usize = 4096;
+/// The largest segment. What is behind it in a file is not looked at.
+pub(crate) const MAX_SEGMENT_BYTES: u64 = 64 << 20;
 /// The most bytes of entries in a batch.
 pub(crate) const MAX_BATCH_BYTES: usize = 1 << 20;
 const HEADER_BYTES: usize = 64;
@@ -171,7 +173,10 @@ pub(crate) fn prepare(
     slot: usize,
     capacity: u64,
 ) -> io::Result<Box<dyn RandomAccess>> {
-    let path = SLOTS.get(slot).ok_or(io::ErrorKind::InvalidInput)?;
+    let path = SLOTS
+        .get(slot)
+        .filter(|_| capacity <= MAX_SEGMENT_BYTES)
+        .ok_or(io::ErrorKind::InvalidInput)?;
     storage.create_directory(parent(path))?;
     let file = storage.open(path, true)?.ok_or(io::ErrorKind::NotFound)?;
     if file.size()? != capacity {
@@ -250,7 +255,7 @@ fn scan(file: Box<dyn RandomAccess>, slot: usize) -> io::Result<Option<Found>> {
     if header(SEGMENT_MAGIC, [generation, first, capacity], &[]) != start {
         return Ok(None);
     }
-    let end = file.size()?;
+    let end = file.size()?.min(MAX_SEGMENT_BYTES);
     let mut found = Found {
         file,
         slot,
@@ -343,6 +348,32 @@ mod tests {
                 (segment.generation, segment.first, read)
             })
             .collect()
+    }
+
+    #[test]
+    fn whatever_a_segment_holds_is_read_without_harm() {
+        let (directory, disk) = disk();
+        let path = directory.path().join(SLOTS[0]);
+        let mut segment = Segment::begin(&disk, 0, 1, 0, &[], CAPACITY).unwrap();
+        append(&mut segment, 0..3);
+        let whole = std::fs::read(&path).unwrap();
+        // Headers that claim anything, in the second batch's place.
+        for numbers in [
+            [1, 3, u64::MAX],
+            [1, u64::MAX, 1 << 32],
+            [1, 3, 1 << 32 | 2],
+            [2, 3, 1 << 32],
+            [1, 3, 0],
+        ] {
+            let mut bytes = whole.clone();
+            let header = header(BATCH_MAGIC, numbers, b"\0\0");
+            bytes.splice(2 * BLOCK_BYTES..2 * BLOCK_BYTES + HEADER_BYTES, header);
+            std::fs::write(&path, bytes).unwrap();
+            let found = read(&disk).unwrap();
+            for batch in &found[0].batches {
+                assert!(found[0].entries(*batch).unwrap().len() <= MAX_BATCH_BYTES);
+            }
+        }
     }
 
     fn disk() -> (tempfile::TempDir, Disk) {

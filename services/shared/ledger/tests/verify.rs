@@ -401,6 +401,33 @@ fn what_is_no_ledger_is_an_error_and_not_a_clean_one() {
 }
 
 #[test]
+fn a_signed_size_without_entries_is_not_counted_up_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let note = Checkpoint {
+        size: holdfast_ledger::checkpoint::MAX_SIZE,
+        root: [0; 32],
+    }
+    .sign(&signer());
+    fs::write(directory.path().join("checkpoint"), &note).unwrap();
+    fs::write(
+        directory.path().join("checkpoints"),
+        history(std::slice::from_ref(&note)),
+    )
+    .unwrap();
+    let report = report(directory.path(), None);
+    assert!(
+        report.has(FindingKind::Missing) && report.findings.len() <= 64,
+        "{report:?}"
+    );
+    assert!(
+        report
+            .remarks
+            .iter()
+            .any(|remark| remark.starts_with("the verification ended"))
+    );
+}
+
+#[test]
 fn a_ledger_that_is_being_written_verifies_all_the_time() {
     let directory = tempfile::tempdir().unwrap();
     let options = holdfast_ledger::Options {

@@ -31,6 +31,11 @@ impl Levels {
         }
     }
 
+    /// Whether entries are missing, so that no root can be known any more.
+    pub const fn is_blind(&self) -> bool {
+        self.is_blind
+    }
+
     /// Adds the root of a full bundle.
     pub fn push(&mut self, storage: &dyn Storage, root: Option<Hash>, report: &mut VerifyReport) {
         let Some(root) = root else {
