@@ -27,8 +27,10 @@ pub struct Config {
     /// The most memory that an engine may take besides its model file, in MiB, 256 to 16 777 216; 0 takes as much as
     /// the machine has.
     pub memory_mib: u64,
-    /// An engine without requests is unloaded after this many minutes, 1 to 1440; 0 keeps it.
-    pub idle_unload_minutes: u32,
+    /// An engine without requests is unloaded after this many seconds, 10 to 86 400; 0 keeps it.
+    pub idle_unload_seconds: u32,
+    /// How often the registry is asked whether it still has a loaded model, in seconds, 5 to 3600.
+    pub registry_check_seconds: u32,
     /// How long loading a model may take in seconds, 5 to 3600.
     pub load_timeout_seconds: u32,
     /// How long an engine with work may give no sign of life in seconds, 5 to 3600.
@@ -46,7 +48,8 @@ impl Default for Config {
             batch_tokens: 512,
             accelerator_layers: 9999,
             memory_mib: 0,
-            idle_unload_minutes: 15,
+            idle_unload_seconds: 900,
+            registry_check_seconds: 30,
             load_timeout_seconds: 300,
             stall_timeout_seconds: 60,
         }
@@ -106,12 +109,20 @@ impl holdfast_daemon::Config for Config {
             "256 to 16777216, or 0 for the machine's",
         )?;
         check(
-            "idle_unload_minutes",
-            self.idle_unload_minutes.into(),
-            1,
-            1440,
+            "idle_unload_seconds",
+            self.idle_unload_seconds.into(),
+            10,
+            86_400,
             true,
-            "1 to 1440, or 0 for never",
+            "10 to 86400, or 0 for never",
+        )?;
+        check(
+            "registry_check_seconds",
+            self.registry_check_seconds.into(),
+            5,
+            3600,
+            false,
+            "5 to 3600",
         )?;
         check(
             "load_timeout_seconds",
@@ -156,7 +167,12 @@ impl Config {
 
     /// How long an engine may be idle; none for ever.
     pub fn idle(&self) -> Option<Duration> {
-        (self.idle_unload_minutes > 0).then(|| Duration::from_secs(u64::from(self.idle_unload_minutes) * 60))
+        (self.idle_unload_seconds > 0).then(|| Duration::from_secs(self.idle_unload_seconds.into()))
+    }
+
+    /// How often the registry is asked.
+    pub fn registry_check(&self) -> Duration {
+        Duration::from_secs(self.registry_check_seconds.into())
     }
 
     /// How long loading may take.
@@ -235,14 +251,15 @@ mod tests {
             "threads = 257",
             "batch_tokens = 31",
             "memory_mib = 255",
-            "idle_unload_minutes = 1441",
+            "idle_unload_seconds = 9",
+            "registry_check_seconds = 4",
             "load_timeout_seconds = 4",
             "stall_timeout_seconds = 3601",
         ] {
             assert!(parse(text).unwrap_err().contains("out of range"), "{text}");
         }
         assert_eq!(
-            parse("slots = 64\nqueue = 0\nidle_unload_minutes = 0")
+            parse("slots = 64\nqueue = 0\nidle_unload_seconds = 0")
                 .unwrap()
                 .idle(),
             None

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use holdfast_contract::engine::{Command, GenerateJob, Report};
 use holdfast_contract::inference::{EmbedRequest, GenerateEvent, GenerateRequest};
@@ -22,9 +22,6 @@ use crate::jobs::{Job, Jobs, Kind};
 use crate::pool::Shared;
 use crate::registry::Opened;
 use crate::worker::{Breach, Exit, Worker};
-
-/// How often the registry is asked whether it still has the model.
-const ASK_REGISTRY_EVERY: Duration = Duration::from_secs(30);
 
 /// What an engine is asked for.
 #[derive(Debug)]
@@ -261,7 +258,7 @@ impl Engine {
 
     /// Serves requests until there is a reason to end.
     async fn serve(&mut self, worker: &mut Worker) -> Result<std::convert::Infallible, End> {
-        let mut ask_registry = tokio::time::interval(ASK_REGISTRY_EVERY);
+        let mut ask_registry = tokio::time::interval(self.shared.config.registry_check());
         ask_registry.reset();
         let mut stopping = self.shared.stopping.clone();
         let mut inquiry = Inquiry::default();

@@ -1,11 +1,11 @@
 //! What the worker gives up before it looks at the model: everything but its descriptors, memory and threads.
 
-use std::io;
 use std::os::fd::AsFd;
 
 use holdfast_contract::engine::EngineSettings;
 use holdfast_contract::status::Confinement;
 use holdfast_sandbox::{Sandbox, SandboxError, limits};
+use rustix::process::{Resource, getrlimit};
 
 /// Descriptors that the worker may have open: the standard three, the control socket, the model's copies.
 const MAX_OPEN_FILES: u64 = 32;
@@ -69,44 +69,38 @@ pub const fn proof_settings() -> EngineSettings {
     }
 }
 
-/// Bounds what the process may still allocate from now on, once everything it needs for itself is there. What a template
-/// or a tokenizer wants beyond that ends the process.
-#[derive(Debug)]
-pub struct Headroom {
-    statm: std::fs::File,
+/// Bounds what the process may still allocate, once everything it needs for itself is there: `bytes` more than what is in use.
+/// What a template or a tokenizer wants beyond that ends the process. Without a limit so far, none is set.
+///
+/// # Errors
+///
+/// When the kernel refuses the limit.
+pub fn leave_headroom(bytes: u64) -> Result<(), ConfineError> {
+    let Some(present) = getrlimit(Resource::As).maximum else {
+        return Ok(());
+    };
+    // The sandbox leaves no `/proc` to read the use from; what can still be allocated shows it.
+    let used = present - available(present);
+    let wanted = used.saturating_add(bytes).min(present);
+    limits::memory(wanted).map_err(|source| ConfineError::Limit {
+        what: "further memory",
+        source,
+    })
 }
 
-impl Headroom {
-    /// Prepares, before the sandbox, to read how much address space is in use.
-    ///
-    /// # Errors
-    ///
-    /// When `/proc` is not there.
-    pub fn prepare() -> io::Result<Self> {
-        std::fs::File::open("/proc/self/statm").map(|statm| Self { statm })
+/// The largest allocation that succeeds, to within a mebibyte, and at most `most`.
+fn available(most: u64) -> u64 {
+    const MEBIBYTE: u64 = 1 << 20;
+    let (mut least, mut most) = (0, most / MEBIBYTE);
+    while least < most {
+        let middle = (least + most).div_ceil(2);
+        let succeeds = usize::try_from(middle * MEBIBYTE)
+            .is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+        if succeeds {
+            least = middle;
+        } else {
+            most = middle - 1;
+        }
     }
-
-    /// Leaves room for `bytes` more than what is in use. A lower limit stays.
-    ///
-    /// # Errors
-    ///
-    /// When the use cannot be read or the kernel refuses the limit.
-    pub fn leave(&self, bytes: u64) -> io::Result<()> {
-        use std::os::unix::fs::FileExt as _;
-        let mut text = [0; 64];
-        let length = self.statm.read_at(&mut text, 0)?;
-        let pages: u64 = text
-            .get(..length)
-            .and_then(|text| std::str::from_utf8(text).ok())
-            .and_then(|text| text.split_ascii_whitespace().next())
-            .and_then(|pages| pages.parse().ok())
-            .ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "/proc/self/statm is not understood")
-            })?;
-        let used = pages.saturating_mul(rustix::param::page_size() as u64);
-        let wanted = used.saturating_add(bytes);
-        let present = rustix::process::getrlimit(rustix::process::Resource::As).maximum;
-        limits::memory(present.map_or(wanted, |present| present.min(wanted)))?;
-        Ok(())
-    }
+    least * MEBIBYTE
 }

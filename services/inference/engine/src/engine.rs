@@ -70,7 +70,7 @@ pub struct Engine<'m, W> {
     turn: usize,
     outbox: Outbox<W>,
     flushed: Instant,
-    /// When the daemon was last told that a prompt is being read.
+    /// When the daemon last heard of this worker, or a request came in.
     alive: Instant,
 }
 
@@ -200,7 +200,10 @@ impl<'m, W: Write> Engine<'m, W> {
     fn take(&mut self, work: Work) -> io::Result<()> {
         match work {
             Work::Start(session) => match self.slots.iter_mut().find(|slot| slot.session.is_none()) {
-                Some(slot) => slot.session = Some(*session),
+                Some(slot) => {
+                    self.alive = Instant::now();
+                    slot.session = Some(*session);
+                }
                 None => self.fail(session.id, JobFailure::Full)?,
             },
             Work::Embed { id, texts } if self.embeddings.len() < self.slots.len() => {
@@ -241,12 +244,12 @@ impl<'m, W: Write> Engine<'m, W> {
         let mut step = self.step()?;
         let took = started.elapsed();
         self.pace.observe(step.prompt_tokens, took);
-        if step.prompt_tokens > 0 && self.alive.elapsed() >= SIGN_OF_LIFE {
-            self.alive = Instant::now();
-            if let Some(session) = self.slots.iter().find_map(|slot| slot.session.as_ref()) {
-                self.outbox.push(&Report::Reading { id: session.id })?;
-                step.urgent = true;
-            }
+        if step.prompt_tokens > 0
+            && self.alive.elapsed() >= SIGN_OF_LIFE
+            && let Some(session) = self.slots.iter().find_map(|slot| slot.session.as_ref())
+        {
+            self.outbox.push(&Report::Reading { id: session.id })?;
+            step.urgent = true;
         }
         if step.urgent || took >= LONG_STEP || self.flushed.elapsed() >= PATIENCE {
             self.flush()?;
@@ -445,10 +448,10 @@ impl<'m, W: Write> Engine<'m, W> {
         }
         self.flushed = Instant::now();
         if self.outbox.is_empty() {
-            Ok(())
-        } else {
-            self.outbox.flush()
+            return Ok(());
         }
+        self.alive = self.flushed;
+        self.outbox.flush()
     }
 }
 

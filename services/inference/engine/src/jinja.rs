@@ -17,7 +17,7 @@ pub const MAX_TEMPLATE_BYTES: usize = 256 << 10;
 /// The longest text that a template may make, in bytes.
 pub const MAX_OUTPUT_BYTES: usize = 4 << 20;
 /// The most steps of one rendering. A conversation of a thousand messages takes some 100 000.
-const FUEL: u64 = 5_000_000;
+const FUEL: u64 = 2_000_000;
 /// The deepest nesting of macros and recursive loops.
 const MAX_DEPTH: usize = 64;
 /// The name that the template is compiled under.

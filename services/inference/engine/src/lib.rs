@@ -37,7 +37,6 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 
 use crate::chat::Chat;
-use crate::confine::Headroom;
 use crate::engine::{Engine, Work};
 use crate::frames::Outbox;
 use crate::log::LastError;
@@ -96,7 +95,6 @@ pub fn work(model: OwnedFd, control: File, errors: &LastError) -> Result<(), Wor
     let Some(Command::Load(settings)) = frames::read(&mut commands)? else {
         return Err(WorkerError::NoLoad);
     };
-    let headroom = Headroom::prepare()?;
     let confinement = confine::confine(&model, &settings)?;
     outbox.push(&Report::Confined(confinement))?;
     outbox.flush()?;
@@ -105,9 +103,7 @@ pub fn work(model: OwnedFd, control: File, errors: &LastError) -> Result<(), Wor
         thread::Builder::new()
             .name("engine".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || {
-                serve(model, &settings, commands, outbox, errors, &headroom)
-            })?
+            .spawn_scoped(scope, || serve(model, &settings, commands, outbox, errors))?
             .join()
             .unwrap_or_else(|_| Err(WorkerError::Socket(io::Error::other("the engine panicked"))))
     })
@@ -119,7 +115,6 @@ fn serve(
     commands: BufReader<File>,
     mut outbox: Outbox<File>,
     errors: &LastError,
-    headroom: &Headroom,
 ) -> Result<(), WorkerError> {
     let backend = LlamaBackend::init().map_err(WorkerError::Backend)?;
     let mut refuse = |reason: String| -> Result<(), WorkerError> {
@@ -149,7 +144,7 @@ fn serve(
             return Ok(outbox.flush()?);
         }
     };
-    headroom.leave(HEADROOM_BYTES)?;
+    confine::leave_headroom(HEADROOM_BYTES)?;
     let context_tokens = engine.context_tokens();
     let format = chat.expected(&model, &vocabulary);
     engine.report(&Report::Loaded {

@@ -21,10 +21,8 @@ const BACKEND: &str = if cfg!(feature = "cuda") {
 
 fn main() -> ExitCode {
     let errors = log::init();
-    if std::env::args()
-        .nth(1)
-        .is_some_and(|argument| argument == "--prove-confinement")
-    {
+    let argument = std::env::args().nth(1);
+    if argument.as_deref() == Some("--prove-confinement") {
         return prove();
     }
     let missing = processor::missing();

@@ -722,7 +722,13 @@ fn a_cancelled_request_is_forgotten_and_its_slot_is_free() {
         .iter()
         .filter(|report| matches!(report, Report::Done { id: 1, .. } | Report::Failed { id: 1, .. }))
         .collect();
-    assert_eq!(ends, [&Report::Failed { id: 1, failure: JobFailure::Cancelled }]);
+    assert_eq!(
+        ends,
+        [&Report::Failed {
+            id: 1,
+            failure: JobFailure::Cancelled
+        }]
+    );
     assert_eq!(done(&reports, 2).2, 5);
 }
 

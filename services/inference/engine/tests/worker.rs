@@ -71,6 +71,7 @@ impl Worker {
         loop {
             match self.receive() {
                 Some(Report::Token { id: job, text, .. }) if job == id => answer.push_str(&text),
+                Some(Report::Reading { id: job }) if job == id => {}
                 end => return (answer, end),
             }
         }
