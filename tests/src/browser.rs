@@ -76,10 +76,9 @@ impl Browser {
         let (sender, port) = mpsc::channel();
         std::thread::spawn(move || {
             for line in lines.by_ref().map_while(Result::ok) {
-                let port = line
-                    .split("on port ")
-                    .nth(1)
-                    .map(|rest| rest.trim_end_matches('.').to_owned());
+                // An earlier line names the port that was asked for, which is 0.
+                let port = line.split("started successfully on port ").nth(1);
+                let port = port.map(|rest| rest.trim_end_matches('.').to_owned());
                 if let Some(port) = port.and_then(|port| port.parse::<u16>().ok()) {
                     let _ = sender.send(port);
                 }
@@ -98,6 +97,7 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--disable-dev-shm-usage",
+            "--no-proxy-server",
             "--window-size=1280,900",
             &user_data,
         ];

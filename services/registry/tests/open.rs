@@ -5,7 +5,6 @@
 mod support;
 
 use std::fs::{File, FileTimes, Permissions};
-use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
@@ -16,7 +15,9 @@ use holdfast_contract::ledger::{Event, Outcome};
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::registry::{Availability, ModelDetail, ModelSummary, Models};
 use holdfast_contract::{Digest, Problem};
-use support::daemon::{Daemon, Place};
+use holdfast_tests::tools::say;
+use support::daemon::Place;
+use support::spawn::Daemon;
 use support::{admit, blob, checker, content, digest_of, eventually, next_tick, open};
 
 /// A daemon with one admitted model, and the path of its file.
@@ -152,20 +153,38 @@ async fn one_conversation_opens_several_times() {
     }
 }
 
+/// The file, open for writing, as root or its owner would do it. With fs-verity nobody can.
+fn open_for_writing(path: &Path) -> Option<File> {
+    std::fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    let file = match File::options().write(true).open(path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => None,
+        Err(error) => panic!("{error}"),
+    };
+    std::fs::set_permissions(path, Permissions::from_mode(0o444)).unwrap();
+    file
+}
+
+/// With fs-verity the kernel answers for every byte: nothing that is done to the file's names or times matters.
+async fn assert_untouched(place: &Place, model: &ModelSummary) {
+    say("[measured] registry: fs-verity is in force here, the file cannot be written to");
+    assert_eq!(
+        content(open(&place.run(), model.digest).await.unwrap().1),
+        b"weights"
+    );
+    assert_eq!(place.recorder.incidents(), []);
+}
+
 #[tokio::test]
 async fn an_edit_of_the_same_size_with_its_time_put_back_is_found() {
     let (place, _daemon, model, path) = admitted(b"weights").await;
-    let metadata = path.metadata().unwrap();
-    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    let file = File::options().write(true).open(&path).unwrap();
+    let modified = path.metadata().unwrap().modified().unwrap();
+    let Some(file) = open_for_writing(&path) else {
+        return assert_untouched(&place, &model).await;
+    };
     file.write_all_at(b"W", 0).unwrap();
-    file.set_times(FileTimes::new().set_modified(metadata.modified().unwrap()))
-        .unwrap();
-    std::fs::set_permissions(&path, metadata.permissions()).unwrap();
-    assert_eq!(
-        path.metadata().unwrap().modified().unwrap(),
-        metadata.modified().unwrap()
-    );
+    file.set_times(FileTimes::new().set_modified(modified)).unwrap();
+    assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
     let problem = open(&place.run(), model.digest).await.unwrap_err();
     assert_eq!(problem.kind, ProblemKind::Busy, "refused until it was read anew");
     assert_damaged_and_repaired(&place, &model, b"weights", "other content").await;
@@ -174,13 +193,10 @@ async fn an_edit_of_the_same_size_with_its_time_put_back_is_found() {
 #[tokio::test]
 async fn an_appended_byte_is_found() {
     let (place, _daemon, model, path) = admitted(b"weights").await;
-    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    File::options()
-        .append(true)
-        .open(&path)
-        .unwrap()
-        .write_all(b"!")
-        .unwrap();
+    let Some(file) = open_for_writing(&path) else {
+        return assert_untouched(&place, &model).await;
+    };
+    file.write_all_at(b"!", 7).unwrap();
     assert_damaged_and_repaired(&place, &model, b"weights", "another length").await;
 }
 
@@ -234,8 +250,12 @@ async fn a_fifo_and_a_directory_in_its_place_hold_nobody_up() {
 #[tokio::test]
 async fn a_second_name_keeps_it_closed_until_the_name_is_gone() {
     let (place, _daemon, model, path) = admitted(b"weights").await;
+    let has_verity = open_for_writing(&path).is_none();
     let second = place.path().join("second");
     std::fs::hard_link(&path, &second).unwrap();
+    if has_verity {
+        return assert_untouched(&place, &model).await;
+    }
     let problem = open_settled(&place, model.digest).await.unwrap_err();
     assert!(problem.detail.contains("second name"), "{problem:?}");
     assert_eq!(availability(&place).await, Availability::Damaged);

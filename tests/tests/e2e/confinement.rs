@@ -153,11 +153,12 @@ fn every_running_daemon_is_confined_as_the_kernel_says() {
         let confinement = &service["status"]["confinement"];
         if confinement.is_object() {
             assert!(confinement["syscalls"].as_u64() > Some(10), "{service}");
-            let complete = confinement["missing"].as_array().unwrap().is_empty();
-            assert!(
-                complete || confinement["landlock_abi"].as_u64() < Some(6),
-                "{service}"
-            );
+            assert!(confinement["landlock_abi"].as_u64() > Some(0), "{service}");
+            assert!(confinement["syscalls"].as_u64() < Some(250), "{service}");
+            // What this kernel cannot enforce is said in words.
+            for missing in confinement["missing"].as_array().unwrap() {
+                assert!(missing.as_str().unwrap().len() > 20, "{service}");
+            }
         }
     }
 }

@@ -481,7 +481,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_is_a_clear_error_that_leaves_no_litter() {
-    let Some(disk) = SmallDisk::new(160 << 20) else {
+    let Some(disk) = SmallDisk::new(640 << 20) else {
         skip("this process may not mount a small file system");
         return;
     };

@@ -11,7 +11,7 @@ use holdfast_tests::http::Request;
 use holdfast_tests::page::{PASSPHRASE, Person, post};
 use holdfast_tests::run::{Exit, run};
 use holdfast_tests::store;
-use holdfast_tests::suite::{Suite, command};
+use holdfast_tests::suite::{Options, Suite, command};
 use serde_json::json;
 
 use crate::files;
@@ -250,7 +250,9 @@ fn every_change_of_the_files_is_seen_with_the_public_key_alone() {
     };
     let covered: Vec<PathBuf> = store::files(&original)
         .into_iter()
-        .filter(|file| file.to_string_lossy().contains("tile") || file.ends_with("checkpoint"))
+        .filter(|file| {
+            file.starts_with("tile") || file.starts_with("checkpoint") || file.starts_with("checkpoints")
+        })
         .collect();
     assert!(covered.len() >= 3, "{covered:?}");
     for file in &covered {
@@ -299,28 +301,49 @@ fn every_change_of_the_files_is_seen_with_the_public_key_alone() {
 }
 
 #[test]
-fn a_suite_does_not_go_on_with_a_ledger_that_was_changed() {
+fn a_suite_mends_its_ledger_where_it_can_and_does_not_go_on_with_one_that_it_cannot() {
     let mut suite = Suite::start();
+    let before = suite.ledger();
+    let directory = tempfile::tempdir().unwrap();
+    let checkpoint = suite.cli(&["ledger", "checkpoint"]).expect(0).json();
+    let checkpoint = checkpoint["checkpoint"].as_str().unwrap().as_bytes();
+    let early = files::write(directory.path(), "early", checkpoint);
     suite.stop();
     let ledger = suite.state().join("lib/incident-recorder");
-    let tile = store::files(&ledger)
-        .into_iter()
-        .find(|file| file.to_string_lossy().contains("entries"))
-        .unwrap();
-    let mut bytes = fs::read(ledger.join(&tile)).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(ledger.join(&tile), bytes).unwrap();
-    let exit = Suite::try_start(&holdfast_tests::suite::Options {
+    let spoil = |part: &str| {
+        let spoilt: Vec<_> = store::files(&ledger)
+            .into_iter()
+            .filter(|file| file.starts_with(part))
+            .collect();
+        assert!(!spoilt.is_empty());
+        for file in spoilt {
+            let mut bytes = fs::read(ledger.join(&file)).unwrap();
+            let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+            for at in [0, used / 3, used / 2, used] {
+                bytes[at] ^= 1;
+            }
+            fs::write(ledger.join(&file), bytes).unwrap();
+        }
+    };
+    // The write-ahead log still has everything: what is shown is what was signed.
+    spoil("tile/entries");
+    suite.start_again();
+    assert_eq!(suite.ledger()[..before.len()], before[..]);
+    suite
+        .cli(&["ledger", "verify", "--since", early.to_str().unwrap()])
+        .expect(0);
+    suite.stop();
+    // Now nothing has.
+    spoil("tile/entries");
+    spoil("wal");
+    let options = Options {
         state: Some(suite.state().to_owned()),
-        ..Default::default()
-    });
-    let exit = exit.map(|_| "it started").unwrap_err();
+        ..Options::default()
+    };
+    let exit = Suite::try_start(&options).map(|_| "it started").unwrap_err();
     assert_eq!(exit.code, Some(2), "{exit:?}");
-    assert!(
-        exit.stderr.contains("incident-recorder") || exit.stdout.contains("incident-recorder"),
-        "{exit:?}"
-    );
+    let said = format!("{}{}", exit.stdout, exit.stderr);
+    assert!(said.contains("incident-recorder"), "{said}");
 }
 
 #[test]

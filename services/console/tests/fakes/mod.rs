@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, Request, State};
+use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use holdfast_contract::ledger::{Append, Appended, Entries, Entry, IndexedEntry};
@@ -25,7 +26,7 @@ use holdfast_contract::registry::{ModelDetail, ModelSummary, Models};
 use holdfast_contract::role::{self, Role, Service};
 use holdfast_contract::status::{Confinement, Mode, Posture, ServiceStatus};
 use holdfast_contract::{Digest, Problem, Timestamp};
-use holdfast_ipc::{Answer, Json, Limits, Server};
+use holdfast_ipc::{Answer, Failure, Json, Limits, Server};
 use serde_json::{Value, json};
 
 /// A runtime directory with every service that the console asks.
@@ -35,6 +36,7 @@ pub struct House {
     pub registry: Arc<Registry>,
     pub quarantine: Arc<quarantine::Quarantine>,
     pub inference: Arc<inference::Inference>,
+    away: Arc<Mutex<Vec<Role>>>,
 }
 
 #[derive(Default)]
@@ -62,6 +64,7 @@ impl House {
             registry: Arc::clone(&registry),
             quarantine: Arc::clone(&quarantine),
             inference: Arc::clone(&inference),
+            away: Arc::default(),
         };
         let append = Router::new()
             .route("/v1/entries", post(record))
@@ -129,12 +132,26 @@ impl House {
         let path = role.path(&self.run);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let listener = UnixListener::bind(path).unwrap();
-        let server = Server::new(role.service).http(listener, router, limits).unwrap();
+        let away = Arc::clone(&self.away);
+        let gate = axum::middleware::from_fn(move |request: Request, next: Next| {
+            let is_away = away.lock().unwrap().contains(&role);
+            async move {
+                if is_away {
+                    let detail = format!("{}/{} does not answer", role.service, role.name);
+                    return Failure(Problem::new(ProblemKind::Unavailable, detail)).into_response();
+                }
+                next.run(request).await
+            }
+        });
+        let server = Server::new(role.service)
+            .http(listener, router.layer(gate), limits)
+            .unwrap();
         tokio::spawn(server.run());
     }
 
-    /// Makes a service unreachable on one of its sockets.
+    /// Makes a service unreachable on one of its sockets. A connection that is open already leads nowhere either.
     pub fn take_away(&self, role: Role) {
+        self.away.lock().unwrap().push(role);
         std::fs::remove_file(role.path(&self.run)).unwrap();
     }
 

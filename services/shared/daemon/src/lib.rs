@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use holdfast_contract::status::Confinement;
-use holdfast_ipc::{Sockets, Surroundings};
+use holdfast_ipc::{Sockets, SocketsError, Surroundings};
 use holdfast_sandbox::{Forbidden, Sandbox, prove_and_exit};
 
 pub use config::{Config, ConfigError, MAX_CONFIG_BYTES, parse_config, read_config};
@@ -98,16 +98,16 @@ fn start<C: Config>(arguments: Arguments) -> anyhow::Result<Option<Start<C>>> {
 }
 
 impl<C> Start<C> {
-    /// The inherited sockets; none where only a proof of confinement was asked for, which needs none.
+    /// The inherited sockets. A proof of confinement can do without.
     ///
     /// # Errors
     ///
     /// When the supervisor passed none.
     pub fn sockets(&self) -> anyhow::Result<Sockets> {
-        if self.prove {
-            return Ok(Sockets::default());
+        match Sockets::from_supervisor() {
+            Err(SocketsError::None) if self.prove => Ok(Sockets::default()),
+            sockets => Ok(sockets?),
         }
-        Ok(Sockets::from_supervisor()?)
     }
 
     /// The worker program.

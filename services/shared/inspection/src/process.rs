@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use holdfast_contract::report::Report;
 use holdfast_formats::{Format, rules};
 use holdfast_sandbox::{Forbidden, Sandbox, SandboxError, limits};
-use rustix::fs::{FileType, Stat, fstat};
+use rustix::fs::{Advice, FileType, Stat, fadvise, fstat};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -175,6 +175,8 @@ fn data(bytes: u64) -> Result<(), Errno> {
 }
 
 fn read(input: &File, before: &Stat, size: Option<u64>, name: &str) -> Report {
+    // Read ahead further than usual; a pipe has no such thing, and the advice may be ignored.
+    let _ = fadvise(input, 0, None, Advice::Sequential);
     let mut next = PROGRESS_BYTES;
     let report = inspect(input, size, name, |done_bytes| {
         if done_bytes >= next {

@@ -42,45 +42,64 @@ pub fn looks_like(head: &[u8]) -> bool {
 /// Follows the opcodes of protocols 0 and 1, whose first byte can be many letters, until they end or contradict themselves.
 fn follow(head: &[u8]) -> bool {
     let mut rest = head;
-    let mut depth = 0_usize;
-    let mut marks: Vec<usize> = Vec::new();
-    let mut structure = false;
+    let mut stack = Stack::default();
+    // Opcodes that ordinary text rarely has in the right place; and among them, the import of something.
+    let (mut structure, mut import) = (false, false);
     for count in 0..MAX_OPCODES {
         let Some((&code, after)) = rest.split_first() else {
             return structure && count >= ENOUGH_OPCODES;
         };
+        // Broken pickles run up to where they break: an import is enough to call it one.
+        let quoted = code == b'S' && matches!(after.first(), Some(b'\'' | b'"'));
+        let broken = import && (count > 1 || quoted);
         let Some((argument, effect)) = opcode(code) else {
-            return false;
+            return broken;
         };
-        structure |= matches!(
-            code,
-            b'c' | b'i' | b'(' | b'p' | b'q' | b'r' | b'R' | 0x93 | 0x94 | b'}' | b']' | b')'
-        );
         rest = match skip(&argument, after) {
             Skipped::To(rest) => rest,
             // The argument goes beyond the probe.
-            Skipped::Cut => return structure && count >= ENOUGH_OPCODES,
-            Skipped::Wrong => return false,
+            Skipped::Cut => return broken || (structure && count >= ENOUGH_OPCODES),
+            Skipped::Wrong => return broken,
         };
-        let floor = marks.last().copied().unwrap_or(0);
-        match effect {
-            Effect::Push => depth += 1,
-            Effect::Keep => {}
-            Effect::Mark => marks.push(depth),
-            Effect::Take(needs, leaves) => {
-                if depth < floor + needs {
-                    return false;
-                }
-                depth = depth - needs + leaves;
-            }
-            Effect::ToMark(leaves) => match marks.pop() {
-                Some(mark) => depth = mark + leaves,
-                None => return false,
-            },
-            Effect::Stop => return structure && depth > 0,
+        import |= matches!(code, b'c' | b'i');
+        structure |= import
+            || matches!(
+                code,
+                b'(' | b'p' | b'q' | b'r' | b'R' | b'}' | b']' | b')' | 0x93 | 0x94
+            );
+        match stack.apply(&effect) {
+            Some(true) => {}
+            Some(false) => return structure,
+            None => return broken,
         }
     }
     true
+}
+
+/// How deep the stack is, which is all of it that matters here.
+#[derive(Default)]
+struct Stack {
+    depth: usize,
+    marks: Vec<usize>,
+}
+
+impl Stack {
+    /// Whether the pickle goes on; `None` if the effect is impossible.
+    fn apply(&mut self, effect: &Effect) -> Option<bool> {
+        match effect {
+            Effect::Push => self.depth += 1,
+            Effect::Keep => {}
+            Effect::Mark => self.marks.push(self.depth),
+            Effect::Take(needs, leaves) => {
+                let floor = self.marks.last().copied().unwrap_or(0);
+                let left = self.depth.checked_sub(*needs).filter(|left| *left >= floor)?;
+                self.depth = left + leaves;
+            }
+            Effect::ToMark(leaves) => self.depth = self.marks.pop()? + leaves,
+            Effect::Stop => return (self.depth > 0).then_some(false),
+        }
+        Some(true)
+    }
 }
 
 enum Skipped<'a> {
@@ -191,6 +210,8 @@ mod tests {
             b"cos\nsystem\n(S'true'\ntR.",
             b"(S'true'\nios\nsystem\n.",
             b"]q\x00(K\x01K\x02e.",
+            b"cbuiltins\neval\nS'print()'\x85R.",
+            b"(cpty\nspawn\nS'id'o.",
             b"\x80\x02]q\x00(K\x01K\x02e.",
             b"\x80\x03}q\x00.",
             b"\x80\x04\x95\x08\x00\x00\x00\x00\x00\x00\x00",
@@ -208,6 +229,7 @@ mod tests {
             "Python is a language.\n.",
             "N.",
             "[1, 2, 3]",
+            "cat\ndog\nelephant\n",
             "Sing, O goddess\n",
             "key: value\n",
             "# comment",
