@@ -346,8 +346,9 @@ async fn a_daemon_that_is_killed_at_random_leaves_no_half_done_work() {
         }
     }
     // The registry may be at work for a quarantine that is gone.
+    let store = place.store();
     eventually("the store is sound", async || {
-        std::panic::catch_unwind(|| checker::check(&place.store())).ok()
+        std::panic::catch_unwind(|| checker::check(&store)).ok()
     })
     .await;
 }

@@ -19,7 +19,7 @@ use crate::files;
 use crate::models::Parrot;
 
 /// How large the file is during whose import something is killed, in bytes.
-const LARGE: u64 = 192 << 20;
+const LARGE: u64 = 96 << 20;
 /// How often each service is killed. Its pauses before it is started again double.
 const KILLS: u32 = 3;
 

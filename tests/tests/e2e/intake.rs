@@ -56,7 +56,7 @@ fn well_formed_models_are_admitted() {
 fn a_model_with_an_unusable_template_is_admitted_on_a_condition() {
     let suite = &Suite::shared().suite;
     let directory = tempfile::tempdir().unwrap();
-    let template = holdfast_formats::testing::Value::text("{% for message in messages %}");
+    let template = holdfast_formats::testing::Value::String(b"{{ \xff }}".to_vec());
     let bytes = GgufBuilder::llama()
         .set("tokenizer.chat_template", template)
         .build()

@@ -70,7 +70,7 @@ fn one_line_says_that_everything_is_ready_and_where() {
     suite.cli(&["status"]).expect(3);
     let exit = suite.cli(&["chat", "Hello?"]);
     let error = exit.expect(3).json();
-    assert!(error["next"].as_str().unwrap().contains("holdfast up"), "{error}");
+    assert!(error["next"].as_str().unwrap().contains("holdfast"), "{error}");
 }
 
 #[test]
