@@ -82,13 +82,21 @@ async fn serve_recorder(
         ..Limits::PLAIN
     };
     let server = Server::new(Service::IncidentRecorder)
-        .http(sockets.http(RECORDER_APPEND)?, http::append(Arc::clone(&recorder)), many)?
+        .http(
+            sockets.http(RECORDER_APPEND)?,
+            http::append(Arc::clone(&recorder)),
+            many,
+        )?
         .http(
             sockets.http(RECORDER_REPORT)?,
             http::report(Arc::clone(&recorder)),
             Limits::PLAIN,
         )?
-        .http(sockets.http(RECORDER_READ)?, http::read(Arc::clone(&recorder)), Limits::PLAIN)?;
+        .http(
+            sockets.http(RECORDER_READ)?,
+            http::read(Arc::clone(&recorder)),
+            Limits::PLAIN,
+        )?;
     // Before anybody is served, so that nothing of this run comes before its start.
     let unannounced = recorder::announce(&recorder, &found).await;
     let later = recorder::announce_later(Arc::clone(&recorder), unannounced);

@@ -324,10 +324,10 @@ impl Finished {
 
 /// A worker's reason in words.
 fn explain(failure: JobFailure) -> Problem {
-    use ProblemKind::{Busy, Conflict, Internal, Invalid};
+    use ProblemKind::{Busy, Conflict, Internal, Invalid, TooLarge};
     match failure {
         JobFailure::PromptTooLong { tokens, limit } => Problem::new(
-            Invalid,
+            TooLarge,
             format!("the prompt has {tokens} tokens, and at most {limit} fit into this engine's context"),
         )
         .next("Shorten the conversation, or raise context_tokens in inference.toml."),
@@ -523,7 +523,7 @@ mod tests {
         for (failure, kind, word) in [
             (
                 JobFailure::PromptTooLong { tokens: 9, limit: 4 },
-                ProblemKind::Invalid,
+                ProblemKind::TooLarge,
                 "9 tokens",
             ),
             (

@@ -15,7 +15,7 @@ use crate::engine::{Ask, Engine, Facts, Stop, Waiting};
 use crate::evidence::Evidence;
 use crate::registry::Registry;
 
-/// How long an engine that failed is not started again: doubled with each failure in a row, up to the second value.
+/// How long an engine that failed twice is not started again: doubled with each further failure in a row, up to the second value.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// The most failures that are remembered. Beyond that the oldest are forgotten.
@@ -322,9 +322,13 @@ impl Engines {
     }
 }
 
+/// How long to wait before an engine that failed is started again. The first failure may have been an accident (somebody killed
+/// it, the memory was short for a moment), so that whoever asks next is not made to wait for it.
 fn pause(failures_in_a_row: u32) -> Duration {
-    let doublings = failures_in_a_row.saturating_sub(1).min(16);
-    (FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE)
+    let Some(doublings) = failures_in_a_row.checked_sub(2) else {
+        return Duration::ZERO;
+    };
+    (FIRST_PAUSE * (1 << doublings.min(16))).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -333,11 +337,11 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_minute() {
-        let seconds: Vec<u64> = [1, 2, 3, 7, 100]
+        let seconds: Vec<u64> = [1, 2, 3, 4, 8, 100]
             .into_iter()
             .map(|n| pause(n).as_secs())
             .collect();
-        assert_eq!(seconds, [1, 2, 4, 60, 60]);
+        assert_eq!(seconds, [0, 1, 2, 4, 60, 60]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ async fn send_and_hold(place: &Place, bytes: &'static [u8]) -> Events<Submission
         .unwrap()
 }
 
-/// The worker that is inspecting, stopped before it can end.
+/// The worker that is inspecting, stopped after it has set its limits and before it can end.
 fn stop_worker(daemon: &Daemon) -> Pid {
     let tasks = PathBuf::from(format!("/proc/{}/task", daemon.pid()));
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -53,6 +53,13 @@ fn stop_worker(daemon: &Daemon) -> Pid {
             let children = task.unwrap().path().join("children");
             let children = std::fs::read_to_string(children).unwrap_or_default();
             if let Some(child) = children.split_whitespace().next() {
+                let limits = std::fs::read_to_string(format!("/proc/{child}/limits")).unwrap_or_default();
+                let open_files = limits
+                    .lines()
+                    .find_map(|line| line.strip_prefix("Max open files"));
+                if open_files.and_then(|line| line.split_whitespace().next()) != Some("0") {
+                    continue;
+                }
                 let pid = Pid::from_raw(child.parse().unwrap()).unwrap();
                 kill_process(pid, Signal::STOP).unwrap();
                 return pid;

@@ -250,7 +250,9 @@ fn every_change_of_the_files_is_seen_with_the_public_key_alone() {
     };
     let covered: Vec<PathBuf> = store::files(&original)
         .into_iter()
-        .filter(|file| file.starts_with("tile") || file.starts_with("checkpoint") || file.starts_with("checkpoints"))
+        .filter(|file| {
+            file.starts_with("tile") || file.starts_with("checkpoint") || file.starts_with("checkpoints")
+        })
         .collect();
     assert!(covered.len() >= 3, "{covered:?}");
     for file in &covered {

@@ -532,8 +532,8 @@ fn everything_works_with_the_keyboard_alone() {
     assert_eq!(last_answer(&browser), answer);
 
     // To every page and out, by Tab and Enter. What has the focus can be seen to have it.
-    browser.go(&format!("{}/chat", suite.url()));
-    browser.script("document.activeElement.blur()", &json!([]));
+    browser.go(&format!("{}/models", suite.url()));
+    browser.until("#drop");
     browser.press(keys::TAB);
     assert_eq!(browser.value("document.activeElement.className"), "skip");
     let reach = |selector: &str| {

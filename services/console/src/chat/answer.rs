@@ -292,9 +292,7 @@ impl Job {
     fn broken(&self, problem: Problem) -> Try {
         tracing::warn!(%problem, "an answer could not be generated to its end");
         match (self.turn.text.is_empty(), problem.kind) {
-            // Inference calls a prompt that does not fit `Invalid`. Where something else is invalid, a shorter conversation
-            // is refused just the same, and the last refusal is shown.
-            (true, ProblemKind::TooLarge | ProblemKind::Invalid) => Try::TooLong(problem),
+            (true, ProblemKind::TooLarge) => Try::TooLong(problem),
             (true, _) => Try::Ended(State::Failed, Some(problem)),
             (false, _) => Try::Ended(State::Interrupted, Some(problem)),
         }

@@ -126,7 +126,7 @@ fn confinement(confinement: &Confinement) -> Markup {
             @if confinement.syscalls == 0 {
                 (badge(("No seccomp", Tone::Bad)))
             } @else {
-                (badge(("seccomp", Tone::Good))) " " (confinement.syscalls) " system calls"
+                (badge(("seccomp", Tone::Good))) " " (confinement.syscalls) " system calls allowed"
             }
         }
         @for missing in &confinement.missing {

@@ -17,7 +17,7 @@ async fn the_system_page_shows_posture_services_engines_and_the_ledger() {
         "Incident recorder",
         "Landlock",
         " ABI 7",
-        "93 system calls",
+        "93 system calls allowed",
         "read and write lib/registry",
         "Landlock ABI 9 is needed",
         "id=\"ledger-size\">1<",

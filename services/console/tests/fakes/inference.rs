@@ -124,7 +124,7 @@ async fn answer(
         "long" if messages > 1 => {
             vec![GenerateEvent::Failed {
                 problem: Problem::new(
-                    ProblemKind::Invalid,
+                    ProblemKind::TooLarge,
                     "the prompt has 2000 tokens, the context 1024",
                 ),
             }]

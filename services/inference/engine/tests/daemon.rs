@@ -326,7 +326,7 @@ fn what_the_engine_finds_impossible_has_its_status_and_words() {
         ..greedy(model, 1)
     });
     let problem = asked.map_or_else(|problem| problem, support::Answering::problem);
-    assert_eq!(problem.kind, ProblemKind::Invalid);
+    assert_eq!(problem.kind, ProblemKind::TooLarge);
     assert!(problem.detail.contains("at most 255 fit"), "{problem}");
     let mut bias = greedy(model, 1);
     bias.sampling.logit_bias = vec![(1_000_000, 1.0)];
