@@ -400,7 +400,11 @@ fn the_console_killed_during_a_chat_keeps_what_there_was_and_frees_the_engine() 
         let conversations = suite.state().join("lib/vault/console/conversations");
         wait::until("the answer is on disk", Duration::from_secs(10), || {
             let files = store::files(&conversations);
-            let text = std::fs::read_to_string(conversations.join(files.first()?)).ok()?;
+            // A temporary file has it a moment before.
+            let kept = files
+                .iter()
+                .find(|file| !file.to_string_lossy().starts_with(".tmp-"))?;
+            let text = std::fs::read_to_string(conversations.join(kept)).ok()?;
             text.contains("tick tock").then_some(())
         });
         suite.kill(Service::Console);
