@@ -74,7 +74,10 @@ fn token(text: &str, logprobs: Option<u32>) -> GenerateEvent {
         top: Vec::new(),
     };
     let logprobs = logprobs.map(|top| {
-        let alternatives = (0..top).map(|rank| one(text, -0.1 - rank as f32)).collect();
+        let alternatives = std::iter::successors(Some(-0.1_f32), |logprob| Some(logprob - 1.0))
+            .zip(0..top)
+            .map(|(logprob, _)| one(text, logprob))
+            .collect();
         vec![TokenLogprob {
             top: alternatives,
             ..one(text, -0.1)
@@ -187,7 +190,7 @@ async fn embed(Json(request): Json<EmbedRequest>) -> Answer<Embeddings> {
     let vectors = request
         .input
         .iter()
-        .map(|text| vec![text.len() as f32, 0.5])
+        .map(|text| vec![f32::from(u16::try_from(text.len()).unwrap()), 0.5])
         .collect();
     Ok(Json(Embeddings {
         vectors,
