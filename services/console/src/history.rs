@@ -543,7 +543,7 @@ mod tests {
         assert!(history.stop(&kept.id));
         answering.stopped().await;
         let waiting = history.stop_and_wait(&kept.id);
-        let (_, ()) = tokio::join!(waiting, async { drop(answering) });
+        tokio::join!(waiting, async { drop(answering) });
         assert!(!history.is_answering(&kept.id));
     }
 

@@ -126,7 +126,7 @@ impl Sessions {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn sessions() -> Sessions {
         Sessions::new(10 * MINUTE, 60 * MINUTE)
@@ -174,12 +174,9 @@ mod tests {
     #[test]
     fn the_number_of_sessions_is_bounded_and_the_stalest_makes_room() {
         let (sessions, start) = (sessions(), Instant::now());
-        let tokens: Vec<_> = (0..MAX_SESSIONS as u32)
-            .map(|second| {
-                sessions
-                    .open(start + Duration::from_secs(u64::from(second)))
-                    .unwrap()
-            })
+        let tokens: Vec<_> = (0_u64..)
+            .take(MAX_SESSIONS)
+            .map(|second| sessions.open(start + Duration::from_secs(second)).unwrap())
             .collect();
         let later = start + MINUTE;
         assert!(sessions.find(&tokens[0], later).is_some());

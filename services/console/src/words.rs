@@ -255,6 +255,6 @@ mod tests {
     fn waits_are_rounded_up() {
         assert_eq!(wait(Duration::from_millis(1_200)), (2, "2 seconds".to_owned()));
         assert_eq!(wait(Duration::from_secs(1)), (1, "1 second".to_owned()));
-        assert_eq!(duration(Duration::from_secs(7_200)), "2 hours");
+        assert_eq!(duration(Duration::from_hours(2)), "2 hours");
     }
 }

@@ -71,10 +71,10 @@ fn main() {
         "[measured] quarantine imports 1 GiB in {:.2} s: {:.2} received, {:.2} inspected ({:.2} of openssl dgst -sha256, {:.0} MB/s), {:.2} admitted",
         admitted.as_secs_f64(),
         received.as_secs_f64(),
-        (inspected - received).as_secs_f64(),
-        openssl.as_secs_f64() / (inspected - received).as_secs_f64(),
+        inspected.saturating_sub(received).as_secs_f64(),
+        openssl.as_secs_f64() / inspected.saturating_sub(received).as_secs_f64(),
         1073.7 / openssl.as_secs_f64(),
-        (admitted - inspected).as_secs_f64(),
+        admitted.saturating_sub(inspected).as_secs_f64(),
     );
     println!(
         "[measured] quarantine has {:.1} MB of its own after it (the worker: see inspection)",

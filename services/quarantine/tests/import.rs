@@ -24,7 +24,7 @@ async fn a_good_model_is_inspected_and_admitted() {
     assert_eq!(report.verdict, Verdict::Admit);
     assert_eq!(Some(model.digest), report.sha256);
     assert_eq!(model.name, "tiny");
-    assert_eq!(place.models().await.models, [model.clone()]);
+    assert_eq!(place.models().await.models, std::slice::from_ref(&model));
 
     let found: Submission = place
         .read()
@@ -32,7 +32,7 @@ async fn a_good_model_is_inspected_and_admitted() {
         .await
         .unwrap();
     assert_eq!(found, submission);
-    assert_eq!(place.submissions().await, [submission.clone()]);
+    assert_eq!(place.submissions().await, std::slice::from_ref(&submission));
     let digest = model.digest.to_string();
     assert_eq!(
         place.recorder.of(Event::IntakeReceived),
@@ -240,7 +240,7 @@ async fn what_cannot_be_recorded_is_not_done() {
 async fn without_a_registry_an_import_fails_and_says_so() {
     let place = Place::without_registry();
     // The daemon's sandbox needs the socket's path; nobody listens behind it.
-    drop(support::listener(
+    drop(support::spawn::listener(
         holdfast_contract::role::REGISTRY_ADMIT,
         &place.run(),
     ));

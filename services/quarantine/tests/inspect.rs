@@ -224,7 +224,7 @@ fn waiting(bytes: &[u8]) -> Waiting {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(bytes).unwrap();
     // Once the pipe is empty the worker has taken everything in and waits.
-    let limit = Instant::now() + Duration::from_secs(60);
+    let limit = Instant::now() + Duration::from_mins(1);
     while rustix::io::ioctl_fionread(&stdin).unwrap() > 0 || !is_confined(&child) {
         assert!(Instant::now() < limit, "the worker does not read");
         std::thread::sleep(Duration::from_millis(1));
@@ -286,7 +286,7 @@ fn greedy() -> Vec<(&'static str, Vec<u8>)> {
         text.push_str(&"x".repeat(100));
         text.push('"');
     }
-    let nested = [b"\x40\0\0\0\0\0\0\0{\"a\":".as_slice(), &[b'['; 1 << 20]].concat();
+    let nested = [b"\x40\0\0\0\0\0\0\0{\"a\":".as_slice(), &vec![b'['; 1 << 20]].concat();
     vec![
         ("tensors", tensors.build().bytes),
         ("vocabulary", vocabulary.build().bytes),

@@ -18,8 +18,8 @@ use holdfast_contract::role;
 use holdfast_ipc::Events;
 use holdfast_tests::tools::{program, say, skip};
 use rustix::process::{Pid, Signal, kill_process};
-use support::spawn::Daemon;
-use support::{Place, checker, ended, eventually, gguf, large, listener, path};
+use support::spawn::{Daemon, listener};
+use support::{Place, checker, ended, eventually, gguf, large, path};
 
 /// Follows a submission until it is in `stage`.
 async fn reached(events: &mut Events<SubmissionEvent>, wanted: Stage) {
@@ -209,7 +209,7 @@ async fn a_worker_that_is_no_worker_admits_nothing() {
         ("/usr/bin/false", "quarantine.worker-died"),
         ("/usr/bin/true", "quarantine.worker-answer"),
     ] {
-        let place = Place::with_worker(program.into()).and_registry();
+        let place = Place::with_worker(Path::new(program)).and_registry();
         let _daemon = place.start();
         let submission = place.import("a.gguf", gguf("a")).await.unwrap();
         assert_eq!(submission.stage, Stage::Refused, "{program}");

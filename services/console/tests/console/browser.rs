@@ -169,7 +169,7 @@ impl Browser {
 
     pub fn request(&self, method: Method, path: &str) -> http::request::Builder {
         let mut request = Request::builder()
-            .method(method.clone())
+            .method(&method)
             .uri(path)
             .header(header::HOST, HOST);
         if method != Method::GET {
@@ -227,7 +227,7 @@ impl Browser {
             self.cookie = (!pair.ends_with('=')).then(|| pair.to_owned());
         }
         if let Some(token) = between(&page.text, "name=\"form-token\" content=\"", "\"") {
-            self.form_token = token.to_owned();
+            token.clone_into(&mut self.form_token);
         }
         page
     }

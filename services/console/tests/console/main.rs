@@ -1,5 +1,7 @@
 //! The console as a whole, with made-up neighbours behind real sockets.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 #[path = "../fakes/mod.rs"]
 mod fakes;
 

@@ -1,4 +1,4 @@
-//! The API, as OpenAI's clients see it.
+//! The API, as `OpenAI`'s clients see it.
 
 use axum::body::Body;
 use futures_util::StreamExt as _;

@@ -18,7 +18,7 @@ pub mod recorder;
 #[path = "../../../registry/tests/support/spawn.rs"]
 pub mod spawn;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,7 +35,7 @@ use holdfast_registry::Registry;
 use holdfast_registry::store::Store;
 use holdfast_statement::{KEY_NAME, StatementKey};
 
-pub use spawn::{Place, Program, listener};
+pub use spawn::{Place, Program};
 
 const SEED: [u8; 32] = [7; 32];
 /// Where the registry of a place keeps its models.
@@ -65,10 +65,10 @@ impl Place {
 
     /// A place in which nobody answers for the registry, though its socket is there.
     pub fn without_registry() -> Self {
-        Self::with_worker(env!("CARGO_BIN_EXE_holdfast-inspect").into())
+        Self::with_worker(Path::new(env!("CARGO_BIN_EXE_holdfast-inspect")))
     }
 
-    pub fn with_worker(worker: PathBuf) -> Self {
+    pub fn with_worker(worker: &Path) -> Self {
         let place = Self::of(Program {
             executable: env!("CARGO_BIN_EXE_holdfast-quarantine").into(),
             arguments: vec!["--worker".into(), worker.to_str().unwrap().into()],
@@ -175,8 +175,8 @@ impl Place {
 }
 
 pub fn path(name: &str) -> String {
-    let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    format!("/v1/submissions?name={encoded}")
+    let path = "/v1/submissions?name=".to_owned();
+    name.bytes().fold(path, |path, byte| format!("{path}%{byte:02X}"))
 }
 
 /// Follows a submission to its end.

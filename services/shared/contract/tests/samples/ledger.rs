@@ -77,7 +77,7 @@ pub fn samples() -> Vec<Sample> {
                 limit: 10,
             },
         ]),
-        strict(&[indexed.clone()]),
+        strict(std::slice::from_ref(&indexed)),
         strict(&[Entries {
             size: 4,
             entries: vec![indexed],
