@@ -167,12 +167,12 @@ impl Browser {
         self.router.clone().call(request).await.unwrap()
     }
 
-    pub fn request(&self, method: Method, path: &str) -> http::request::Builder {
+    pub fn request(&self, method: &Method, path: &str) -> http::request::Builder {
         let mut request = Request::builder()
-            .method(&method)
+            .method(method)
             .uri(path)
             .header(header::HOST, HOST);
-        if method != Method::GET {
+        if *method != Method::GET {
             request = request.header(header::ORIGIN, format!("http://{HOST}"));
         }
         if let Some(cookie) = &self.cookie {
@@ -182,7 +182,7 @@ impl Browser {
     }
 
     pub async fn get(&mut self, path: &str) -> Page {
-        let request = self.request(Method::GET, path).body(Body::empty()).unwrap();
+        let request = self.request(&Method::GET, path).body(Body::empty()).unwrap();
         let response = self.raw(request).await;
         self.remember(read(response).await)
     }
@@ -193,7 +193,7 @@ impl Browser {
         fields.push(("form_token", &self.form_token));
         let body = serde_urlencoded::to_string(&fields).unwrap();
         let request = self
-            .request(Method::POST, path)
+            .request(&Method::POST, path)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Body::from(body))
             .unwrap();
@@ -204,7 +204,7 @@ impl Browser {
     /// Sends what a script of a page sends.
     pub async fn script(&self, path: &str, body: &Value) -> Response {
         let request = self
-            .request(Method::POST, path)
+            .request(&Method::POST, path)
             .header(header::CONTENT_TYPE, "application/json")
             .header("x-form-token", &self.form_token)
             .body(Body::from(body.to_string()))

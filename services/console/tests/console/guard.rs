@@ -187,7 +187,7 @@ async fn a_change_without_the_form_token_is_refused_and_with_it_is_done() {
             StatusCode::FORBIDDEN
         );
         let upload = browser
-            .request(Method::POST, "/models/upload?name=x")
+            .request(&Method::POST, "/models/upload?name=x")
             .body(Body::from("x"))
             .unwrap();
         assert_eq!(browser.raw(upload).await.status(), StatusCode::FORBIDDEN);
@@ -238,7 +238,7 @@ async fn assets_are_not_sent_twice() {
     let mut browser = console.browser();
     let first = browser.get("/static/holdfast.css").await;
     let again = browser
-        .request(Method::GET, "/static/holdfast.css")
+        .request(&Method::GET, "/static/holdfast.css")
         .header(header::IF_NONE_MATCH, first.header(header::ETAG))
         .body(Body::empty())
         .unwrap();

@@ -15,7 +15,7 @@ use crate::browser::{Browser, Console, Lines, read};
 
 fn upload(browser: &Browser, name: &str, body: Body) -> http::Request<Body> {
     browser
-        .request(Method::POST, &format!("/models/upload?name={name}"))
+        .request(&Method::POST, &format!("/models/upload?name={name}"))
         .header("x-form-token", &browser.form_token)
         .body(body)
         .unwrap()
@@ -174,7 +174,7 @@ async fn what_is_too_large_or_has_no_name_is_refused_at_once() {
     let console = Console::new();
     let browser = console.signed_in().await;
     let request = browser
-        .request(Method::POST, "/models/upload?name=huge.gguf")
+        .request(&Method::POST, "/models/upload?name=huge.gguf")
         .header("x-form-token", &browser.form_token)
         .header(header::CONTENT_LENGTH, MAX_ARTIFACT_BYTES + 1)
         .body(Body::empty())
