@@ -249,7 +249,7 @@ async fn an_oversized_or_foreign_form_is_refused() {
         .await;
     assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
     let request = browser
-        .request(http::Method::POST, "/sign-in")
+        .request(&http::Method::POST, "/sign-in")
         .header(header::CONTENT_TYPE, "text/plain")
         .body(axum::body::Body::from("passphrase=x"))
         .unwrap();

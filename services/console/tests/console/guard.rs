@@ -86,7 +86,7 @@ async fn every_answer_carries_the_headers_signed_in_or_not() {
     for browser in [console.browser(), signed_in] {
         for (method, path) in PATHS {
             let request = browser
-                .request(method.parse().unwrap(), path)
+                .request(&method.parse().unwrap(), path)
                 .body(Body::empty())
                 .unwrap();
             assert_headers(
