@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use anyhow::Context as _;
 use holdfast_contract::ledger::{Entries, Outcome, Proof};
 use holdfast_contract::role;
-use holdfast_ledger::VerifierKey;
+use holdfast_ledger::Vkey;
 use holdfast_ledger::verify::{Progress, VerifyOptions};
 
 use crate::args::LedgerCommand;
@@ -50,7 +50,8 @@ async fn verify(
 ) -> anyhow::Result<u8> {
     let directory = directory.unwrap_or_else(|| suite.lib().join("incident-recorder"));
     let public_key = public_key.unwrap_or_else(|| suite.public_key("ledger.pub"));
-    let key: VerifierKey = read(&public_key)?
+    let key: Vkey = read(&public_key)?
+        .trim_end()
         .parse()
         .with_context(|| format!("understand the public key {}", public_key.display()))?;
     let witness = since.map(read).transpose()?;

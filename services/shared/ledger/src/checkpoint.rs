@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::hash::Hash;
-use crate::note::{self, NoteError, Signer, VerifierKey};
+use holdfast_signed_note::{self as note, NoteError, Signer, Vkey};
 
 /// More entries than any ledger reaches. A larger size is refused, so that nobody counts towards it.
 pub const MAX_SIZE: u64 = 1 << 48;
@@ -46,7 +46,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError`] when it is not validly signed by `key`, or says something else.
-    pub fn open(note: &str, key: &VerifierKey) -> Result<Self, CheckpointError> {
+    pub fn open(note: &str, key: &Vkey) -> Result<Self, CheckpointError> {
         Self::parse(note::open(note, key)?, key.name())
     }
 

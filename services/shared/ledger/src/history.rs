@@ -6,8 +6,8 @@
 use std::io;
 
 use crate::checkpoint::Checkpoint;
-use crate::note::VerifierKey;
 use crate::storage::{RandomAccess, Storage};
+use holdfast_signed_note::Vkey;
 
 /// The file's name.
 pub const PATH: &str = "checkpoints";
@@ -44,7 +44,7 @@ pub enum HistoryError {
 
 impl History {
     /// Opens the history and finds its last record. Changes nothing that is there.
-    pub fn open(storage: &dyn Storage, key: &VerifierKey) -> Result<Self, HistoryError> {
+    pub fn open(storage: &dyn Storage, key: &Vkey) -> Result<Self, HistoryError> {
         let file = match storage.open(PATH, false)? {
             Some(file) => file,
             None => {
@@ -108,7 +108,7 @@ impl History {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn newest(storage: &dyn Storage, key: &VerifierKey) -> io::Result<Option<(Checkpoint, String)>> {
+pub fn newest(storage: &dyn Storage, key: &Vkey) -> io::Result<Option<(Checkpoint, String)>> {
     let Some(file) = storage.open(PATH, false)? else {
         return Ok(None);
     };
@@ -127,7 +127,7 @@ fn tail(file: &dyn RandomAccess) -> io::Result<(Vec<u8>, u64)> {
 }
 
 /// The last whole record that `key` signed, and where it ends.
-fn last_record(tail: &[u8], from_start: bool, key: &VerifierKey) -> Option<((Checkpoint, String), usize)> {
+fn last_record(tail: &[u8], from_start: bool, key: &Vkey) -> Option<((Checkpoint, String), usize)> {
     let begins = |place: usize| {
         let (before, record) = tail.split_at(place);
         let separated = if place == 0 {
@@ -255,8 +255,8 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::note::Signer;
     use crate::storage::Disk;
+    use holdfast_signed_note::Signer;
 
     fn signer() -> Signer {
         Signer::from_seed("holdfast/ledger", &[7; 32]).unwrap()

@@ -12,11 +12,11 @@ use crate::bundle;
 use crate::checkpoint::Checkpoint;
 use crate::edge::{Edge, Filled};
 use crate::history::History;
-use crate::note::Signer;
 use crate::reader::Head;
 use crate::shared::{Durable, Published, Shared, Work};
 use crate::storage::{self, Storage, Trouble, parent};
 use crate::tile::{self, Tile, WIDTH};
+use holdfast_signed_note::Signer;
 
 /// A checkpoint is signed without waiting any longer when this many bytes of entries are unpublished.
 pub(crate) const PUBLISH_BYTES: usize = 2 << 20;

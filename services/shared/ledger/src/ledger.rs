@@ -13,11 +13,11 @@ use crate::commit::Committer;
 use crate::entry::Draft;
 use crate::history::HistoryError;
 use crate::integrate;
-use crate::note::Signer;
 use crate::reader::{ReadError, Reader};
 use crate::recover::{self, Recovered, Recovery};
 use crate::shared::{AppendError, Done, Published, Shared, Waiting, Work};
 use crate::storage::{Disk, Lock, Storage, Trouble};
+use holdfast_signed_note::Signer;
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -16,7 +16,6 @@ pub mod hash;
 pub mod history;
 mod integrate;
 mod ledger;
-pub mod note;
 pub mod proof;
 mod reader;
 mod recover;
@@ -29,8 +28,8 @@ mod wal;
 
 pub use checkpoint::Checkpoint;
 pub use entry::Draft;
+pub use holdfast_signed_note::{Signer, Vkey};
 pub use ledger::{Clock, Ledger, OpenError, Options};
-pub use note::{Signer, VerifierKey};
 pub use reader::{Head, ReadError, Reader, Tiles};
 pub use recover::Recovery;
 pub use shared::{AppendError, Done, Published};

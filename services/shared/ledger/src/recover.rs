@@ -18,11 +18,11 @@ use crate::hash;
 use crate::history::History;
 use crate::integrate::{CHECKPOINT, Integrator, NEXT_CHECKPOINT};
 use crate::ledger::{OpenError, Options};
-use crate::note::{MAX_NOTE_BYTES, Signer};
 use crate::reader::{Head, Tiles};
 use crate::storage::{Storage, TEMPORARY, Trouble};
 use crate::tile::{Kind, WIDTH};
 use crate::wal::{self, Found};
+use holdfast_signed_note::{MAX_NOTE_BYTES, Signer};
 
 /// What start-up found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

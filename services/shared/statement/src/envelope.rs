@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json::{self, JsonError};
 use crate::key::StatementKey;
-use crate::vkey::Vkey;
+use holdfast_signed_note::Vkey;
 
 /// The payload type of an in-toto statement in JSON.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";

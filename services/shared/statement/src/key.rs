@@ -4,7 +4,7 @@ use std::fmt;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 
-use crate::vkey::{Vkey, VkeyError};
+use holdfast_signed_note::{Vkey, VkeyError};
 
 /// The name under which quarantine signs.
 pub const KEY_NAME: &str = "holdfast/quarantine";

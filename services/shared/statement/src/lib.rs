@@ -8,12 +8,11 @@ mod envelope;
 mod json;
 mod key;
 mod statement;
-mod vkey;
 
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
+pub use holdfast_signed_note::{Vkey, VkeyError};
 pub use json::JsonError;
 pub use key::{KEY_NAME, KeyError, StatementKey};
 pub use statement::{
     PREDICATE_TYPE, STATEMENT_TYPE, ScanStatement, SignError, StatementError, VerifyError, fit, sign, verify,
 };
-pub use vkey::{Vkey, VkeyError};

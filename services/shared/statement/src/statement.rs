@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES};
 use crate::json::{self, JsonError};
 use crate::key::StatementKey;
-use crate::vkey::Vkey;
+use holdfast_signed_note::Vkey;
 
 /// `_type` of in-toto Statement v1.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";

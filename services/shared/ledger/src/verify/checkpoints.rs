@@ -7,8 +7,8 @@ use super::report::{FindingKind, VerifyReport};
 use super::{VerifyOptions, in_parallel};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::history::{Record, Records};
-use crate::note::VerifierKey;
 use crate::storage::Storage;
+use holdfast_signed_note::Vkey;
 
 /// Records whose signatures are checked at a time.
 const BATCH_RECORDS: usize = 512;
@@ -24,7 +24,7 @@ pub(super) struct Stop {
 /// Reads checkpoints up to the newest one, checks their signatures and order, and hands them out by size.
 pub(super) struct Checkpoints<'a> {
     records: Records,
-    key: &'a VerifierKey,
+    key: &'a Vkey,
     threads: usize,
     newest: Checkpoint,
     last: Option<Checkpoint>,
@@ -36,7 +36,7 @@ pub(super) struct Checkpoints<'a> {
 impl<'a> Checkpoints<'a> {
     pub fn open(
         storage: &dyn Storage,
-        key: &'a VerifierKey,
+        key: &'a Vkey,
         options: &VerifyOptions<'_>,
         newest: Checkpoint,
         report: &mut VerifyReport,
@@ -143,16 +143,11 @@ fn place(offset: u64) -> String {
     format!("checkpoints, byte {offset}")
 }
 
-fn open(record: &Record, key: &VerifierKey) -> Option<Result<Checkpoint, CheckpointError>> {
+fn open(record: &Record, key: &Vkey) -> Option<Result<Checkpoint, CheckpointError>> {
     record.note.as_deref().map(|note| Checkpoint::open(note, key))
 }
 
-fn witness(
-    note: &str,
-    key: &VerifierKey,
-    newest: Checkpoint,
-    report: &mut VerifyReport,
-) -> Option<Checkpoint> {
+fn witness(note: &str, key: &Vkey, newest: Checkpoint, report: &mut VerifyReport) -> Option<Checkpoint> {
     const PLACE: &str = "the checkpoint kept elsewhere";
     match Checkpoint::open(note, key) {
         Ok(checkpoint) if checkpoint.size > newest.size => {

@@ -23,10 +23,10 @@ use crate::checkpoint::Checkpoint;
 use crate::hash;
 use crate::history;
 use crate::integrate::{CHECKPOINT, NEXT_CHECKPOINT};
-use crate::note::{MAX_NOTE_BYTES, VerifierKey};
 use crate::storage::{Disk, Storage};
 use crate::tile::WIDTH;
 use crate::wal;
+use holdfast_signed_note::{MAX_NOTE_BYTES, Vkey};
 
 /// Bundles that each thread gets at a time.
 const BUNDLES_PER_THREAD: u64 = 32;
@@ -80,7 +80,7 @@ pub enum VerifyError {
 /// [`VerifyError`] when there is nothing to verify or it cannot be read. What is wrong with the ledger is in the report.
 pub fn verify(
     directory: &Path,
-    key: &VerifierKey,
+    key: &Vkey,
     options: &VerifyOptions<'_>,
 ) -> Result<VerifyReport, VerifyError> {
     // A directory that cannot be read must not look like an empty one.
@@ -94,7 +94,7 @@ pub fn verify(
 /// As [`verify`].
 pub fn verify_on(
     storage: &dyn Storage,
-    key: &VerifierKey,
+    key: &Vkey,
     options: &VerifyOptions<'_>,
 ) -> Result<VerifyReport, VerifyError> {
     let mut report = VerifyReport::new();
@@ -121,7 +121,7 @@ pub fn verify_on(
 /// The newest signed checkpoint, from the history and the checkpoint's own file, which must agree.
 fn newest(
     storage: &dyn Storage,
-    key: &VerifierKey,
+    key: &Vkey,
     report: &mut VerifyReport,
 ) -> Result<Option<Checkpoint>, VerifyError> {
     let mut bytes = Vec::new();

@@ -47,7 +47,13 @@ pub enum VkeyError {
     },
 }
 
-/// A public key with its name.
+/// Whether a key can have this name.
+pub fn is_name(name: &str) -> bool {
+    let forbidden = |c: char| c.is_whitespace() || c.is_control() || c == '+';
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.contains(forbidden)
+}
+
+/// A public key with its name, for example of a ledger or of quarantine.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Vkey {
     name: String,
@@ -61,8 +67,7 @@ impl Vkey {
     ///
     /// When the name cannot stand in a verifier key, or the key is a weak one.
     pub fn new(name: &str, key: VerifyingKey) -> Result<Self, VkeyError> {
-        let forbidden = |c: char| c.is_whitespace() || c.is_control() || c == '+';
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(forbidden) {
+        if !is_name(name) {
             return Err(VkeyError::Name);
         }
         if key.is_weak() {
