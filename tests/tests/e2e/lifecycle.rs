@@ -1,7 +1,7 @@
 //! Starting and stopping: what a person sees, that nothing is left behind, and that everything is found again.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use holdfast_contract::role::Service;
@@ -10,7 +10,7 @@ use holdfast_tests::page::Person;
 use holdfast_tests::process::{Process, working_in};
 use holdfast_tests::run::run;
 use holdfast_tests::suite::{Options, START_DEADLINE, Suite, command};
-use holdfast_tests::tools::{say, skip};
+use holdfast_tests::tools::say;
 use holdfast_tests::wait;
 use rustix::process::Signal;
 
@@ -298,6 +298,36 @@ fn a_state_directory_that_cannot_be_one_is_a_clear_error() {
     assert_eq!(exit.code, Some(2), "{exit:?}");
 }
 
+/// The built programs and what they ship with, as far as `holdfast up` needs it, below `tree`. Returns the path of `holdfast` there.
+fn copy_of_the_suite(tree: &Path) -> PathBuf {
+    let source = holdfast_tests::source();
+    let copy = |from: &Path, to: &Path| {
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+    };
+    for part in ["systemd", "services/guide-model/guide.gguf"] {
+        let from = source.join(part);
+        if from.is_file() {
+            copy(&from, &tree.join(part));
+        }
+        for file in holdfast_tests::store::files(&from) {
+            copy(&from.join(&file), &tree.join(part).join(&file));
+        }
+    }
+    for name in ["", "-inspect", "-engine"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(Service::ALL.map(|service| format!("-{service}")))
+    {
+        let name = format!("holdfast{name}");
+        copy(
+            &holdfast_tests::run::program(&name),
+            &tree.join("programs").join(&name),
+        );
+    }
+    tree.join("programs/holdfast")
+}
+
 #[test]
 fn without_root_it_runs_as_the_one_user_and_says_so() {
     if !is_root() {
@@ -324,16 +354,12 @@ fn without_root_it_runs_as_the_one_user_and_says_so() {
         .arg(path);
         run(&mut test, Duration::from_secs(10)).code == Some(0)
     };
-    let (program, units) = (
-        holdfast_tests::run::program("holdfast"),
-        holdfast_tests::source().join("systemd/holdfast-registry.service"),
-    );
-    if !reachable(&program) || !reachable(&units) {
-        skip("the programs or the source lie where only root may look");
-        return;
-    }
     let directory = tempfile::tempdir().unwrap();
     std::os::unix::fs::chown(directory.path(), Some(nobody), Some(nobody)).unwrap();
+    // The build may lie where only root may look.
+    let tree = directory.path().join("tree");
+    let program = copy_of_the_suite(&tree);
+    assert!(reachable(&program) && reachable(&tree.join("systemd/holdfast-registry.service")));
     let state = directory.path().join("state");
     let as_nobody = |arguments: &[&str]| {
         let mut command = std::process::Command::new(&setpriv);
@@ -347,10 +373,9 @@ fn without_root_it_runs_as_the_one_user_and_says_so() {
             .stdin(std::process::Stdio::null());
         command
     };
-    let source = holdfast_tests::source();
     let mut command = as_nobody(&["up", "--listen", "127.0.0.1:0", "--json", "--root"]);
     let mut up = command
-        .arg(&source)
+        .arg(&tree)
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()

@@ -135,10 +135,13 @@ impl Conversation {
     pub async fn receive<T: DeserializeOwned>(
         &self,
     ) -> Result<Option<(T, Option<OwnedFd>)>, ConversationError> {
-        let mut packet = vec![0; MAX_PACKET_BYTES];
+        // Memory is taken when there is something to put into it: a peer that says nothing costs none.
+        let mut packet = Vec::new();
+        drop(self.0.readable().await?);
         let (length, flags, mut descriptors) = self
             .0
             .async_io(Interest::READABLE, |socket| {
+                packet.resize(MAX_PACKET_BYTES, 0);
                 // Room for two, so that a second one is seen and refused instead of silently dropped.
                 let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
                 let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -118,7 +118,13 @@ fn every_step(crash: Crash, stride: u64) {
     let complete = Memory::default();
     let promised = run(&complete);
     assert_eq!(promised.acknowledged, ROUNDS.iter().sum::<u64>());
-    let steps = complete.steps();
+    // The threads do not always take the same steps: group commits are larger or smaller.
+    let again = (0..4).map(|_| {
+        let storage = Memory::default();
+        run(&storage);
+        storage.steps()
+    });
+    let steps = again.fold(complete.steps(), u64::min);
     assert!(steps > 100, "the run has {steps} steps");
     check(
         &complete.after(Crash::Killed, &mut Random(1)),
@@ -141,7 +147,7 @@ fn every_step(crash: Crash, stride: u64) {
             );
         }
     }
-    // The threads do not always take the same steps: most of the places must have been reached.
+    // Most of the places must have been reached.
     assert!(died * 10 > steps / stride * 9, "only {died} crashes happened");
 }
 
