@@ -1,7 +1,7 @@
 //! Matrix products in single precision, with the same result to the last bit on every machine.
 //!
 //! Each element of a product is summed in the order of its index, multiplied and added separately (never fused), in
-//! blocks of [`DEPTH`]. Wider vector registers therefore compute more elements at once, not other ones; threads get
+//! blocks of `DEPTH`. Wider vector registers therefore compute more elements at once, not other ones; threads get
 //! whole products. A test compares the instruction sets that the machine has.
 
 use fearless_simd::{Level, Simd, dispatch, prelude::*};
