@@ -37,7 +37,7 @@ pub fn write(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), Canon
 /// Appends the canonical form of an object.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_object(map: &Map<String, Value>, depth: usize, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
     object(map, depth, depth, out)
 }

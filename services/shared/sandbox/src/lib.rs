@@ -3,7 +3,7 @@
 //! [`Sandbox`] collects what the process needs and then gives everything else up: Landlock for files, TCP and
 //! scopes, a seccomp allow-list for system calls, no new privileges, not dumpable. It is entered before the process has
 //! threads. What the kernel cannot enforce is reported in [`Confinement::missing`], never passed over.
-//! [`prove`] tries, from inside, what a confined process must not be able to do.
+//! [`prove()`] tries, from inside, what a confined process must not be able to do.
 
 mod landlocked;
 pub mod limits;
