@@ -5,8 +5,11 @@ use std::ops::Range;
 use crate::random::Random;
 use crate::tokenizer::{MESSAGE_END, MESSAGE_START, Token, Tokenizer};
 
-/// The template that ships in the file. llama.cpp knows it as "chatml"; template engines render it to the same text.
-pub const TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + \
+/// The template that ships in the file: `ChatML` of the system message and the last message. The guide answers each question by
+/// itself: what was said before would only lead a model of this size astray.
+pub const TEMPLATE: &str = "{% if messages|length > 1 and messages[0]['role'] == 'system' %}\
+     {{ '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>' + '\\n' }}{% endif %}\
+     {% for message in messages[-1:] %}{{ '<|im_start|>' + message['role'] + '\\n' + \
      message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}\
      {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
