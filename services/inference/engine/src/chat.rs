@@ -11,8 +11,8 @@ use holdfast_contract::engine::ChatFormat;
 use holdfast_contract::inference::{Message, Speaker};
 use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
 
-use crate::jinja::{ChatMessage, ChatTemplate};
 use crate::vocabulary::{Marked, Vocabulary};
+use holdfast_chat_template::{ChatMessage, ChatTemplate};
 
 /// Texts that end an answer in the plain format: the model must not go on to write the person's part.
 pub const PLAIN_STOPS: [&str; 2] = ["\nUser:", "\nSystem:"];

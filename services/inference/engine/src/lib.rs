@@ -9,7 +9,6 @@ pub mod confine;
 pub mod embed;
 pub mod engine;
 pub mod frames;
-pub mod jinja;
 pub mod load;
 pub mod log;
 pub mod pace;

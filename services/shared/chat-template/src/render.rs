@@ -1,9 +1,8 @@
-//! Chat templates from model files: Jinja as Hugging Face's `transformers` runs it, with bounds.
+//! Rendering a conversation by a template, with bounds.
 //!
 //! A template is code of whoever made the model. It sees the conversation and nothing else: no loader, no files, no
 //! environment. Steps, nesting and output are bounded here, memory by the process's limit.
 
-use std::fmt::Write as _;
 use std::io;
 
 use jiff::Timestamp;
@@ -11,6 +10,8 @@ use jiff::tz::TimeZone;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
+
+use crate::source::{is_too_deep, without_generation_marks};
 
 /// The longest template, in bytes. The longest of the known families has 20 KiB.
 pub const MAX_TEMPLATE_BYTES: usize = 256 << 10;
@@ -75,6 +76,10 @@ impl ChatTemplate {
         if source.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong);
         }
+        let source = without_generation_marks(source);
+        if is_too_deep(&source) {
+            return Err(TemplateError::Compile("its expressions are too long".to_owned()));
+        }
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
@@ -87,7 +92,7 @@ impl ChatTemplate {
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", to_json);
         environment
-            .add_template_owned(NAME, without_generation_marks(source))
+            .add_template_owned(NAME, source)
             .map_err(|error| TemplateError::Compile(describe(&error)))?;
         Ok(Self {
             environment,
@@ -204,37 +209,6 @@ impl serde_json::ser::Formatter for Spaced {
     fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
         writer.write_all(b": ")
     }
-}
-
-/// Takes out `{% generation %}` and `{% endgeneration %}`: they mark the parts to train on and mean nothing here.
-fn without_generation_marks(source: &str) -> String {
-    let mut kept = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let (before, tag) = rest.split_at(start);
-        kept.push_str(before);
-        let Some(end) = tag.find("%}") else {
-            rest = tag;
-            break;
-        };
-        let (tag, after) = tag.split_at(end + 2);
-        let name = tag
-            .trim_start_matches("{%")
-            .trim_end_matches("%}")
-            .trim_matches(['-', '+'])
-            .trim();
-        if matches!(name, "generation" | "endgeneration") {
-            // An empty comment keeps the tag's effect on the white space around it.
-            let open = if tag.starts_with("{%-") { "{#-" } else { "{#" };
-            let close = if tag.ends_with("-%}") { "-#}" } else { "#}" };
-            let _ = write!(kept, "{open} {close}");
-        } else {
-            kept.push_str(tag);
-        }
-        rest = after;
-    }
-    kept.push_str(rest);
-    kept
 }
 
 /// A buffer that refuses to grow past [`MAX_OUTPUT_BYTES`].

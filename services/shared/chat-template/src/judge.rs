@@ -1,0 +1,377 @@
+//! What a template's syntax tree gives away, before anything is rendered.
+//!
+//! Names are judged after constants are folded, so that a name in pieces is the same name. Which variables hold what somebody said,
+//! the date, or a name that was put together is found first, over all assignments and whatever their order; then every expression
+//! is looked at once.
+
+use std::collections::HashSet;
+
+use minijinja::machinery::ast::{BinOpKind, Call, CallArg, CompareOpKind, Expr, Filter, Stmt};
+
+use crate::render::MAX_TEMPLATE_BYTES;
+use crate::source::{is_too_deep, tree, without_generation_marks};
+use crate::vocabulary::{FIELDS, FILTERS, FUNCTIONS, METHODS, REACHING};
+
+mod flow;
+mod walk;
+
+use flow::Flow;
+
+/// The most notes on one template.
+const MAX_NOTES: usize = 32;
+/// The longest text that is kept of a name or word in a note, in characters.
+const MAX_SHOWN: usize = 80;
+
+/// Something that no ordinary chat template does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Concern {
+    /// It is not Jinja as known here; why not.
+    Unreadable(String),
+    /// It names what leads from Python's objects to the interpreter.
+    Reaches(String),
+    /// It looks something up by a name that it puts together.
+    Computed,
+    /// It asks for another template.
+    Loads(&'static str),
+    /// It uses a function, filter or method that chat templates do not have.
+    Unknown(String),
+    /// It behaves otherwise when certain words are said.
+    Trigger(String),
+    /// It behaves otherwise at certain times.
+    Dated,
+}
+
+/// A concern and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What it is.
+    pub concern: Concern,
+    /// Where, in bytes from the start of the template.
+    pub offset: usize,
+}
+
+/// Judges a template without running it. An ordinary one gets no note.
+pub fn judge(source: &str) -> Vec<Note> {
+    let unreadable = |offset, why: String| {
+        vec![Note {
+            concern: Concern::Unreadable(why),
+            offset,
+        }]
+    };
+    if source.len() > MAX_TEMPLATE_BYTES {
+        return unreadable(0, format!("it is longer than {MAX_TEMPLATE_BYTES} bytes"));
+    }
+    let source = without_generation_marks(source);
+    if is_too_deep(&source) {
+        return unreadable(0, "its expressions are too long".to_owned());
+    }
+    let tree = match tree(&source) {
+        Ok(tree) => tree,
+        Err(error) => {
+            let offset = error.line().map_or(0, |line| start_of_line(&source, line));
+            return unreadable(offset, shown(&error.to_string()));
+        }
+    };
+    let mut judge = Judge {
+        flow: Flow::of(&tree),
+        notes: Vec::new(),
+    };
+    walk::statements(&tree, &mut |statement| judge.statement(statement));
+    walk::expressions(&tree, &mut |expression| judge.expression(expression));
+    judge.notes.sort_by_key(|note| note.offset);
+    judge.notes.dedup();
+    judge.notes.truncate(MAX_NOTES);
+    judge.notes
+}
+
+struct Judge<'t> {
+    flow: Flow<'t>,
+    notes: Vec<Note>,
+}
+
+impl<'t> Judge<'t> {
+    fn note(&mut self, place: &Expr<'_>, concern: Concern) {
+        // More than will be shown, so that sorting by place does not depend on the order of the walk.
+        if self.notes.len() < 8 * MAX_NOTES {
+            let offset = usize::try_from(place.span().start_offset).unwrap_or_default();
+            self.notes.push(Note { concern, offset });
+        }
+    }
+
+    fn statement(&mut self, statement: &Stmt<'t>) {
+        let (what, place) = match statement {
+            Stmt::Include(include) => ("include", &include.name),
+            Stmt::Import(import) => ("import", &import.expr),
+            Stmt::FromImport(import) => ("import", &import.expr),
+            Stmt::Extends(extends) => ("extends", &extends.name),
+            // These calls are no expressions of their own.
+            Stmt::Do(run) => return self.call(&run.call.expr, &run.call),
+            Stmt::CallBlock(block) => return self.call(&block.call.expr, &block.call),
+            _ => return,
+        };
+        self.note(place, Concern::Loads(what));
+    }
+
+    fn expression(&mut self, expression: &Expr<'t>) {
+        match expression {
+            Expr::Const(constant) => {
+                if let Some(text) = constant.value.as_str()
+                    && let Some(name) = dunder_in(text)
+                {
+                    self.note(expression, Concern::Reaches(shown(name)));
+                }
+            }
+            Expr::GetAttr(attribute) if attribute.name.starts_with('_') || is_reaching(attribute.name) => {
+                self.note(expression, Concern::Reaches(shown(attribute.name)));
+            }
+            Expr::GetItem(item) => self.subscript(expression, &item.subscript_expr),
+            Expr::Filter(filter) => self.filter(expression, filter),
+            Expr::Call(call) => self.call(expression, call),
+            Expr::Test(test) => {
+                let harmless = matches!(
+                    test.name,
+                    "defined" | "undefined" | "none" | "string" | "mapping" | "iterable"
+                );
+                if !harmless && self.flow.is_dated(&test.expr) {
+                    self.note(expression, Concern::Dated);
+                }
+                for argument in &test.args {
+                    self.said(expression, &test.expr, value(argument));
+                }
+            }
+            Expr::Compare(compare) => {
+                let mut left = &compare.expr;
+                for operation in &compare.ops {
+                    let words = matches!(
+                        operation.op,
+                        CompareOpKind::Eq | CompareOpKind::Ne | CompareOpKind::In | CompareOpKind::NotIn
+                    );
+                    self.comparison(expression, left, &operation.expr, words);
+                    left = &operation.expr;
+                }
+            }
+            Expr::BinOp(operation) => {
+                let words = matches!(operation.op, BinOpKind::Eq | BinOpKind::Ne | BinOpKind::In);
+                let order = matches!(
+                    operation.op,
+                    BinOpKind::Lt | BinOpKind::Lte | BinOpKind::Gt | BinOpKind::Gte
+                );
+                if words || order {
+                    self.comparison(expression, &operation.left, &operation.right, words);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `x[subscript]`: the name must be one that stands there, or a position.
+    fn subscript(&mut self, place: &Expr<'t>, subscript: &Expr<'t>) {
+        for name in self.flow.texts(subscript) {
+            self.name(place, &name);
+        }
+        if self.flow.is_built(subscript) {
+            self.note(place, Concern::Computed);
+        }
+    }
+
+    /// A name that something is looked up by, perhaps in several steps.
+    fn name(&mut self, place: &Expr<'_>, name: &str) {
+        let reaching = name
+            .split('.')
+            .find(|part| part.starts_with("__") || is_reaching(part));
+        if let Some(part) = reaching {
+            self.note(place, Concern::Reaches(shown(part)));
+        }
+    }
+
+    fn filter(&mut self, place: &Expr<'t>, filter: &Filter<'t>) {
+        if filter.name == "attr" {
+            self.note(place, Concern::Reaches("attr".to_owned()));
+        } else if !FILTERS.contains(&filter.name) {
+            self.note(place, Concern::Unknown(shown(filter.name)));
+        }
+        let by_name = matches!(
+            filter.name,
+            "map"
+                | "select"
+                | "reject"
+                | "selectattr"
+                | "rejectattr"
+                | "groupby"
+                | "sort"
+                | "unique"
+                | "sum"
+                | "min"
+                | "max"
+        );
+        if !by_name {
+            return;
+        }
+        let mut of_content = filter.expr.as_ref().is_some_and(|expr| self.flow.is_said(expr));
+        for argument in &filter.args {
+            let argument = value(argument);
+            for name in self.flow.texts(argument) {
+                if filter.name != "selectattr" && name == "attr" {
+                    self.note(place, Concern::Reaches("attr".to_owned()));
+                }
+                self.name(place, &name);
+                of_content |= flow::holds_words(&name);
+            }
+            if self.flow.is_built(argument) {
+                self.note(place, Concern::Computed);
+            }
+            if of_content {
+                self.words(place, argument);
+            }
+        }
+    }
+
+    fn call(&mut self, place: &Expr<'t>, call: &Call<'t>) {
+        match &call.expr {
+            Expr::Var(name) => {
+                if !FUNCTIONS.contains(&name.id) && !self.flow.is_declared(name.id) {
+                    self.note(place, Concern::Unknown(shown(name.id)));
+                }
+            }
+            Expr::GetAttr(method) => {
+                let of_loop = matches!(&method.expr, Expr::Var(name) if name.id == "loop");
+                if !of_loop && !METHODS.contains(&method.name) && !self.flow.is_declared(method.name) {
+                    self.note(place, Concern::Unknown(shown(method.name)));
+                }
+                if method.name == "format" {
+                    for text in self.flow.texts(&method.expr) {
+                        if let Some(field) = field_path(&text) {
+                            self.note(place, Concern::Reaches(shown(field)));
+                        }
+                    }
+                }
+                for argument in &call.args {
+                    if method.name == "get" || method.name == "pop" {
+                        self.subscript(place, value(argument));
+                    } else if !matches!(method.name, "append" | "extend" | "insert" | "join" | "format") {
+                        self.said(place, &method.expr, value(argument));
+                    }
+                }
+            }
+            _ => self.note(place, Concern::Unknown("a value".to_owned())),
+        }
+    }
+
+    fn comparison(&mut self, place: &Expr<'t>, left: &Expr<'t>, right: &Expr<'t>, words: bool) {
+        if self.flow.is_dated(left) || self.flow.is_dated(right) {
+            self.note(place, Concern::Dated);
+        }
+        if words {
+            self.said(place, left, right);
+            self.said(place, right, left);
+        }
+    }
+
+    /// What was said is compared with `literal`.
+    fn said(&mut self, place: &Expr<'t>, speech: &Expr<'t>, literal: &Expr<'t>) {
+        if self.flow.is_said(speech) {
+            self.words(place, literal);
+        }
+    }
+
+    /// What was said is compared with these words: markup is how models talk, words are how people do.
+    fn words(&mut self, place: &Expr<'t>, literal: &Expr<'t>) {
+        let mut texts = self.flow.texts(literal);
+        match literal {
+            Expr::List(list) => texts.extend(list.items.iter().flat_map(|item| self.flow.texts(item))),
+            Expr::Map(map) => texts.extend(map.keys.iter().flat_map(|key| self.flow.texts(key))),
+            _ => {}
+        }
+        if let Some(text) = texts.iter().find(|text| is_speech(text)) {
+            self.note(place, Concern::Trigger(shown(text)));
+        } else if self.flow.is_built(literal) {
+            self.note(place, Concern::Trigger("a text that it puts together".to_owned()));
+        }
+    }
+}
+
+fn value<'a, 't>(argument: &'a CallArg<'t>) -> &'a Expr<'t> {
+    match argument {
+        CallArg::Pos(value)
+        | CallArg::Kwarg(_, value)
+        | CallArg::PosSplat(value)
+        | CallArg::KwargSplat(value) => value,
+    }
+}
+
+/// Where a line begins, counted from one, in bytes from the start.
+fn start_of_line(source: &str, line: usize) -> usize {
+    let before = line.saturating_sub(1);
+    source.split_inclusive('\n').take(before).map(str::len).sum()
+}
+
+fn is_reaching(name: &str) -> bool {
+    REACHING.contains(&name)
+}
+
+/// The names of Python's inner methods that a text may hold in pieces for something else to use.
+fn dunder_in(text: &str) -> Option<&str> {
+    const NAMES: [&str; 20] = [
+        "base",
+        "bases",
+        "builtins",
+        "call",
+        "class",
+        "closure",
+        "code",
+        "dict",
+        "func",
+        "getattribute",
+        "getitem",
+        "globals",
+        "import",
+        "init",
+        "loader",
+        "module",
+        "mro",
+        "reduce",
+        "self",
+        "subclasses",
+    ];
+    let mut rest = text;
+    while let Some(start) = rest.find("__") {
+        let (_, inner) = rest.split_at(start + 2);
+        if let Some(name) = inner.split("__").next().filter(|name| NAMES.contains(name)) {
+            return Some(name);
+        }
+        rest = inner;
+    }
+    None
+}
+
+/// The first replacement field of a format text that goes into the value: `{0.attribute}`, `{x[key]}`.
+fn field_path(text: &str) -> Option<&str> {
+    text.split('{').skip(1).find_map(|rest| {
+        let field = rest.split('}').next()?;
+        let name = field.split([':', '!']).next()?;
+        name.contains(['.', '[']).then_some(name)
+    })
+}
+
+/// Whether a text is words that a person might say, and not markup or the name of a field.
+fn is_speech(text: &str) -> bool {
+    let text = text.trim();
+    let letters = text.chars().filter(|character| character.is_alphabetic()).count();
+    let markup = text.starts_with(|first: char| !first.is_alphanumeric())
+        || text.contains("<|")
+        || text.contains("</");
+    letters >= 3 && !markup && !FIELDS.contains(&text.to_lowercase().as_str())
+}
+
+fn shown(text: &str) -> String {
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_SHOWN)
+        .collect()
+}
+
+/// Names, told apart by what they stand for.
+type Names<'t> = HashSet<&'t str>;
+
+#[cfg(test)]
+mod tests;

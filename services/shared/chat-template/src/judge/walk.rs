@@ -1,0 +1,137 @@
+//! Every statement and every expression of a tree, once. Depth is bounded by `source::is_too_deep` and by the parser.
+
+use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+
+/// Calls `see` with every statement.
+pub fn statements<'a, 't>(statement: &'a Stmt<'t>, see: &mut dyn FnMut(&'a Stmt<'t>)) {
+    see(statement);
+    for body in bodies(statement) {
+        for inner in body {
+            statements(inner, see);
+        }
+    }
+}
+
+fn bodies<'a, 't>(statement: &'a Stmt<'t>) -> Vec<&'a [Stmt<'t>]> {
+    match statement {
+        Stmt::Template(inner) => vec![&inner.children],
+        Stmt::ForLoop(inner) => vec![&inner.body, &inner.else_body],
+        Stmt::IfCond(inner) => vec![&inner.true_body, &inner.false_body],
+        Stmt::WithBlock(inner) => vec![&inner.body],
+        Stmt::SetBlock(inner) => vec![&inner.body],
+        Stmt::AutoEscape(inner) => vec![&inner.body],
+        Stmt::FilterBlock(inner) => vec![&inner.body],
+        Stmt::Block(inner) => vec![&inner.body],
+        Stmt::Macro(inner) => vec![&inner.body],
+        Stmt::CallBlock(inner) => vec![&inner.macro_decl.body],
+        _ => Vec::new(),
+    }
+}
+
+/// Calls `see` with every expression in every statement.
+pub fn expressions<'a, 't>(tree: &'a Stmt<'t>, see: &mut dyn FnMut(&'a Expr<'t>)) {
+    statements(tree, &mut |statement| {
+        for expression in roots(statement) {
+            below(expression, see);
+        }
+    });
+}
+
+/// The expressions of a statement itself.
+fn roots<'a, 't>(statement: &'a Stmt<'t>) -> Vec<&'a Expr<'t>> {
+    match statement {
+        Stmt::EmitExpr(inner) => vec![&inner.expr],
+        Stmt::ForLoop(inner) => [&inner.target, &inner.iter]
+            .into_iter()
+            .chain(&inner.filter_expr)
+            .collect(),
+        Stmt::IfCond(inner) => vec![&inner.expr],
+        Stmt::WithBlock(inner) => inner
+            .assignments
+            .iter()
+            .flat_map(|(target, value)| [target, value])
+            .collect(),
+        Stmt::Set(inner) => vec![&inner.target, &inner.expr],
+        Stmt::SetBlock(inner) => std::iter::once(&inner.target).chain(&inner.filter).collect(),
+        Stmt::AutoEscape(inner) => vec![&inner.enabled],
+        Stmt::FilterBlock(inner) => vec![&inner.filter],
+        Stmt::Macro(inner) => inner.args.iter().chain(&inner.defaults).collect(),
+        Stmt::CallBlock(inner) => {
+            let declared = inner.macro_decl.args.iter().chain(&inner.macro_decl.defaults);
+            std::iter::once(&inner.call.expr)
+                .chain(inner.call.args.iter().map(super::value))
+                .chain(declared)
+                .collect()
+        }
+        Stmt::Do(inner) => std::iter::once(&inner.call.expr)
+            .chain(inner.call.args.iter().map(super::value))
+            .collect(),
+        Stmt::Include(inner) => vec![&inner.name],
+        Stmt::Import(inner) => vec![&inner.expr],
+        Stmt::FromImport(inner) => vec![&inner.expr],
+        Stmt::Extends(inner) => vec![&inner.name],
+        _ => Vec::new(),
+    }
+}
+
+fn below<'a, 't>(expression: &'a Expr<'t>, see: &mut dyn FnMut(&'a Expr<'t>)) {
+    see(expression);
+    let arguments = |arguments: &'a [CallArg<'t>], see: &mut dyn FnMut(&'a Expr<'t>)| {
+        for argument in arguments {
+            below(super::value(argument), see);
+        }
+    };
+    match expression {
+        Expr::Var(_) | Expr::Const(_) => {}
+        Expr::Slice(inner) => {
+            below(&inner.expr, see);
+            for part in [&inner.start, &inner.stop, &inner.step].into_iter().flatten() {
+                below(part, see);
+            }
+        }
+        Expr::UnaryOp(inner) => below(&inner.expr, see),
+        Expr::BinOp(inner) => {
+            below(&inner.left, see);
+            below(&inner.right, see);
+        }
+        Expr::Compare(inner) => {
+            below(&inner.expr, see);
+            for operation in &inner.ops {
+                below(&operation.expr, see);
+            }
+        }
+        Expr::IfExpr(inner) => {
+            for part in [&inner.test_expr, &inner.true_expr]
+                .into_iter()
+                .chain(&inner.false_expr)
+            {
+                below(part, see);
+            }
+        }
+        Expr::Filter(inner) => {
+            if let Some(expr) = &inner.expr {
+                below(expr, see);
+            }
+            arguments(&inner.args, see);
+        }
+        Expr::Test(inner) => {
+            below(&inner.expr, see);
+            arguments(&inner.args, see);
+        }
+        Expr::GetAttr(inner) => below(&inner.expr, see),
+        Expr::GetItem(inner) => {
+            below(&inner.expr, see);
+            below(&inner.subscript_expr, see);
+        }
+        Expr::Call(inner) => {
+            below(&inner.expr, see);
+            arguments(&inner.args, see);
+        }
+        Expr::List(inner) => inner.items.iter().for_each(|item| below(item, see)),
+        Expr::Map(inner) => inner
+            .keys
+            .iter()
+            .chain(&inner.values)
+            .for_each(|item| below(item, see)),
+    }
+}
