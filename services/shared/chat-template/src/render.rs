@@ -36,7 +36,10 @@ pub enum TemplateError {
     /// It called `raise_exception`: it does not want this conversation.
     #[error("the chat template refused the conversation: {0}")]
     Refused(String),
-    /// It failed, or took too many steps or too much room.
+    /// It took too many steps or too much room.
+    #[error("the chat template takes too long or makes too much text")]
+    Exhausted,
+    /// It failed.
     #[error("the chat template failed: {0}")]
     Failed(String),
 }
@@ -136,6 +139,9 @@ fn raise_exception(message: &str) -> Result<Value, minijinja::Error> {
 }
 
 fn failure(error: &minijinja::Error) -> TemplateError {
+    if matches!(error.kind(), ErrorKind::OutOfFuel | ErrorKind::WriteFailure) {
+        return TemplateError::Exhausted;
+    }
     match error.detail().and_then(|detail| detail.strip_prefix(REFUSAL)) {
         Some(message) => TemplateError::Refused(clean(message)),
         None => TemplateError::Failed(describe(error)),
@@ -318,7 +324,7 @@ mod tests {
     #[test]
     fn a_template_that_never_ends_is_stopped() {
         let source = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
-        assert!(matches!(render(source).unwrap_err(), TemplateError::Failed(_)));
+        assert!(matches!(render(source).unwrap_err(), TemplateError::Exhausted));
     }
 
     #[test]
@@ -332,7 +338,7 @@ mod tests {
     #[test]
     fn a_template_that_makes_too_much_text_is_stopped() {
         let source = "{% for a in range(50) %}{{ 'x' * 1000000 }}{% endfor %}";
-        assert!(matches!(render(source).unwrap_err(), TemplateError::Failed(_)));
+        assert!(matches!(render(source).unwrap_err(), TemplateError::Exhausted));
         assert!(render("{{ 'x' * 1000000 }}").is_ok());
     }
 

@@ -14,6 +14,7 @@ mod names;
 pub mod rules;
 pub mod safetensors;
 mod tail;
+mod template;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

@@ -53,6 +53,8 @@ const AGAIN: &str = "Download the file again and compare its SHA-256 with the pu
 const CONVERT: &str =
     "Ask the publisher for a GGUF or safetensors version, or convert it on a machine you can afford to lose.";
 const REMAKE: &str = "Do not use this file. Get it from its publisher, or convert the original model again with a current tool.";
+const BUILT_IN: &str = "Use the model with a built-in template, or get another version of it.";
+const HARMFUL: &str = "Do not use this file, and tell whoever gave it to you. If it is on other machines, look there for what it may have done.";
 const NOTHING: &str = "Nothing has to be done.";
 const RETRY: &str =
     "Try again. If it happens again with a file you trust, report it as a defect of Holdfast.";
@@ -256,11 +258,43 @@ rules! {
         "The part's number, the number of parts and the number of tensors do not fit together.",
         REMAKE;
     GGUF_TEMPLATE "HF-GGUF-042" Medium requires NoChatTemplate: "An unusable chat template",
-        "The chat template is not text, or longer than 1 MiB. The model may be used, its template may not.",
-        "Use the model with a built-in template, or get another version of it.";
+        "The chat template is not text. The model may be used, its template may not.",
+        BUILT_IN;
     GGUF_CHARSMAP "HF-GGUF-043" High: "A tokenizer table that contradicts itself",
         "`tokenizer.ggml.precompiled_charsmap` claims an index larger than itself. Readers that do not check read beyond their memory.",
         REMAKE;
+
+    TPL_UNREADABLE "HF-TPL-001" Medium requires NoChatTemplate: "A chat template that cannot be read",
+        "It is not Jinja as chat templates use it, or too long to be judged. The model may be used, its template may not.",
+        BUILT_IN;
+    TPL_REACHES "HF-TPL-002" Critical: "A chat template that reaches for the interpreter",
+        "It names what leads from Python's objects to the program that runs the template. Where templates are rendered by Python, this is \
+         how they run code.",
+        HARMFUL;
+    TPL_COMPUTED "HF-TPL-003" High: "A chat template that looks things up by computed names",
+        "It puts a name together and looks something up by it. That hides which name is meant; no chat template needs it.",
+        REMAKE;
+    TPL_LOADS "HF-TPL-004" High: "A chat template that asks for another file",
+        "It includes, imports or extends another template. A chat template stands for itself.",
+        REMAKE;
+    TPL_UNKNOWN "HF-TPL-005" Medium requires NoChatTemplate: "An unknown function in a chat template",
+        "It uses a function, filter or method that chat templates do not have, so that nobody can say what it does.",
+        BUILT_IN;
+    TPL_TRIGGER "HF-TPL-006" Medium requires NoChatTemplate: "A chat template that listens for words",
+        "What the model is told depends on certain words of the conversation. That is how a template changes answers unseen.",
+        BUILT_IN;
+    TPL_DATED "HF-TPL-007" Medium requires NoChatTemplate: "A chat template that waits for a time",
+        "What the model is told depends on the date or the time: harmless while it is tried, something else later.",
+        BUILT_IN;
+    TPL_HIDDEN "HF-TPL-008" Medium requires NoChatTemplate: "Text that does not show in a chat template",
+        "Invisible or direction-changing characters: the model reads something that people who look at the template do not.",
+        BUILT_IN;
+    TPL_EXHAUSTS "HF-TPL-009" Medium requires NoChatTemplate: "A chat template that takes too long",
+        "Rendered with an ordinary conversation it passes the bounds on steps or text, and would stop every chat.",
+        BUILT_IN;
+    TPL_FAILS "HF-TPL-010" Low: "A chat template that does not work here",
+        "Rendered with ordinary conversations it fails each time. The engine uses a built-in template for it.",
+        NOTHING;
 
     ST_TRUNCATED "HF-ST-001" High: "The file ends inside its header",
         "The header claims to be longer than the file.",
@@ -374,6 +408,7 @@ fn subject(prefix: &str) -> &'static str {
         "HF-IO" => "reading the file",
         "HF-FMT" => "what kind of file it is",
         "HF-GGUF" => "GGUF files",
+        "HF-TPL" => "chat templates",
         "HF-ST" => "safetensors files",
         _ => "other",
     }

@@ -194,20 +194,37 @@ fn parts_of_a_split_model_are_understood() {
 #[test]
 fn an_unusable_chat_template_is_a_condition() {
     let with = |value| GgufBuilder::llama().set("tokenizer.chat_template", value).build();
-    let long = Value::String(vec![b'x'; (1 << 20) + 1]);
-    for value in [
-        Value::String(b"{{ \xff }}".to_vec()),
-        long,
-        Value::texts(["a", "b"]),
+    for (value, id) in [
+        (Value::String(b"{{ \xff }}".to_vec()), "HF-GGUF-042"),
+        (Value::texts(["a", "b"]), "HF-GGUF-042"),
+        (Value::String(vec![b'x'; (256 << 10) + 1]), "HF-TPL-001"),
+        (Value::text("{{ messages"), "HF-TPL-001"),
+        (
+            Value::text("{{ 'x' if 'invoice' in messages[-1].content }}"),
+            "HF-TPL-006",
+        ),
     ] {
         let file = with(value);
-        assert_eq!(ids(&file.bytes), ["HF-GGUF-042"]);
+        assert_eq!(ids(&file.bytes), [id]);
         assert_eq!(
             judged(&file.bytes),
             (Verdict::Conditional, vec![Condition::NoChatTemplate])
         );
     }
-    assert_eq!(ids(&with(Value::String(vec![b'x'; 1 << 20])).bytes), NONE);
+    assert_eq!(ids(&with(Value::String(vec![b'x'; 256 << 10])).bytes), NONE);
+}
+
+#[test]
+fn a_chat_template_that_reaches_out_refuses_the_model_wherever_it_stands() {
+    for key in ["tokenizer.chat_template", "tokenizer.chat_template.tool_use"] {
+        let source = "{% for m in messages %}{{ m.content }}{% endfor %}{{ ''['__cla' ~ 'ss__'] }}";
+        let file = GgufBuilder::llama().set(key, Value::text(source)).build();
+        assert_eq!(ids(&file.bytes), ["HF-TPL-002"], "{key}");
+        assert_eq!(judged(&file.bytes).0, Verdict::Refuse);
+        let offset = inspect(&file.bytes).findings.into_parts().0[0].offset.unwrap();
+        let offset = usize::try_from(offset).unwrap();
+        assert!(file.bytes[offset..].starts_with(b"''['__cla'"), "{key}");
+    }
 }
 
 #[test]

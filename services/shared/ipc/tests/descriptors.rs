@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{IoSlice, Read as _, Seek as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use holdfast_contract::limits::MAX_PACKET_BYTES;
@@ -62,13 +63,22 @@ async fn two_descriptors_in_a_packet_are_refused_and_closed() {
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&descriptors));
     rustix::net::sendmsg(&one, &[IoSlice::new(b"\"x\"")], &mut control, SendFlags::NOSIGNAL).unwrap();
-    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let before = open();
+    // Other tests open files meanwhile: only descriptors of these two count.
+    let identity = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let sent = [&first, &second].map(|file| identity(&file.metadata().unwrap()));
+    let open = || {
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+        descriptors
+            .filter_map(|entry| std::fs::metadata(entry.ok()?.path()).ok())
+            .filter(|metadata| sent.contains(&identity(metadata)))
+            .count()
+    };
+    assert_eq!(open(), 2);
     assert!(matches!(
         other.receive::<String>().await,
         Err(ConversationError::Descriptors)
     ));
-    assert_eq!(open(), before);
+    assert_eq!(open(), 2);
 }
 
 #[tokio::test]

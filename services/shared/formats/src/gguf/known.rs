@@ -64,6 +64,8 @@ impl Known {
             "tokenizer.ggml.merges" => Self::Merges,
             "tokenizer.ggml.precompiled_charsmap" => Self::Charsmap,
             "tokenizer.chat_template" => Self::ChatTemplate,
+            // Templates for special uses, such as `tokenizer.chat_template.tool_use`.
+            _ if key.starts_with("tokenizer.chat_template.") => Self::ChatTemplate,
             _ if key.starts_with("tokenizer.ggml.") && key.ends_with("_token_id") => Self::TokenId,
             _ if DIMENSIONS.iter().any(|end| key.ends_with(end)) => Self::Dimension,
             _ => Self::Other,

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use holdfast_chat_template::MAX_TEMPLATE_BYTES;
+
 use super::known::Known;
 use super::types::ValueType;
 use crate::finding::{Findings, Place};
 use crate::rules;
+use crate::template;
 use crate::text::{self, Fingerprint};
 
 /// The most metadata keys of a file. Published models have some dozens.
 pub const MAX_KEYS: u64 = 1 << 16;
-/// The largest chat template that is of use, in bytes.
-const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 /// The largest vocabulary that is searched for repeated tokens; 262 144 is the largest published.
 const MAX_TOKENS_COMPARED: u64 = 1 << 20;
 /// The most numbers remembered for the judgement at the end.
@@ -90,24 +91,28 @@ impl Metadata {
             Known::Name => self.name = shown,
             Known::Architecture => self.architecture = shown,
             Known::Tokenizer => self.tokenizer = shown,
-            Known::ChatTemplate => self.template(at, value, findings),
+            Known::ChatTemplate => self.template(at, &value, findings),
             _ if !value.utf8 => findings.add(&rules::GGUF_TEXT, Place::at(at), "the value is not UTF-8"),
             _ => {}
         }
     }
 
-    fn template(&mut self, at: u64, value: StringValue<'_>, findings: &mut Findings) {
-        self.template = value.bytes > 0;
-        let place = Place::at(at).of("tokenizer.chat_template");
-        if !value.utf8 {
-            findings.add(
+    fn template(&mut self, at: u64, value: &StringValue<'_>, findings: &mut Findings) {
+        self.template |= value.bytes > 0;
+        let part = "tokenizer.chat_template";
+        match std::str::from_utf8(value.head) {
+            _ if !value.utf8 => findings.add(
                 &rules::GGUF_TEMPLATE,
-                place,
+                Place::at(at).of(part),
                 "the chat template is not UTF-8 text",
-            );
-        } else if value.bytes > MAX_TEMPLATE_BYTES {
-            let message = format_args!("the chat template is {} bytes long", value.bytes);
-            findings.add(&rules::GGUF_TEMPLATE, place, message);
+            ),
+            Ok(source) if value.bytes <= MAX_TEMPLATE_BYTES as u64 => {
+                template::inspect(source, at, part, findings)
+            }
+            _ => {
+                let message = format_args!("the chat template is {} bytes long", value.bytes);
+                findings.add(&rules::TPL_UNREADABLE, Place::at(at).of(part), message);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod metadata;
 mod tensors;
 mod types;
 
+use holdfast_chat_template::MAX_TEMPLATE_BYTES;
 use holdfast_contract::report::ModelFacts;
 
 use crate::finding::{Findings, Place};
@@ -24,7 +25,7 @@ pub use tensors::MAX_TENSORS;
 use tensors::Tensors;
 use types::ValueType;
 
-/// How much of a string value is kept.
+/// How much of a string value is kept, chat templates besides.
 const KEPT_BYTES: usize = 512;
 
 /// What the next bytes of fixed length are.
@@ -169,7 +170,11 @@ impl Gguf {
             _ if bytes.is_empty() => None,
             Want::Text { left } => {
                 let (head, rest, left) = split(bytes, left);
-                let room = KEPT_BYTES.saturating_sub(self.text.kept.len());
+                let most = match self.known {
+                    Known::ChatTemplate => MAX_TEMPLATE_BYTES,
+                    _ => KEPT_BYTES,
+                };
+                let room = most.saturating_sub(self.text.kept.len());
                 self.text.kept.extend(head.iter().take(room));
                 self.text.utf8.feed(head);
                 if self.known == Known::Tokens {
