@@ -10,7 +10,7 @@ use minijinja::machinery::ast::{BinOpKind, Call, CallArg, CompareOpKind, Expr, F
 
 use crate::render::MAX_TEMPLATE_BYTES;
 use crate::source::{is_too_deep, tree, without_generation_marks};
-use crate::vocabulary::{FIELDS, FILTERS, FUNCTIONS, METHODS, REACHING};
+use crate::vocabulary::{FIELDS, FILTERS, FUNCTIONS, METHODS, REACHING, SWITCHES};
 
 mod flow;
 mod walk;
@@ -208,7 +208,13 @@ impl<'t> Judge<'t> {
             return;
         }
         let mut of_content = filter.expr.as_ref().is_some_and(|expr| self.flow.is_said(expr));
-        for argument in &filter.args {
+        // The first arguments name an attribute, or a filter or test; what is compared with comes after them.
+        let named = match filter.name {
+            "select" | "reject" => 1,
+            "selectattr" | "rejectattr" => 2,
+            _ => usize::MAX,
+        };
+        for (position, argument) in filter.args.iter().enumerate() {
             let argument = value(argument);
             for name in self.flow.texts(argument) {
                 if filter.name != "selectattr" && name == "attr" {
@@ -220,7 +226,7 @@ impl<'t> Judge<'t> {
             if self.flow.is_built(argument) {
                 self.note(place, Concern::Computed);
             }
-            if of_content {
+            if of_content && position >= named {
                 self.words(place, argument);
             }
         }
@@ -353,14 +359,21 @@ fn field_path(text: &str) -> Option<&str> {
     })
 }
 
-/// Whether a text is words that a person might say, and not markup or the name of a field.
+/// Whether a text is words that a person might say, and not markup, an identifier, a phrase that switches a model's mode, or the names
+/// of types and fields.
 fn is_speech(text: &str) -> bool {
     let text = text.trim();
     let letters = text.chars().filter(|character| character.is_alphabetic()).count();
     let markup = text.starts_with(|first: char| !first.is_alphanumeric())
         || text.contains("<|")
         || text.contains("</");
-    letters >= 3 && !markup && !FIELDS.contains(&text.to_lowercase().as_str())
+    let identifier = text.contains('_')
+        && text
+            .chars()
+            .all(|character| character == '_' || character.is_alphanumeric());
+    let lower = text.to_lowercase();
+    let fields = lower.split('|').all(|field| FIELDS.contains(&field.trim()));
+    letters >= 3 && !markup && !identifier && !fields && !SWITCHES.contains(&lower.as_str())
 }
 
 fn shown(text: &str) -> String {

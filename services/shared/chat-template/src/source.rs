@@ -55,7 +55,7 @@ const fn white_space() -> WhitespaceConfig {
 /// Whether the tree of this template would be too deep to walk. What cannot be read at all is left to the parser to say.
 pub fn is_too_deep(source: &str) -> bool {
     let (mut in_tag, mut elifs) = (0_usize, 0_usize);
-    for token in tokenize(source, false, SyntaxConfig::default(), white_space()) {
+    for token in tokenize(source, false, SyntaxConfig, white_space()) {
         let Ok((token, _)) = token else { return false };
         match token {
             Token::VariableStart | Token::BlockStart | Token::VariableEnd | Token::BlockEnd => in_tag = 0,
@@ -76,7 +76,7 @@ pub fn is_too_deep(source: &str) -> bool {
 ///
 /// When it is not Jinja, in minijinja's words.
 pub fn tree(source: &str) -> Result<ast::Stmt<'_>, minijinja::Error> {
-    parse(source, "chat", SyntaxConfig::default(), white_space())
+    parse(source, "chat", SyntaxConfig, white_space())
 }
 
 #[cfg(test)]

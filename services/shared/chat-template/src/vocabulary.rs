@@ -142,6 +142,13 @@ pub const REACHING: &[&str] = &[
     "tb_next",
 ];
 
+/// Phrases in a system message by which models are switched from one mode to another.
+pub const SWITCHES: &[&str] = &[
+    "detailed thinking off",
+    "detailed thinking on",
+    "reasoning strength",
+];
+
 /// Names of fields in messages, tools and JSON schemas. A condition that compares with one of them asks what kind of thing it has
 /// before it, not what somebody said.
 pub const FIELDS: &[&str] = &[
@@ -157,6 +164,7 @@ pub const FIELDS: &[&str] = &[
     "audio",
     "audio_url",
     "auto",
+    "blocks",
     "boolean",
     "brave_search",
     "builtin",
