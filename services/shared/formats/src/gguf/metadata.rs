@@ -107,7 +107,7 @@ impl Metadata {
                 "the chat template is not UTF-8 text",
             ),
             Ok(source) if value.bytes <= MAX_TEMPLATE_BYTES as u64 => {
-                template::inspect(source, at, part, findings)
+                template::inspect(source, at, part, findings);
             }
             _ => {
                 let message = format_args!("the chat template is {} bytes long", value.bytes);
