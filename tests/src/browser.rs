@@ -110,12 +110,16 @@ impl Browser {
         } });
         let answer = Request::json("/session", &json!({ "capabilities": wanted })).ask(&address);
         let answer = answer.expect(200).value();
-        Some(Self {
+        let browser = Self {
             driver,
             address,
             session: answer["value"]["sessionId"].as_str().unwrap().to_owned(),
             _profile: profile,
-        })
+        };
+        // The page is to have the focus, as it has before a person, even where the window of a new profile keeps it.
+        let focus = json!({ "cmd": "Emulation.setFocusEmulationEnabled", "params": { "enabled": true } });
+        browser.call("POST", "/goog/cdp/execute", &focus);
+        Some(browser)
     }
 
     fn try_call(&self, method: &str, path: &str, body: &Value) -> Result<Value, Value> {
