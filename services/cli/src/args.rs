@@ -52,7 +52,12 @@ pub enum Command {
     #[command(after_help = "Example:\n  holdfast ledger log --limit 20\n  holdfast ledger verify")]
     Ledger(LedgerArguments),
     /// Inspect files without a running suite and without admitting anything
-    #[command(after_help = "Example:\n  holdfast inspect --json model.gguf other.safetensors")]
+    #[command(
+        after_help = "Exit codes: 0 all may be admitted, 1 one is refused, 2 one could not be inspected.\n\n\
+                      Examples:\n  holdfast inspect --json model.gguf downloads/\n  \
+                      holdfast inspect --sarif models/ > findings.sarif\n  \
+                      holdfast inspect --explain HF-TPL-002"
+    )]
     Inspect(InspectArguments),
     /// Check the shipped units and configuration
     #[command(after_help = "Example:\n  holdfast check")]
@@ -203,9 +208,15 @@ pub enum LedgerCommand {
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// The files
-    #[arg(required = true)]
+    /// The files, and directories with everything in them
+    #[arg(required_unless_present = "explain")]
     pub files: Vec<PathBuf>,
+    /// Print one SARIF 2.1.0 document, for code-scanning sites
+    #[arg(long, conflicts_with = "json")]
+    pub sarif: bool,
+    /// Say what a finding means, by its id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["files", "sarif"])]
+    pub explain: Option<String>,
 }
 
 /// Arguments of `check`.

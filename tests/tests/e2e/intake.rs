@@ -242,6 +242,53 @@ fn inspection_without_a_suite_gives_the_same_reports() {
     exit.expect(0);
 }
 
+#[test]
+fn a_directory_is_inspected_whole_and_code_scanning_sites_can_read_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("a/b");
+    std::fs::create_dir_all(&inner).unwrap();
+    write(&inner, "good.gguf", &files::small(1));
+    write(directory.path(), "script.gguf", b"#!/bin/sh\n");
+    let inspect = |arguments: &[&str]| {
+        let mut command = holdfast_tests::suite::command(&directory.path().join("no-suite"));
+        run(
+            command
+                .arg("inspect")
+                .args(arguments)
+                .current_dir(directory.path()),
+            Duration::from_mins(1),
+        )
+    };
+    let lines = inspect(&["--json", "a", "script.gguf"]).lines();
+    let paths: Vec<_> = lines.iter().map(|line| line["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["a/b/good.gguf", "script.gguf"]);
+    assert_eq!(inspect(&["a"]).code, Some(0));
+
+    let exit = inspect(&["--sarif", "a", "script.gguf"]);
+    assert_eq!(exit.code, Some(1));
+    let run = &exit.json()["runs"][0];
+    assert_eq!(run["artifacts"].as_array().unwrap().len(), 2);
+    let errors: Vec<_> = run["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|result| result["level"] == "error")
+        .collect();
+    let place = &errors[0]["locations"][0]["physicalLocation"]["artifactLocation"];
+    assert_eq!(place["uri"], "script.gguf");
+
+    let id = errors[0]["ruleId"].as_str().unwrap();
+    assert!(
+        inspect(&["--explain", id])
+            .expect(0)
+            .stdout
+            .contains("What to do:")
+    );
+    assert_eq!(inspect(&["--explain", "HF-NONE-001"]).code, Some(2));
+    assert_eq!(inspect(&["--sarif", "--json", "a"]).code, Some(2));
+    assert_eq!(inspect(&["missing"]).code, Some(2));
+}
+
 /// An error before anything was handed in: exit code 2, and a sentence that names what it is about.
 #[track_caller]
 fn clear_error(exit: &Exit, about: &str) {

@@ -1,45 +1,103 @@
 //! `holdfast inspect`: the scanner, without a running suite.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
+use futures_util::stream::{self, StreamExt as _};
 use holdfast_contract::report::{Report, Verdict};
+use holdfast_formats::rules;
 use holdfast_inspection::{Inspected, Worker};
 
 use crate::args::InspectArguments;
 use crate::exit;
 use crate::output::{Bar, Output, finding, size};
 
+mod files;
+mod sarif;
+
 /// The worker program.
 const WORKER: &str = "holdfast-inspect";
+/// The most files that are inspected at once. Each takes a processor and a part of a second one.
+const MAX_AT_ONCE: usize = 16;
 
 /// Inspects each file in a jailed worker of its own. 0 when all may be admitted, 1 when one is refused, 2 when one could not be
 /// opened or the worker not be started.
 pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<u8> {
+    if let Some(id) = &arguments.explain {
+        return explain(output, id);
+    }
     let worker = Worker::new(worker()?);
+    let files = files::list(&arguments.files)?;
+    let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let total = files.iter().map(length).sum();
+    let (bar, done) = (Mutex::new(Bar::new(output, size)), AtomicU64::new(0));
+    let inspections = files.iter().map(|path| {
+        let (worker, bar, done) = (&worker, &bar, &done);
+        async move {
+            let mut last = 0;
+            let progress = |now: u64| {
+                let all =
+                    done.fetch_add(now.saturating_sub(last), Ordering::Relaxed) + now.saturating_sub(last);
+                last = now;
+                let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+                bar.show("inspecting", all, total);
+            };
+            (path, worker.inspect_path(path, progress).await)
+        }
+    });
+    let at_once = std::thread::available_parallelism().map_or(1, |count| count.get().min(MAX_AT_ONCE));
+    let mut inspections = stream::iter(inspections).buffered(at_once);
     let mut code = exit::OK;
-    for path in &arguments.files {
-        let total = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let mut bar = Bar::new(output, size);
-        let report = worker
-            .inspect_path(path, |done| bar.show("inspecting", done, total))
-            .await;
-        bar.clear();
+    let mut inspected = Vec::new();
+    while let Some((path, report)) = inspections.next().await {
+        bar.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let report = report.context("start the inspection worker")?;
-        let shown = path.to_string_lossy();
-        output.value(&Inspected {
-            path: &shown,
-            report: &report,
-        })?;
-        text(output, path, &report)?;
-        let opened = report.sha256.is_some() || path.is_file();
-        code = code.max(match report.verdict {
-            Verdict::Refuse if opened => exit::NO,
-            Verdict::Refuse => exit::FAILED,
-            Verdict::Admit | Verdict::Conditional => exit::OK,
-        });
+        code = code.max(outcome(path, &report));
+        if arguments.sarif {
+            inspected.push((path.clone(), report));
+        } else {
+            let shown = path.to_string_lossy();
+            output.value(&Inspected {
+                path: &shown,
+                report: &report,
+            })?;
+            text(output, path, &report)?;
+        }
+    }
+    if arguments.sarif {
+        Output { json: true }.value(&sarif::document(&inspected))?;
     }
     Ok(code)
+}
+
+fn outcome(path: &Path, report: &Report) -> u8 {
+    let opened = report.sha256.is_some() || path.is_file();
+    match report.verdict {
+        Verdict::Refuse if opened => exit::NO,
+        Verdict::Refuse => exit::FAILED,
+        Verdict::Admit | Verdict::Conditional => exit::OK,
+    }
+}
+
+/// Prints what a finding means.
+fn explain(output: Output, id: &str) -> anyhow::Result<u8> {
+    let rule = rules::find(&id.to_ascii_uppercase())
+        .with_context(|| format!("there is no finding {id}; ids look like HF-GGUF-003"))?;
+    output.value(&serde_json::json!({
+        "id": rule.id,
+        "severity": rule.severity,
+        "condition": rule.condition,
+        "title": rule.title,
+        "why": rule.why,
+        "advice": rule.advice,
+    }))?;
+    output.line(format!(
+        "{}: {}\n\n{}\n\nWhat to do: {}",
+        rule.id, rule.title, rule.why, rule.advice
+    ))?;
+    Ok(exit::OK)
 }
 
 /// The worker lies beside this program, or where `make install` puts it.

@@ -1,6 +1,6 @@
 //! Chat templates from model files: Jinja as Hugging Face's `transformers` runs it.
 //!
-//! A template is a program of whoever made the model, and it decides what the model is told. [`judge`] reads its syntax tree and
+//! A template is a program of whoever made the model, and it decides what the model is told. [`judge()`] reads its syntax tree and
 //! names what no template needs; [`ChatTemplate`] renders it, with bounded steps, nesting and output, and with nothing in reach but the
 //! conversation. Trust boundary: every template is hostile.
 
