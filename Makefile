@@ -31,7 +31,7 @@ check: ## Formatting, lints, documentation, licences, shell scripts
 bench: ## Measure the figures of the design, each beside what it is compared with
 	@scripts/setup-dependencies test
 	@cargo build --release --locked
-	@cargo bench --locked --workspace --bench '*'
+	@cargo bench --locked --workspace --no-fail-fast --bench '*'
 
 install: ## Copy what was built to where the systemd units look for it, below DESTDIR
 	@scripts/install $(programs) "$(DESTDIR)"

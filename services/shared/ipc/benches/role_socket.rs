@@ -216,6 +216,8 @@ async fn ask(sender: &mut SendRequest<Full<Bytes>>, question: &Bytes) {
         .header("content-type", "application/json")
         .body(Full::new(question.clone()))
         .unwrap();
+    // The connection takes a moment to notice that the last answer was read to its end.
+    sender.ready().await.unwrap();
     let response = sender.send_request(request).await.unwrap();
     assert!(response.status().is_success());
     response.into_body().collect().await.unwrap();
