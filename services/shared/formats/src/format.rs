@@ -43,9 +43,9 @@ formats! {
     Gguf "gguf" "a GGUF model" None, ["gguf"];
     Safetensors "safetensors" "a safetensors file" None, ["safetensors"];
 
-    Pickle "pickle" "a Python pickle" Some(&rules::FMT_PICKLE),
+    Pickle "pickle" "a Python pickle" None,
         ["pkl", "pickle", "joblib", "dill", "pt", "pth", "ckpt", "bin", "data", "p"];
-    PytorchLegacy "pytorch-legacy" "a PyTorch file of the old, pickle-based kind" Some(&rules::FMT_PICKLE),
+    PytorchLegacy "pytorch-legacy" "a PyTorch file of the old, pickle-based kind" None,
         ["pt", "pth", "bin", "ckpt", "pkl"];
     PytorchZip "pytorch-zip" "a PyTorch checkpoint (a zip archive with a pickle)" Some(&rules::FMT_CHECKPOINT),
         ["pt", "pth", "bin", "ckpt", "zip"];
@@ -153,7 +153,15 @@ mod tests {
             .iter()
             .filter(|format| format.refused_by().is_none())
             .collect();
-        assert_eq!(pass, [&Format::Gguf, &Format::Safetensors]);
+        assert_eq!(
+            pass,
+            [
+                &Format::Gguf,
+                &Format::Safetensors,
+                &Format::Pickle,
+                &Format::PytorchLegacy,
+            ]
+        );
     }
 
     #[test]
