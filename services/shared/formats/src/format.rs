@@ -69,7 +69,7 @@ formats! {
 
     Onnx "onnx" "an ONNX model" Some(&rules::FMT_MODEL), ["onnx", "pb"];
     Hdf5 "hdf5" "an HDF5 file, as Keras used it" Some(&rules::FMT_MODEL), ["h5", "hdf5", "keras"];
-    Npy "npy" "a NumPy array" Some(&rules::FMT_MODEL), ["npy"];
+    Npy "npy" "a NumPy array" None, ["npy"];
     SavedModel "tensorflow-saved-model" "a TensorFlow SavedModel" Some(&rules::FMT_MODEL), ["pb"];
     TensorflowGraph "tensorflow-graph" "a TensorFlow graph" Some(&rules::FMT_MODEL), ["pb", "graphdef"];
     Tflite "tflite" "a TensorFlow Lite model" Some(&rules::FMT_MODEL), ["tflite", "lite"];
@@ -160,6 +160,7 @@ mod tests {
                 &Format::Safetensors,
                 &Format::Pickle,
                 &Format::PytorchLegacy,
+                &Format::Npy,
             ]
         );
     }

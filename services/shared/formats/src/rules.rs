@@ -391,6 +391,13 @@ rules! {
     PKL_PADDING "HF-PKL-018" High: "Padding before an array that joblib does not write",
         "joblib fills up to the alignment with one fixed value; anything else is hidden there.",
         REMAKE;
+    PKL_EMBEDDED "HF-PKL-019" High: "A pickle within the data",
+        "A text or byte string is itself a pickle, perhaps as base64 or in hexadecimal. Loading the file does not run it, but weights \
+         have no use for it, and whatever unpacks it later runs what nobody inspected.",
+        REMAKE;
+    PKL_LEFTOVER "HF-PKL-020" High: "Objects that are not part of the result",
+        "Writers of pickles leave exactly one object at the end. What is made besides is only made for what happens then.",
+        REMAKE;
 
     NPY_HEADER "HF-NPY-001" High: "A malformed NumPy header",
         "The header is a Python dictionary with an element type, an order and a shape and nothing else, in a version that exists.",

@@ -80,7 +80,6 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         ("hdf5", "HF-FMT-014", b"\x89HDF\r\n\x1a\n\0\0".to_vec()),
         ("hdf5", "HF-FMT-014", hdf5_later),
-        ("npy", "HF-FMT-014", b"\x93NUMPY\x01\0v\0{'descr'".to_vec()),
         (
             "tensorflow-saved-model",
             "HF-FMT-014",

@@ -325,13 +325,13 @@ fn frames_must_be_where_writers_put_them() {
     let framed =
         |length: u8, body: &[u8]| [b"\x80\x04\x95", &[length, 0, 0, 0, 0, 0, 0, 0][..], body].concat();
     assert_eq!(only(&framed(3, b"K\x01.")), [""; 0]);
-    assert_eq!(only(&framed(2, b"K\x01.")), [""; 0]);
     for wrong in [
         framed(1, b"K\x01."),
+        framed(2, b"K\x01."),
         framed(9, b"K\x01."),
         framed(14, b"K\x01\x95\x01\0\0\0\0\0\0\0N."),
     ] {
-        assert_eq!(only(&wrong), ["HF-PKL-011"], "{wrong:x?}");
+        assert_eq!(only(&wrong)[0], "HF-PKL-011", "{wrong:x?}");
     }
 }
 
@@ -577,6 +577,45 @@ fn arrays_of_joblib_lie_between_opcodes() {
         b".".to_vec(),
     ];
     assert!(first(&array.concat()).contains("for a reader that takes an array's bytes for opcodes"));
+}
+
+#[test]
+fn results_that_grow_without_end_are_refused() {
+    let mut lists = Assembler::protocol(2).raw(b"]").put(0);
+    for index in 0..8 {
+        lists = lists.raw(b"](");
+        for _ in 0..16 {
+            lists = lists.get(index);
+        }
+        lists = lists.raw(b"e").put(index + 1).raw(b"0");
+    }
+    assert_eq!(only(&lists.get(8).raw(b"\x86").stop()), ["HF-PKL-013"]);
+    let itself = |times: usize| {
+        Assembler::protocol(2)
+            .raw(b"]")
+            .put(0)
+            .raw(&b"h\0a".repeat(times))
+            .stop()
+    };
+    assert_eq!(only(&itself(1)), [""; 0]);
+    assert_eq!(only(&itself(60)), ["HF-PKL-013"]);
+}
+
+#[test]
+fn a_pickle_in_the_data_is_refused() {
+    let inner = b"\x80\x04\x95\x03\0\0\0\0\0\0\0K\x01.";
+    assert_eq!(only(&Assembler::protocol(3).bytes(inner).stop()), ["HF-PKL-019"]);
+    assert_eq!(
+        only(&Assembler::protocol(3).text("gASVAwAAAAAAAABLAS4=").stop()),
+        ["HF-PKL-019"]
+    );
+    assert_eq!(only(&Assembler::protocol(3).bytes(&inner[..13]).stop()), [""; 0]);
+}
+
+#[test]
+fn what_is_left_over_is_refused() {
+    assert_eq!(only(b"\x80\x02NN."), ["HF-PKL-020"]);
+    assert_eq!(only(b"\x80\x02(N."), ["HF-PKL-020"]);
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub enum Spec {
     Namespace,
     /// An object with attributes that are plain data.
     Object,
+    /// `copyreg._reconstructor`, which makes objects in protocols 0 and 1.
+    Reconstructor,
     /// `_codecs.encode`.
     Encode,
     /// `numpy.core.multiarray._reconstruct`.
@@ -103,6 +105,7 @@ pub fn find(module: &str, name: &str) -> Option<Spec> {
             _ => None,
         },
         "_codecs" => (name == "encode").then_some(Spec::Encode),
+        "copyreg" | "copy_reg" => (name == "_reconstructor").then_some(Spec::Reconstructor),
         "numpy" => numpy(name),
         "numpy.core.multiarray" | "numpy._core.multiarray" => match name {
             "_reconstruct" => Some(Spec::Reconstruct),

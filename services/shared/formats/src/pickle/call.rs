@@ -1,6 +1,7 @@
 //! What the allowed constructors make of their arguments, and which arguments no writer of weights gives them.
 
 use super::allow::{Make, Rebuild, Spec};
+use super::lexer::UNKNOWN;
 use super::machine::Machine;
 use super::numpy::{self, Array, Dtype, Wrapper};
 use super::torch::{Element, MAX_DIMENSIONS, Tensor};
@@ -62,6 +63,14 @@ pub fn evaluate(machine: &mut Machine, spec: Spec, arguments: &[Value]) -> Made 
         }
         (Spec::Encode, _) => Err("NumPy and pickle give it a text and `latin1`"),
         (Spec::Namespace, []) => Ok(machine.heap.items(Kind::Namespace)),
+        (Spec::Reconstructor, [Value::Global(class), Value::Global(base), Value::None])
+            if machine.globals.spec(*base) == Some(Spec::Constant) =>
+        {
+            match machine.globals.spec(*class) {
+                Some(class @ (Spec::Namespace | Spec::Object)) => evaluate(machine, class, &[]),
+                _ => Err("it would make an object of a class that makes its own"),
+            }
+        }
         (Spec::Object, []) => Ok(machine.heap.add(Node::Object)),
         (Spec::Reconstruct, [class, shape, code]) => reconstruct(machine, *class, *shape, *code),
         (Spec::NumpyScalar, [dtype, data]) => numpy_scalar(machine, *dtype, *data),
@@ -216,7 +225,7 @@ fn numpy_scalar(machine: &Machine, dtype: Value, data: Value) -> Made {
         return Err("a scalar of type object takes bytes for a pointer");
     }
     match (length(machine, data), dtype.bytes) {
-        (Some(length), Some(bytes)) if length != bytes => {
+        (Some(length), Some(bytes)) if length != bytes && length != UNKNOWN => {
             Err("its bytes are more or fewer than its type has")
         }
         (Some(_), _) => Ok(Value::Plain),
@@ -236,7 +245,7 @@ fn from_buffer(machine: &Machine, data: Value, dtype: Value, shape: Value, order
     }
     let shape = numpy::shape(shape, &machine.heap).ok_or("the shape is none")?;
     let length = length(machine, data).ok_or("the data is no bytes")?;
-    if dtype.bytes.is_some() && numpy::array_bytes(&shape, *dtype) != Some(length) {
+    if dtype.bytes.is_some() && length != UNKNOWN && numpy::array_bytes(&shape, *dtype) != Some(length) {
         return Err("shape and element type need another number of bytes than there are");
     }
     Ok(Value::Plain)

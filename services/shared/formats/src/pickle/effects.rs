@@ -120,6 +120,12 @@ impl Machine {
     }
 
     fn call(&mut self, token: &Token, callee: Value, arguments: &Arguments) -> Value {
+        let value = self.judged_call(token, callee, arguments);
+        self.described = self.described.saturating_add(u32::from(value == Value::Foreign));
+        value
+    }
+
+    fn judged_call(&mut self, token: &Token, callee: Value, arguments: &Arguments) -> Value {
         let place = Place::at(token.at);
         let global = match callee {
             Value::Global(global) => global,
@@ -190,6 +196,7 @@ impl Machine {
             _ => Err("nothing that weights need has a state there"),
         };
         if let Err(reason) = result {
+            self.described = self.described.saturating_add(1);
             let message = format!(
                 "the state of {} is set to {}: {reason}",
                 self.shown(object),
@@ -244,6 +251,7 @@ impl Machine {
             _ => None,
         });
         let Some((key, element, elements)) = parts else {
+            self.described = self.described.saturating_add(1);
             let message = format!(
                 "a reference to something outside that is no storage: {}",
                 self.shown(id)

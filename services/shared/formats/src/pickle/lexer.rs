@@ -5,6 +5,9 @@ use super::opcodes::{self, Argument};
 /// The most bytes of a text, a line or a byte string that are kept.
 pub const KEPT_BYTES: usize = 512;
 
+/// The number of characters or bytes of a text whose escapes were not all seen.
+pub const UNKNOWN: u64 = u64::MAX;
+
 /// What is kept of an argument that is text or bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Payload {
@@ -12,7 +15,7 @@ pub struct Payload {
     pub kept: Vec<u8>,
     /// How many bytes it has.
     pub length: u64,
-    /// How many characters it has, if it is UTF-8.
+    /// How many characters it has, if it is UTF-8, or [`UNKNOWN`].
     pub chars: u64,
 }
 

@@ -4,13 +4,13 @@
 //! reader gives up is seen. Nothing is imported or called.
 
 use super::globals::Globals;
-use super::lexer::Token;
-use super::memo::{Memo, Stored};
+use super::lexer::{Payload, Token};
+use super::memo::{Keep, Memo, Stored};
 use super::numpy::Inline;
 use super::opcodes as op;
 use super::torch::Tensors;
 use super::value::{Heap, Kind, Node, Value};
-use super::{numbers, unescape};
+use super::{embedded, expansion, numbers, unescape};
 use crate::finding::{Findings, Place};
 use crate::rules;
 
@@ -65,6 +65,8 @@ pub struct Machine {
     pub skips_odd_names: bool,
     /// The highest protocol that a pickle announced.
     pub protocol: u8,
+    /// How many findings with the values of the file in them were made.
+    pub(super) described: u32,
     stack: Vec<Value>,
     marks: Vec<usize>,
     memo: Memo,
@@ -121,7 +123,13 @@ impl Machine {
         }
         let at = token.at;
         match token.code {
-            op::STOP => return self.pop().map(Next::Stop),
+            op::STOP => {
+                let result = self.pop()?;
+                if let Some(growth) = expansion::judge(&self.heap, result, token.end) {
+                    self.findings.add(&rules::PKL_EXPANSION, Place::at(at), growth);
+                }
+                return Ok(Next::Stop(result));
+            }
             op::BUILD => {
                 let state = self.pop()?;
                 let object = self.top()?;
@@ -195,6 +203,11 @@ impl Machine {
 
     /// Opcodes that make and fill plain data.
     fn data(&mut self, token: &Token) -> Result<(), Broken> {
+        if embedded::is_pickle(&token.first) {
+            let message = "a text or byte string in the data is itself a pickle, which is not inspected";
+            self.findings
+                .add(&rules::PKL_EMBEDDED, Place::at(token.at), message);
+        }
         let value = match token.code {
             op::NONE => Value::None,
             op::NEWTRUE => Value::Bool(true),
@@ -203,8 +216,15 @@ impl Machine {
                 numbers::integer(token)
             }
             op::FLOAT | op::BINFLOAT => Value::Number,
-            op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 | op::BINSTRING | op::SHORT_BINSTRING => {
-                self.heap.text(&token.first, false)
+            op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 => self.heap.text(&token.first, false),
+            op::BINSTRING | op::SHORT_BINSTRING => {
+                // Of Python 2: each byte is a character.
+                let chars = token.first.length;
+                let text = Payload {
+                    chars,
+                    ..token.first.clone()
+                };
+                self.heap.text(&text, false)
             }
             op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8 => {
                 self.heap.text(&token.first, true)
@@ -276,12 +296,20 @@ impl Machine {
 
     fn store(&mut self, token: &Token) -> Result<(), Broken> {
         let value = self.top()?;
-        let matters = self.heap.matters(value);
+        let (value, keep) = if self.heap.matters(value) {
+            (value, Keep::Must)
+        } else if self.memo.is_crowded()
+            && let Some(atom) = self.heap.atom(value)
+        {
+            (atom, Keep::Gladly)
+        } else {
+            (value, Keep::No)
+        };
         let stored = if token.code == op::MEMOIZE {
-            self.memo.push(value, matters)
+            self.memo.push(value, keep)
         } else {
             let index = numbers::index(token).ok_or(Broken::NoMemo)?;
-            self.memo.put(index, value, matters)
+            self.memo.put(index, value, keep)
         };
         let place = Place::at(token.at);
         match stored {
@@ -341,6 +369,11 @@ impl Machine {
     pub(super) fn pop_mark(&mut self) -> Result<Vec<Value>, Broken> {
         let mark = self.marks.pop().ok_or(Broken::NoMark)?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    /// Whether something is left besides the result, after STOP took it.
+    pub fn has_leftovers(&self) -> bool {
+        !self.stack.is_empty() || !self.marks.is_empty()
     }
 
     /// Replaces the value on top of the stack.

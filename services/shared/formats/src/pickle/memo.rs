@@ -13,6 +13,17 @@ const MAX_FAR: usize = 16 << 10;
 /// How far beyond what is stored an index may be. Writers count; readers make room up to the index.
 const MAX_GAP: u64 = 64 << 10;
 
+/// Whether a value is kept beyond the dense part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// It is plain data.
+    No,
+    /// It is a name that may be used again, if there is room.
+    Gladly,
+    /// Forgetting it would change the judgement.
+    Must,
+}
+
 /// What came of storing a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
@@ -39,17 +50,22 @@ pub struct Memo {
 
 impl Memo {
     /// Stores at the next index, as MEMOIZE does: the number of entries, even if that index is in use.
-    pub fn push(&mut self, value: Value, matters: bool) -> Stored {
-        self.put(self.count, value, matters)
+    pub fn push(&mut self, value: Value, keep: Keep) -> Stored {
+        self.put(self.count, value, keep)
     }
 
-    /// Stores a value. `matters` says that forgetting it would change the judgement.
-    pub fn put(&mut self, index: u64, value: Value, matters: bool) -> Stored {
+    /// Whether an index is beyond the part where everything is kept.
+    pub fn is_crowded(&self) -> bool {
+        self.end >= DENSE
+    }
+
+    /// Stores a value.
+    pub fn put(&mut self, index: u64, value: Value, keep: Keep) -> Stored {
         let gap = index > self.end.saturating_add(MAX_GAP);
         let stored = if index < DENSE {
             self.put_dense(index, value)
         } else {
-            self.put_far(index, value, matters || gap)
+            self.put_far(index, value, if gap { Keep::Must } else { keep })
         };
         self.end = self.end.max(index.saturating_add(1));
         if gap && stored != Stored::Full {
@@ -90,13 +106,16 @@ impl Memo {
         }
     }
 
-    fn put_far(&mut self, index: u64, value: Value, matters: bool) -> Stored {
-        let used = self.far.contains_key(&index) || index < self.end;
-        if matters || self.far.contains_key(&index) {
-            if self.far.len() >= MAX_FAR && !self.far.contains_key(&index) {
-                return Stored::Full;
+    fn put_far(&mut self, index: u64, value: Value, keep: Keep) -> Stored {
+        let kept = self.far.contains_key(&index);
+        let used = kept || index < self.end;
+        let room = self.far.len() < MAX_FAR;
+        match keep {
+            Keep::Must if !kept && !room => return Stored::Full,
+            Keep::No | Keep::Gladly if !kept && (keep == Keep::No || !room) => {}
+            _ => {
+                self.far.insert(index, value);
             }
-            self.far.insert(index, value);
         }
         if used {
             Stored::Overwritten
@@ -114,11 +133,11 @@ mod tests {
     #[test]
     fn memoize_counts_entries_and_not_indices() {
         let mut memo = Memo::default();
-        assert_eq!(memo.put(7, Value::None, false), Stored::Fine);
-        assert_eq!(memo.push(Value::Int(1), false), Stored::Fine);
+        assert_eq!(memo.put(7, Value::None, Keep::No), Stored::Fine);
+        assert_eq!(memo.push(Value::Int(1), Keep::No), Stored::Fine);
         assert_eq!(memo.at(1), Some(Value::Int(1)));
         assert_eq!(memo.at(0), None);
-        assert_eq!(memo.put(7, Value::Int(2), false), Stored::Overwritten);
+        assert_eq!(memo.put(7, Value::Int(2), Keep::No), Stored::Overwritten);
         assert_eq!(memo.at(7), Some(Value::Int(2)));
     }
 
@@ -126,7 +145,8 @@ mod tests {
     fn forgets_plain_data_beyond_its_limit_and_nothing_else() {
         let mut memo = Memo::default();
         for index in 0..DENSE + 10 {
-            assert_eq!(memo.push(Value::Int(3), index == DENSE + 2), Stored::Fine);
+            let keep = if index == DENSE + 2 { Keep::Must } else { Keep::No };
+            assert_eq!(memo.push(Value::Int(3), keep), Stored::Fine);
         }
         assert_eq!(memo.at(DENSE - 1), Some(Value::Int(3)));
         assert_eq!(memo.at(DENSE + 1), Some(Value::Plain));
@@ -137,7 +157,7 @@ mod tests {
     #[test]
     fn notices_an_index_that_makes_readers_allocate() {
         let mut memo = Memo::default();
-        assert_eq!(memo.put(u64::from(u32::MAX), Value::None, false), Stored::Gap);
+        assert_eq!(memo.put(u64::from(u32::MAX), Value::None, Keep::No), Stored::Gap);
         assert_eq!(memo.at(u64::from(u32::MAX)), Some(Value::None));
         assert_eq!(memo.at(5), None);
     }

@@ -9,6 +9,8 @@ mod allow;
 mod call;
 mod deny;
 mod effects;
+mod embedded;
+mod expansion;
 mod globals;
 mod legacy;
 mod lexer;
@@ -31,6 +33,7 @@ use crate::inspector::{Found, Inspector};
 use crate::rules;
 use legacy::{Legacy, Role};
 use machine::Machine;
+pub(crate) use numpy::Dtype;
 use numpy::Inline;
 use reader::{Event, Reader};
 pub use summary::{NamedTensor, Summary};
@@ -76,6 +79,9 @@ pub struct Pickle {
     /// A reader that takes the bytes of the first joblib array for opcodes, as `pickle.load` does.
     plain: Option<Box<Reader>>,
     plain_done: bool,
+    /// Whether what that reader imports is worth a finding unless it is dangerous. Within a pickle in an array it sees the
+    /// right opcodes with a wrong memo.
+    plain_counts: bool,
     stage: Stage,
     begun_at: u64,
     legacy: Legacy,
@@ -96,6 +102,7 @@ impl Pickle {
             outer: None,
             plain: None,
             plain_done: false,
+            plain_counts: true,
             stage: Stage::Pickle,
             begun_at: at,
             legacy: Legacy::default(),
@@ -106,12 +113,12 @@ impl Pickle {
     /// The bytes have ended after `size`: what was found, and what was learnt.
     pub fn conclude(mut self, size: u64) -> (Findings, Summary) {
         self.end(size);
+        if let Some(plain) = &mut self.plain {
+            plain.cut_off();
+        }
+        self.report_plain();
         let machine = &mut self.reader.machine;
         let mut findings = std::mem::take(&mut machine.findings);
-        if let Some(mut plain) = self.plain.take() {
-            plain.cut_off();
-            add_hidden(&plain.machine, &mut findings);
-        }
         self.summary.complete(machine);
         if self.context == Context::File && !findings.refuse() {
             let message = format_args!(
@@ -174,7 +181,7 @@ impl Pickle {
         match event {
             Event::More => {}
             Event::Broken => {
-                if self.summary.pickles > 0 && self.outer.is_none() {
+                if self.context == Context::File && self.summary.pickles > 0 && self.outer.is_none() {
                     self.trailing();
                 }
                 self.stage = Stage::Ended;
@@ -222,6 +229,8 @@ impl Pickle {
                 aligned: false,
             } => self.array(bytes),
             Inline::Pickle => {
+                self.report_plain();
+                self.plain_counts = false;
                 let machine = self.reader.machine.nested();
                 let nested = Reader::new(self.at(), machine, false);
                 self.outer = Some(Box::new(std::mem::replace(&mut self.reader, nested)));
@@ -309,30 +318,31 @@ impl Pickle {
         let Some(plain) = &mut self.plain else { return };
         let (_, event) = plain.feed(bytes);
         if event != Event::More {
-            plain.machine.end_pickle();
-            let mut found = Findings::default();
-            add_hidden(&plain.machine, &mut found);
-            self.reader.machine.findings.append(found);
+            self.report_plain();
             self.plain = None;
             self.plain_done = true;
         }
     }
-}
 
-/// Takes over what a reader that does not know joblib would import.
-fn add_hidden(plain: &Machine, findings: &mut Findings) {
-    let (listed, _) = plain.findings.clone().into_parts();
-    for finding in listed {
-        let rule = [&rules::PKL_DANGEROUS, &rules::PKL_IMPORT]
-            .into_iter()
-            .find(|rule| rule.id == finding.id);
-        if let Some(rule) = rule {
-            let place = finding.offset.map_or_else(Place::whole, Place::at);
-            let message = format_args!(
-                "{}, for a reader that takes an array's bytes for opcodes",
-                finding.message
-            );
-            findings.add(rule, place, message);
+    /// Takes over what a reader that does not know joblib would import.
+    fn report_plain(&mut self) {
+        let Some(plain) = &mut self.plain else { return };
+        plain.machine.end_pickle();
+        let (listed, _) = std::mem::take(&mut plain.machine.findings).into_parts();
+        let rules = if self.plain_counts {
+            &[&rules::PKL_DANGEROUS, &rules::PKL_IMPORT][..]
+        } else {
+            &[&rules::PKL_DANGEROUS]
+        };
+        for finding in listed {
+            if let Some(rule) = rules.iter().find(|rule| rule.id == finding.id) {
+                let place = finding.offset.map_or_else(Place::whole, Place::at);
+                let message = format_args!(
+                    "{}, for a reader that takes an array's bytes for opcodes",
+                    finding.message
+                );
+                self.reader.machine.findings.add(rule, place, message);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What NumPy's pickles are made of: element types, arrays, and joblib's stand-in for an array whose bytes follow.
 
+use super::lexer::UNKNOWN;
 use super::value::{Heap, Kind, Node, Value};
 
 /// The most dimensions that NumPy allows.
@@ -230,10 +231,11 @@ pub fn array_state(state: &[Value], heap: &Heap) -> Result<(), &'static str> {
         Some(Node::Text(text)) if text.bytes => text.length,
         // Python 2 wrote bytes as text; each character is a byte.
         Some(Node::Text(text)) => text.chars,
+        _ if *data == Value::Plain => UNKNOWN,
         _ => return Err("the data is no bytes"),
     };
     match array_bytes(&dimensions, *dtype) {
-        Some(bytes) if bytes == length => Ok(()),
+        Some(bytes) if bytes == length || length == UNKNOWN => Ok(()),
         None if dtype.bytes.is_none() => Ok(()),
         _ => Err("shape and element type need another number of bytes than there are"),
     }

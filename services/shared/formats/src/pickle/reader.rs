@@ -8,6 +8,9 @@ use super::value::Value;
 use crate::finding::Place;
 use crate::rules;
 
+/// From this size on writers end a frame, and keep an argument out of frames.
+const FULL_FRAME: u64 = 64 << 10;
+
 /// What a reader met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -30,6 +33,8 @@ pub struct Reader {
     pub machine: Machine,
     /// Where the current frame ends.
     frame_end: Option<u64>,
+    /// How long it is.
+    frame_bytes: u64,
     /// Whether joblib's arrays lie in the stream.
     joblib: bool,
 }
@@ -41,6 +46,7 @@ impl Reader {
             lexer: Lexer::new(at),
             machine,
             frame_end: None,
+            frame_bytes: 0,
             joblib,
         }
     }
@@ -102,6 +108,11 @@ impl Reader {
                 if self.frame_end.is_some_and(|end| end != self.lexer.at()) {
                     self.frame("the pickle ends elsewhere than its last frame");
                 }
+                if self.machine.has_leftovers() {
+                    let place = Place::at(self.lexer.token().at);
+                    let message = "objects are made that are not part of the result";
+                    self.machine.findings.add(&rules::PKL_LEFTOVER, place, message);
+                }
                 Some(Event::Stop(value))
             }
             Ok(Next::Inline(inline)) if self.joblib => {
@@ -148,11 +159,17 @@ impl Reader {
                 self.frame("a frame begins within another");
             } else if at < frame && end > frame {
                 self.frame("an opcode reaches beyond the end of its frame");
+                self.frame_end = None;
             } else if at >= frame {
+                // Writers end a frame when it is full, at the end, and before something large.
+                if self.frame_bytes < FULL_FRAME && code != op::FRAME && end - at < FULL_FRAME {
+                    self.frame("a frame ends where no writer ends one");
+                }
                 self.frame_end = None;
             }
         }
         if code == op::FRAME {
+            self.frame_bytes = number;
             self.frame_end = Some(end.saturating_add(number));
         }
     }

@@ -8,17 +8,25 @@ use crate::text;
 const MAX_DEPTH: usize = 3;
 /// How many items of each are shown.
 const MAX_ITEMS: usize = 4;
+/// How many findings describe values. More are not listed, and would only take time.
+const MAX_DESCRIBED: u32 = 1000;
 /// How many bytes of a text in it are shown.
 const MAX_TEXT_BYTES: usize = 60;
 
 impl Machine {
     /// A value, in at most [`text::MAX_SHOWN_BYTES`].
     pub(super) fn shown(&self, value: Value) -> String {
+        if self.described > MAX_DESCRIBED {
+            return "…".to_owned();
+        }
         text::shown(&self.describe(value, MAX_DEPTH))
     }
 
     /// The arguments of a call.
     pub(super) fn shown_all(&self, arguments: &[Value]) -> String {
+        if self.described > MAX_DESCRIBED {
+            return "…".to_owned();
+        }
         text::shown(&format!("({})", self.list(arguments, MAX_DEPTH)))
     }
 

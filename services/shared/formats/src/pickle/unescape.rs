@@ -1,6 +1,6 @@
 //! Text of protocol 0, which is written with escapes. A name is compared after they are resolved, as readers do.
 
-use super::lexer::Payload;
+use super::lexer::{KEPT_BYTES, Payload, UNKNOWN};
 
 /// The text in the quotes of a STRING.
 pub fn quoted(line: &Payload) -> Payload {
@@ -53,7 +53,8 @@ pub fn quoted(line: &Payload) -> Payload {
             _ => out.extend([b'\\', escape]),
         }
     }
-    decoded(line, out)
+    let chars = out.len() as u64;
+    decoded(line, out, chars)
 }
 
 /// The text of a UNICODE, where only `\u` and `\U` are escapes.
@@ -67,12 +68,14 @@ pub fn raw_unicode(line: &Payload) -> Payload {
             (b'\\', Some(b'U')) => 8,
             // A backslash that begins no escape goes with what follows it, which then begins none either.
             (b'\\', Some(&next)) => {
-                out.extend([byte, next]);
+                out.push(byte);
+                out.extend(char::from(next).to_string().bytes());
                 rest = rest.get(1..).unwrap_or_default();
                 continue;
             }
+            // Every other byte is the character of that number.
             _ => {
-                out.push(byte);
+                out.extend(char::from(byte).to_string().bytes());
                 continue;
             }
         };
@@ -80,7 +83,8 @@ pub fn raw_unicode(line: &Payload) -> Payload {
         let code = digits(&mut rest, width, 16).and_then(char::from_u32);
         out.extend(code.unwrap_or(char::REPLACEMENT_CHARACTER).to_string().bytes());
     }
-    decoded(line, out)
+    let chars = String::from_utf8_lossy(&out).chars().count() as u64;
+    decoded(line, out, chars)
 }
 
 /// Takes so many digits, if they are there.
@@ -93,18 +97,16 @@ fn digits(rest: &mut &[u8], count: usize, radix: u32) -> Option<u32> {
 }
 
 /// The length of a text that was kept as a whole is known after its escapes are resolved.
-fn decoded(line: &Payload, out: Vec<u8>) -> Payload {
+fn decoded(line: &Payload, mut out: Vec<u8>, chars: u64) -> Payload {
     let whole = line.kept.len() as u64 == line.length;
     let length = if whole { out.len() as u64 } else { line.length };
-    let chars = if whole {
-        String::from_utf8_lossy(&out).chars().count() as u64
-    } else {
-        line.chars
-    };
+    if !whole {
+        out.truncate(KEPT_BYTES);
+    }
     Payload {
         kept: out,
         length,
-        chars,
+        chars: if whole { chars } else { UNKNOWN },
     }
 }
 

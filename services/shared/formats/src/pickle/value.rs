@@ -84,7 +84,7 @@ pub struct Text {
     pub kept: Box<[u8]>,
     /// How many bytes it has.
     pub length: u64,
-    /// How many characters it has.
+    /// How many characters it has, or [`super::lexer::UNKNOWN`].
     pub chars: u64,
     /// Whether it is bytes rather than text.
     pub bytes: bool,
@@ -349,10 +349,13 @@ impl Heap {
         if self.is_mixed(value) {
             return Value::Mixed;
         }
-        self.str(value)
-            .and_then(|text| std::str::from_utf8(text).ok())
-            .and_then(allow::atom)
-            .map_or(Value::Plain, Value::Atom)
+        self.atom(value).unwrap_or(Value::Plain)
+    }
+
+    /// A text as one of the names that are never forgotten, if it is one.
+    pub fn atom(&self, value: Value) -> Option<Value> {
+        let text = std::str::from_utf8(self.str(value)?).ok()?;
+        allow::atom(text).map(Value::Atom)
     }
 }
 

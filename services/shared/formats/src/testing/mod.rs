@@ -3,6 +3,7 @@
 //! Independent of the parsers: nothing here uses their code, so that a shared misunderstanding of a format shows.
 
 mod gguf;
+mod mutation;
 mod pickle;
 mod safetensors;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use gguf::{GgufBuilder, Tensor, Value};
+pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use safetensors::{Entry, SafetensorsBuilder};
 
