@@ -7,6 +7,9 @@ use super::numpy::{self, Array, Dtype, Wrapper};
 use super::torch::{Element, MAX_DIMENSIONS, Tensor};
 use super::value::{Kind, Node, Text, Value};
 
+/// The most attributes of a tensor, keys and values together.
+const MAX_ATTRIBUTES: u64 = 64;
+
 type Made = Result<Value, &'static str>;
 
 /// The result of calling something that is allowed.
@@ -426,6 +429,7 @@ fn from_type(machine: &mut Machine, function: u32, class: u32, inner: Value, sta
     let harmless = match machine.heap.container(state) {
         Some(items) if matches!(items.kind, Kind::Dict | Kind::Mapping) => {
             items.count == items.kept.len() as u64
+                && items.count <= MAX_ATTRIBUTES
                 && !items.mixed
                 && items.kept.chunks_exact(2).all(|pair| {
                     pair.first()

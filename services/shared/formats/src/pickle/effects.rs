@@ -105,7 +105,7 @@ impl Machine {
             self.shown(name),
             self.shown(module)
         );
-        self.findings.add(&rules::PKL_COMPUTED, Place::at(at), message);
+        self.note(&rules::PKL_COMPUTED, Place::at(at), message);
         Ok(Value::Foreign)
     }
 
@@ -137,7 +137,7 @@ impl Machine {
                     self.shown(callee),
                     self.shown_all(&arguments.items)
                 );
-                self.findings.add(&rules::PKL_CALLEE, place, message);
+                self.note(&rules::PKL_CALLEE, place, message);
                 return Value::Foreign;
             }
         };
@@ -160,7 +160,7 @@ impl Machine {
                 self.shown(callee),
                 self.shown_all(&arguments.items)
             );
-            self.findings.add(&rules::PKL_ARGUMENTS, place, message);
+            self.note(&rules::PKL_ARGUMENTS, place, message);
             Value::Foreign
         })
     }
@@ -202,7 +202,7 @@ impl Machine {
                 self.shown(object),
                 self.shown(state)
             );
-            self.findings.add(&rules::PKL_STATE, Place::at(at), message);
+            self.note(&rules::PKL_STATE, Place::at(at), message);
         }
         None
     }
@@ -256,7 +256,7 @@ impl Machine {
                 "a reference to something outside that is no storage: {}",
                 self.shown(id)
             );
-            self.findings.add(&rules::PKL_OUTSIDE, place, message);
+            self.note(&rules::PKL_OUTSIDE, place, message);
             return Value::Foreign;
         };
         match self.tensors.storage(&key, element, elements) {
@@ -271,7 +271,7 @@ impl Machine {
                     "a reference to a storage that cannot be: {}: {reason}",
                     self.shown(id)
                 );
-                self.findings.add(&rules::PKL_OUTSIDE, place, message);
+                self.note(&rules::PKL_OUTSIDE, place, message);
                 Value::Foreign
             }
         }

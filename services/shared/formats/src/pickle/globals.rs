@@ -11,6 +11,9 @@ use crate::text;
 /// The most different things that are imported.
 const MAX_GLOBALS: usize = 4096;
 
+/// The most findings about one of them.
+const MAX_REPORTS: u32 = 64;
+
 /// How an import is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
@@ -31,6 +34,7 @@ pub struct Global {
     pub judgement: Judgement,
     at: u64,
     reported: bool,
+    reports: u32,
 }
 
 impl Global {
@@ -77,6 +81,7 @@ impl Globals {
             judgement,
             at,
             reported: false,
+            reports: 0,
         });
         self.index.insert(key, index);
         Some(index)
@@ -104,7 +109,11 @@ impl Globals {
             return;
         };
         global.reported = true;
-        findings.add(rule, Place::at(at), format_args!("`{}` {does}", global.shown));
+        global.reports += 1;
+        // More are not listed, and would only take time.
+        if global.reports <= MAX_REPORTS {
+            findings.add(rule, Place::at(at), format_args!("`{}` {does}", global.shown));
+        }
     }
 
     /// Reports what is refused and was only imported, which already runs the module.

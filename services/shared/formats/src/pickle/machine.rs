@@ -3,6 +3,9 @@
 //! Lenient where any reader is, so that it never stops before one of them would: every effect that happens before a
 //! reader gives up is seen. Nothing is imported or called.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
 use super::globals::Globals;
 use super::lexer::{Payload, Token};
 use super::memo::{Keep, Memo, Stored};
@@ -12,8 +15,10 @@ use super::torch::Tensors;
 use super::value::{Heap, Kind, Node, Value};
 use super::{embedded, expansion, numbers, unescape};
 use crate::finding::{Findings, Place};
-use crate::rules;
+use crate::rules::{self, Rule};
 
+/// How many findings of a kind are handed on, of which fewer are listed.
+const MAX_NOTED: u32 = 64;
 /// The deepest stack.
 const MAX_STACK: usize = 128 << 10;
 /// The most marks on it.
@@ -67,12 +72,22 @@ pub struct Machine {
     pub protocol: u8,
     /// How many findings with the values of the file in them were made.
     pub(super) described: u32,
+    noted: BTreeMap<&'static str, u32>,
     stack: Vec<Value>,
     marks: Vec<usize>,
     memo: Memo,
 }
 
 impl Machine {
+    /// Adds a finding, unless there were so many of its kind that another would only take time.
+    pub(super) fn note(&mut self, rule: &'static Rule, place: Place, message: impl Display) {
+        let count = self.noted.entry(rule.id).or_default();
+        *count += 1;
+        if *count <= MAX_NOTED {
+            self.findings.add(rule, place, message);
+        }
+    }
+
     /// Makes room for the next pickle. Imports, storages, tensors and findings stay.
     pub fn restart(&mut self) {
         self.end_pickle();
@@ -126,7 +141,7 @@ impl Machine {
             op::STOP => {
                 let result = self.pop()?;
                 if let Some(growth) = expansion::judge(&self.heap, result, token.end) {
-                    self.findings.add(&rules::PKL_EXPANSION, Place::at(at), growth);
+                    self.note(&rules::PKL_EXPANSION, Place::at(at), growth);
                 }
                 return Ok(Next::Stop(result));
             }
@@ -175,7 +190,7 @@ impl Machine {
                     "extension code {} stands for whatever the reading program registered",
                     token.number
                 );
-                self.findings.add(&rules::PKL_EXTENSION, Place::at(at), message);
+                self.note(&rules::PKL_EXTENSION, Place::at(at), message);
                 self.push(Value::Foreign);
             }
             op::PERSID => {
@@ -190,7 +205,7 @@ impl Machine {
             }
             op::NEXT_BUFFER => {
                 let message = "a buffer is expected that the file does not hold";
-                self.findings.add(&rules::PKL_OUTSIDE, Place::at(at), message);
+                self.note(&rules::PKL_OUTSIDE, Place::at(at), message);
                 self.push(Value::Foreign);
             }
             op::READONLY_BUFFER => {
@@ -205,8 +220,7 @@ impl Machine {
     fn data(&mut self, token: &Token) -> Result<(), Broken> {
         if embedded::is_pickle(&token.first) {
             let message = "a text or byte string in the data is itself a pickle, which is not inspected";
-            self.findings
-                .add(&rules::PKL_EMBEDDED, Place::at(token.at), message);
+            self.note(&rules::PKL_EMBEDDED, Place::at(token.at), message);
         }
         let value = match token.code {
             op::NONE => Value::None,
@@ -285,7 +299,7 @@ impl Machine {
                 op::name(token.code),
                 self.shown(container)
             );
-            self.findings.add(&rules::PKL_STATE, Place::at(token.at), message);
+            self.note(&rules::PKL_STATE, Place::at(token.at), message);
             return Ok(());
         }
         for item in items.chunks(if pairs { 2 } else { 1 }) {
@@ -316,12 +330,12 @@ impl Machine {
             Stored::Fine => {}
             Stored::Overwritten => {
                 let message = "a memo entry is stored again, which no writer does";
-                self.findings.add(&rules::PKL_MEMO, place, message);
+                self.note(&rules::PKL_MEMO, place, message);
             }
             Stored::Gap => {
                 let message =
                     "a memo index is far beyond the entries before it; readers make room for all between";
-                self.findings.add(&rules::PKL_EXPANSION, place, message);
+                self.note(&rules::PKL_EXPANSION, place, message);
             }
             Stored::Full => return Err(Broken::TooComplex),
         }

@@ -8,6 +8,8 @@ use super::value::Value;
 
 /// Entries below this index are all kept.
 const DENSE: u64 = 128 << 10;
+/// How far the dense part grows at once, so that a high index costs no more than a low one.
+const SLACK: usize = 1024;
 /// The most entries that are kept beyond.
 const MAX_FAR: usize = 16 << 10;
 /// How far beyond what is stored an index may be. Writers count; readers make room up to the index.
@@ -62,10 +64,13 @@ impl Memo {
     /// Stores a value.
     pub fn put(&mut self, index: u64, value: Value, keep: Keep) -> Stored {
         let gap = index > self.end.saturating_add(MAX_GAP);
-        let stored = if index < DENSE {
-            self.put_dense(index, value)
-        } else {
-            self.put_far(index, value, if gap { Keep::Must } else { keep })
+        let dense = usize::try_from(index)
+            .ok()
+            .filter(|index| *index <= self.dense.len() + SLACK && !self.far.contains_key(&(*index as u64)));
+        let stored = match dense {
+            Some(place) if index < DENSE => self.put_dense(place, value),
+            _ if gap || index < DENSE => self.put_far(index, value, Keep::Must),
+            _ => self.put_far(index, value, keep),
         };
         self.end = self.end.max(index.saturating_add(1));
         if gap && stored != Stored::Full {
@@ -76,14 +81,13 @@ impl Memo {
 
     /// The value at an index; `None` if nothing was stored there.
     pub fn at(&self, index: u64) -> Option<Value> {
-        if index < DENSE {
-            let index = usize::try_from(index).ok()?;
-            return self.dense.get(index).copied().flatten();
-        }
-        match self.far.get(&index) {
-            Some(value) => Some(*value),
+        let dense = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.dense.get(index));
+        match dense.copied().flatten().or_else(|| self.far.get(&index).copied()) {
+            Some(value) => Some(value),
             // What was dropped did not matter.
-            None => (index < self.end).then_some(Value::Plain),
+            None => (index >= DENSE && index < self.end).then_some(Value::Plain),
         }
     }
 
@@ -92,8 +96,7 @@ impl Memo {
         self.dense.iter_mut().flatten().chain(self.far.values_mut())
     }
 
-    fn put_dense(&mut self, index: u64, value: Value) -> Stored {
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
+    fn put_dense(&mut self, index: usize, value: Value) -> Stored {
         if index >= self.dense.len() {
             self.dense.resize(index + 1, None);
         }
@@ -108,7 +111,8 @@ impl Memo {
 
     fn put_far(&mut self, index: u64, value: Value, keep: Keep) -> Stored {
         let kept = self.far.contains_key(&index);
-        let used = kept || index < self.end;
+        // Below the dense part's end everything is known; beyond, indices in use may have been dropped.
+        let used = kept || (index >= DENSE && index < self.end);
         let room = self.far.len() < MAX_FAR;
         match keep {
             Keep::Must if !kept && !room => return Stored::Full,

@@ -3,6 +3,8 @@
 use super::lexer::UNKNOWN;
 use super::value::{Heap, Kind, Node, Value};
 
+/// The most fields of a structured type, keys and values together.
+const MAX_FIELDS: u64 = 256;
 /// The most dimensions that NumPy allows.
 const MAX_DIMENSIONS: usize = 64;
 
@@ -173,7 +175,7 @@ fn judge_fields(
     }
     let fields = heap
         .container(fields)
-        .filter(|fields| fields.count == fields.kept.len() as u64)
+        .filter(|fields| fields.count == fields.kept.len() as u64 && fields.count <= MAX_FIELDS)
         .ok_or("the fields are malformed")?;
     for field in fields.kept.chunks_exact(2) {
         match field.get(1).and_then(|field| heap.tuple_items(*field)) {
@@ -250,6 +252,7 @@ pub fn wrapper_state(
     let items = heap
         .container(state)
         .filter(|items| items.kind == Kind::Dict && items.count == items.kept.len() as u64)
+        .filter(|items| items.count <= MAX_FIELDS)
         .ok_or("the state is no dictionary")?;
     let (mut bytes, mut objects, mut dimensions, mut aligned) = (None, false, None, false);
     let mut subclass = false;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::machine::Machine;
-use super::torch::{Storage, Tensor};
+use super::torch::{MAX_TENSORS, Storage, Tensor};
 use super::value::{Kind, Node, Value};
 use crate::text;
 
@@ -38,6 +38,12 @@ pub struct Summary {
     pub tensors: Vec<NamedTensor>,
     /// Whether every tensor that is made is listed, under the name it really has.
     pub complete: bool,
+    /// Which of the tensors that are made are listed.
+    listed: BTreeSet<u32>,
+    /// How many bytes the names take.
+    spent: usize,
+    /// Whether a name or a tensor had to be left out.
+    inexact: bool,
 }
 
 impl Summary {
@@ -46,11 +52,10 @@ impl Summary {
         let mut walk = Walk {
             machine,
             seen: BTreeSet::new(),
-            spent: self.tensors.iter().map(|tensor| tensor.name.len()).sum(),
+            room: MAX_TENSORS.saturating_sub(self.tensors.len()),
             todo: vec![(root, String::new())],
             exact: true,
         };
-        let mut listed = BTreeSet::new();
         while let Some((value, name)) = walk.todo.pop() {
             let Value::Tensor(index) = value else {
                 walk.open(value, &name);
@@ -59,18 +64,19 @@ impl Summary {
             let Some(tensor) = machine.tensors.tensor_at(index) else {
                 continue;
             };
-            walk.spent += name.len();
-            if walk.spent > MAX_NAMES_BYTES {
+            self.spent += name.len();
+            if self.spent > MAX_NAMES_BYTES || walk.room == 0 {
                 walk.exact = false;
                 break;
             }
-            listed.insert(index);
+            walk.room -= 1;
+            self.listed.insert(index);
             self.tensors.push(NamedTensor {
                 name,
                 tensor: tensor.clone(),
             });
         }
-        self.complete = walk.exact && listed.len() == machine.tensors.made().len();
+        self.inexact |= !walk.exact;
     }
 
     /// Takes what the machine knows in the end.
@@ -84,14 +90,15 @@ impl Summary {
             .take(MAX_GLOBALS)
             .map(|global| global.shown.to_string())
             .collect();
-        self.complete |= self.tensors.is_empty() && machine.tensors.made().is_empty();
+        self.complete = !self.inexact && self.listed.len() == machine.tensors.made().len();
     }
 }
 
 struct Walk<'a> {
     machine: &'a Machine,
     seen: BTreeSet<u32>,
-    spent: usize,
+    /// How many more tensors are listed.
+    room: usize,
     todo: Vec<(Value, String)>,
     exact: bool,
 }
@@ -110,7 +117,7 @@ impl Walk<'_> {
                 Kind::Dict | Kind::Mapping | Kind::Namespace => {
                     for pair in items.kept.chunks_exact(2) {
                         let [key, value] = pair else { continue };
-                        if self.leads_on(*value) {
+                        if self.leads_on(*value) && self.has_room() {
                             let name = self.key(name, *key);
                             self.todo.push((*value, name));
                         }
@@ -130,12 +137,18 @@ impl Walk<'_> {
 
     fn sequence(&mut self, items: &[Value], name: &str) {
         for (index, item) in items.iter().enumerate() {
-            if self.leads_on(*item) {
+            if self.leads_on(*item) && self.has_room() {
                 let name = join(name, &index.to_string());
                 self.exact &= name.len() <= MAX_NAME_BYTES;
                 self.todo.push((*item, name));
             }
         }
+    }
+
+    fn has_room(&mut self) -> bool {
+        let room = self.todo.len() <= self.room;
+        self.exact &= room;
+        room
     }
 
     fn leads_on(&self, value: Value) -> bool {
