@@ -43,9 +43,9 @@ formats! {
     Gguf "gguf" "a GGUF model" None, ["gguf"];
     Safetensors "safetensors" "a safetensors file" None, ["safetensors"];
 
-    Pickle "pickle" "a Python pickle" Some(&rules::FMT_PICKLE),
+    Pickle "pickle" "a Python pickle" None,
         ["pkl", "pickle", "joblib", "dill", "pt", "pth", "ckpt", "bin", "data", "p"];
-    PytorchLegacy "pytorch-legacy" "a PyTorch file of the old, pickle-based kind" Some(&rules::FMT_PICKLE),
+    PytorchLegacy "pytorch-legacy" "a PyTorch file of the old, pickle-based kind" None,
         ["pt", "pth", "bin", "ckpt", "pkl"];
     PytorchZip "pytorch-zip" "a PyTorch checkpoint (a zip archive with a pickle)" Some(&rules::FMT_CHECKPOINT),
         ["pt", "pth", "bin", "ckpt", "zip"];
@@ -69,7 +69,7 @@ formats! {
 
     Onnx "onnx" "an ONNX model" Some(&rules::FMT_MODEL), ["onnx", "pb"];
     Hdf5 "hdf5" "an HDF5 file, as Keras used it" Some(&rules::FMT_MODEL), ["h5", "hdf5", "keras"];
-    Npy "npy" "a NumPy array" Some(&rules::FMT_MODEL), ["npy"];
+    Npy "npy" "a NumPy array" None, ["npy"];
     SavedModel "tensorflow-saved-model" "a TensorFlow SavedModel" Some(&rules::FMT_MODEL), ["pb"];
     TensorflowGraph "tensorflow-graph" "a TensorFlow graph" Some(&rules::FMT_MODEL), ["pb", "graphdef"];
     Tflite "tflite" "a TensorFlow Lite model" Some(&rules::FMT_MODEL), ["tflite", "lite"];
@@ -153,7 +153,16 @@ mod tests {
             .iter()
             .filter(|format| format.refused_by().is_none())
             .collect();
-        assert_eq!(pass, [&Format::Gguf, &Format::Safetensors]);
+        assert_eq!(
+            pass,
+            [
+                &Format::Gguf,
+                &Format::Safetensors,
+                &Format::Pickle,
+                &Format::PytorchLegacy,
+                &Format::Npy,
+            ]
+        );
     }
 
     #[test]

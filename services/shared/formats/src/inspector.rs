@@ -9,6 +9,8 @@ use crate::detect::{self, PROBE_BYTES};
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
+use crate::npy::Npy;
+use crate::pickle::{Context, Pickle};
 use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::tail::Tail;
@@ -183,6 +185,8 @@ fn start(head: &[u8]) -> Stage {
     let mut inspectors: Vec<Box<dyn Inspector>> = match format {
         Format::Gguf => vec![Box::new(Gguf::default())],
         Format::Safetensors => vec![Box::new(Safetensors::default())],
+        Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
+        Format::Npy => vec![Box::new(Npy::default())],
         _ => Vec::new(),
     };
     feed_all(&mut inspectors, 0, head);

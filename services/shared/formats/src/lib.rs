@@ -11,6 +11,8 @@ pub mod gguf;
 pub mod inspector;
 pub mod json;
 mod names;
+pub mod npy;
+pub mod pickle;
 pub mod rules;
 pub mod safetensors;
 mod tail;

@@ -365,6 +365,95 @@ rules! {
     ST_ELEMENT_ALIGNMENT "HF-ST-023" Info: "A tensor that is not aligned to its elements",
         "Its data does not begin at a multiple of its element size. It loads a little slower.",
         NOTHING;
+
+    PKL_DANGEROUS "HF-PKL-001" Critical: "A pickle that takes control",
+        "Loading it would import, and perhaps call, something that runs commands or code, opens files or connections, or loads \
+         further pickles. No model needs that.",
+        "Do not load this file anywhere. Tell whoever offers it.";
+    PKL_IMPORT "HF-PKL-002" High: "A pickle that imports what weights do not need",
+        "Loading a pickle imports and calls whatever it names. Only a short list of constructors that weights are made of is \
+         accepted; a class of the publisher's own code, or of a library, is not on it.",
+        CONVERT;
+    PKL_ARGUMENTS "HF-PKL-003" High: "A constructor with arguments that no writer gives it",
+        "What is called is harmless with the arguments that weights need, but not with any.",
+        REMAKE;
+    PKL_COMPUTED "HF-PKL-004" High: "An import whose name cannot be told",
+        "Writers of pickles write the names of what is imported into the file. A name that is the result of a computation hides it.",
+        REMAKE;
+    PKL_EXTENSION "HF-PKL-005" High: "An extension code",
+        "It stands for something that the reading program has registered, which the file cannot know and nobody can check.",
+        REMAKE;
+    PKL_OUTSIDE "HF-PKL-006" High: "A reference to something outside of the pickle",
+        "Of what a reader fetches from elsewhere, only the storages of tensors are accepted, each with one type and size.",
+        REMAKE;
+    PKL_CALLEE "HF-PKL-007" High: "A call of something that is not imported by name",
+        "The pickle calls the result of a computation. No writer of weights does.",
+        REMAKE;
+    PKL_STATE "HF-PKL-008" High: "State or items given to what has none",
+        "Setting attributes or items runs code of the object that gets them, or changes a class or a module for everybody.",
+        REMAKE;
+    PKL_BROKEN "HF-PKL-009" High: "A broken pickle",
+        "Every reader gives up there. What comes before has already happened by then.",
+        AGAIN;
+    PKL_TRUNCATED "HF-PKL-010" High: "The pickle does not end",
+        "The file ends before the pickle, or before the storages or arrays that belong to it. What comes before still happens.",
+        AGAIN;
+    PKL_FRAME "HF-PKL-011" High: "Frames that readers take differently",
+        "A frame says how many bytes of opcodes follow. Some readers keep to it and some do not, so that one could be checked and \
+         another used.",
+        REMAKE;
+    PKL_TRAILING "HF-PKL-012" High: "Bytes after the end of a pickle",
+        "They belong to nothing in the file. Something was appended.",
+        REMAKE;
+    PKL_EXPANSION "HF-PKL-013" High: "A pickle that grows when it is loaded or looked at",
+        "A few bytes refer to each other so often, or to places so far apart, that loading, comparing or printing the result takes \
+         more memory or time than any computer has.",
+        REMAKE;
+    PKL_LIMIT "HF-PKL-014" High: "A pickle that is too complex to follow",
+        "It keeps more objects, imports or nested parts at once than an inspection follows. What was not seen cannot be admitted.",
+        CONVERT;
+    PKL_MEMO "HF-PKL-015" Low: "A memo entry that is stored twice",
+        "Writers count upwards. Storing an entry again can be meant to confuse programs that check the file; the inspection follows it.",
+        NOTHING;
+    PKL_ADMITTED "HF-PKL-016" Low: "A pickle of weights and plain data",
+        "Its effects are only weights and plain data, but the engine here does not load pickles, and whatever does load them has \
+         to trust this inspection.",
+        "Convert it to safetensors, which cannot do anything when it is loaded.";
+    PKL_LEGACY "HF-PKL-017" High: "PyTorch's old format, malformed",
+        "Its five pickles and the storages after them must agree on keys, types and sizes.",
+        REMAKE;
+    PKL_PADDING "HF-PKL-018" High: "Padding before an array that joblib does not write",
+        "joblib fills up to the alignment with one fixed value; anything else is hidden there.",
+        REMAKE;
+    PKL_EMBEDDED "HF-PKL-019" High: "A pickle within the data",
+        "A text or byte string is itself a pickle, perhaps as base64 or in hexadecimal. Loading the file does not run it, but weights \
+         have no use for it, and whatever unpacks it later runs what nobody inspected.",
+        REMAKE;
+    PKL_LEFTOVER "HF-PKL-020" High: "Objects that are not part of the result",
+        "Writers of pickles leave exactly one object at the end. What is made besides is only made for what happens then.",
+        REMAKE;
+
+    NPY_HEADER "HF-NPY-001" High: "A malformed NumPy header",
+        "The header is a Python dictionary with an element type, an order and a shape and nothing else, in a version that exists.",
+        REMAKE;
+    NPY_DTYPE "HF-NPY-002" High: "An unknown NumPy element type",
+        "The element type is none that NumPy writes.",
+        REMAKE;
+    NPY_SHAPE "HF-NPY-003" High: "An impossible NumPy shape",
+        "The number of elements or bytes is larger than any computer can address.",
+        REMAKE;
+    NPY_TRUNCATED "HF-NPY-004" High: "The file ends before its array does",
+        "Data that the header promises is missing.",
+        AGAIN;
+    NPY_TRAILING "HF-NPY-005" High: "Bytes after the array",
+        "They belong to nothing in the file. Something was appended.",
+        REMAKE;
+    NPY_OBJECTS "HF-NPY-006" Low: "A NumPy array of Python objects",
+        "Its elements are a pickle, which is inspected like any other. Current NumPy loads such arrays only when told to.",
+        "Store the data as an array of numbers.";
+    NPY_ADMITTED "HF-NPY-007" Low: "A NumPy array",
+        "It is well formed, but the engine here cannot use it as a model.",
+        NOTHING;
 }
 
 /// The text of `docs/findings.md`.
@@ -410,6 +499,8 @@ fn subject(prefix: &str) -> &'static str {
         "HF-GGUF" => "GGUF files",
         "HF-TPL" => "chat templates",
         "HF-ST" => "safetensors files",
+        "HF-PKL" => "Python pickles",
+        "HF-NPY" => "NumPy arrays",
         _ => "other",
     }
 }

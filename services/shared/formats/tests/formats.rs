@@ -37,18 +37,6 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("empty", "HF-FMT-002", vec![]),
         ("unknown", "HF-FMT-001", weights(5000)),
         ("unknown", "HF-FMT-001", vec![0; 100]),
-        ("pickle", "HF-FMT-010", b"cos\nsystem\n(S'id'\ntR.".to_vec()),
-        ("pickle", "HF-FMT-010", b"\x80\x02}q\x00.".to_vec()),
-        (
-            "pickle",
-            "HF-FMT-010",
-            b"\x80\x05\x95\x0a\0\0\0\0\0\0\0\x8c".to_vec(),
-        ),
-        (
-            "pytorch-legacy",
-            "HF-FMT-010",
-            b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.".to_vec(),
-        ),
         (
             "pytorch-zip",
             "HF-FMT-011",
@@ -92,7 +80,6 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         ("hdf5", "HF-FMT-014", b"\x89HDF\r\n\x1a\n\0\0".to_vec()),
         ("hdf5", "HF-FMT-014", hdf5_later),
-        ("npy", "HF-FMT-014", b"\x93NUMPY\x01\0v\0{'descr'".to_vec()),
         (
             "tensorflow-saved-model",
             "HF-FMT-014",
@@ -199,7 +186,7 @@ fn a_name_only_adds_suspicion() {
     assert_eq!(named(&safetensors, "model"), [""; 0]);
     assert_eq!(
         named(b"\x80\x02}q\x00.", "model.safetensors"),
-        ["HF-FMT-010", "HF-FMT-003"]
+        ["HF-FMT-003", "HF-PKL-016"]
     );
     assert_eq!(named(&gguf, "model\u{202e}fugg.gguf"), ["HF-FMT-004"]);
 }

@@ -1,4 +1,4 @@
-//! Whether bytes begin a Python pickle. Not what it does: every pickle is refused here by its name.
+//! Whether bytes begin a Python pickle. Not what it does: that is for the inspector.
 
 /// The most opcodes that are followed.
 const MAX_OPCODES: usize = 100_000;
@@ -47,7 +47,7 @@ fn follow(head: &[u8]) -> bool {
     let (mut structure, mut import) = (false, false);
     for count in 0..MAX_OPCODES {
         let Some((&code, after)) = rest.split_first() else {
-            return structure && count >= ENOUGH_OPCODES;
+            return (import && count > 1) || (structure && count >= ENOUGH_OPCODES);
         };
         // Broken pickles run up to where they break: an import is enough to call it one.
         let quoted = code == b'S' && matches!(after.first(), Some(b'\'' | b'"'));

@@ -3,12 +3,16 @@
 //! Independent of the parsers: nothing here uses their code, so that a shared misunderstanding of a format shows.
 
 mod gguf;
+mod mutation;
+mod pickle;
 mod safetensors;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use gguf::{GgufBuilder, Tensor, Value};
+pub use mutation::{Random, mutate};
+pub use pickle::{Assembler, legacy};
 pub use safetensors::{Entry, SafetensorsBuilder};
 
 /// A file with the places of its fields.

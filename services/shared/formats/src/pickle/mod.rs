@@ -1,0 +1,398 @@
+//! Python pickles of protocols 0 to 5, run by a symbolic machine that imports and calls nothing.
+//!
+//! What a reader would import and call is resolved and compared with a short list of what weights need; everything
+//! else refuses the file. PyTorch's old format and joblib's arrays are followed through the bytes between pickles.
+//! Memory is bounded by constants, time by the bytes. Trust boundary: every byte is written by somebody who wants to be
+//! believed.
+
+mod allow;
+mod call;
+mod deny;
+mod effects;
+mod embedded;
+mod expansion;
+mod globals;
+mod legacy;
+mod lexer;
+mod machine;
+mod memo;
+mod numbers;
+mod numpy;
+mod opcodes;
+mod reader;
+mod show;
+mod summary;
+mod torch;
+mod unescape;
+mod value;
+
+use holdfast_contract::report::ModelFacts;
+
+use crate::finding::{Findings, Place};
+use crate::inspector::{Found, Inspector};
+use crate::rules;
+use legacy::{Legacy, Role};
+use machine::Machine;
+pub(crate) use numpy::Dtype;
+use numpy::Inline;
+use reader::{Event, Reader};
+pub use summary::{NamedTensor, Summary};
+pub use torch::{Element, MAX_TENSORS, Storage, Tensor};
+use value::Value;
+
+/// Where a pickle was found, which decides who reads it and what may follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Context {
+    /// A file of its own: `pickle.load`, joblib or PyTorch's old format may read it.
+    File,
+    /// A member of a PyTorch archive, such as `data.pkl`: storages are other members, nothing follows the pickle.
+    Member,
+    /// The elements of a NumPy array of objects: nothing follows the pickle.
+    Array,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Opcodes.
+    Pickle,
+    /// A pickle has ended; a byte that follows begins another.
+    Between,
+    /// The byte that counts the padding before an array.
+    PaddingCount { bytes: u64 },
+    /// The padding, and how many bytes follow it.
+    Padding { left: u64, bytes: u64 },
+    /// The bytes of an array.
+    Array { left: u64 },
+    /// The storages of PyTorch's old format.
+    Storages,
+    /// Nothing more is read.
+    Ended,
+}
+
+/// The inspector for pickles.
+#[derive(Debug)]
+pub struct Pickle {
+    context: Context,
+    reader: Reader,
+    /// The reader that waits for a pickle within an array to end.
+    outer: Option<Box<Reader>>,
+    /// A reader that takes the bytes of the first joblib array for opcodes, as `pickle.load` does.
+    plain: Option<Box<Reader>>,
+    plain_done: bool,
+    /// Whether what that reader imports is worth a finding unless it is dangerous. Within a pickle in an array it sees the
+    /// right opcodes with a wrong memo.
+    plain_counts: bool,
+    stage: Stage,
+    begun_at: u64,
+    legacy: Legacy,
+    summary: Summary,
+}
+
+impl Pickle {
+    /// An inspector for a pickle found there.
+    pub fn new(context: Context) -> Self {
+        Self::beginning_at(context, 0)
+    }
+
+    /// [`Pickle::new`] for one that begins `at` bytes from the start of what is fed.
+    pub fn beginning_at(context: Context, at: u64) -> Self {
+        Self {
+            context,
+            reader: Reader::new(at, Machine::default(), context == Context::File),
+            outer: None,
+            plain: None,
+            plain_done: false,
+            plain_counts: true,
+            stage: Stage::Pickle,
+            begun_at: at,
+            legacy: Legacy::default(),
+            summary: Summary::default(),
+        }
+    }
+
+    /// The bytes have ended after `size`: what was found, and what was learnt.
+    pub fn conclude(mut self, size: u64) -> (Findings, Summary) {
+        self.end(size);
+        if let Some(plain) = &mut self.plain {
+            plain.cut_off();
+        }
+        self.report_plain();
+        let machine = &mut self.reader.machine;
+        let mut findings = std::mem::take(&mut machine.findings);
+        self.summary.complete(machine);
+        if self.context == Context::File && !findings.refuse() {
+            let message = format_args!(
+                "a pickle of protocol {} that holds {} tensors and otherwise plain data",
+                self.summary.protocol,
+                self.summary.tensors.len()
+            );
+            findings.add(&rules::PKL_ADMITTED, Place::whole(), message);
+        }
+        (findings, self.summary)
+    }
+
+    fn at(&self) -> u64 {
+        self.reader.lexer.at()
+    }
+
+    fn end(&mut self, size: u64) {
+        let missing = match self.stage {
+            Stage::Ended => false,
+            Stage::Between => self.legacy.lacks_pickles(),
+            Stage::Storages => !self.legacy.is_complete(),
+            Stage::Pickle => {
+                self.reader.cut_off();
+                if self.summary.pickles > 0 && self.outer.is_none() && !self.legacy.lacks_pickles() {
+                    self.trailing();
+                    false
+                } else {
+                    true
+                }
+            }
+            Stage::PaddingCount { .. } | Stage::Padding { .. } | Stage::Array { .. } => true,
+        };
+        if missing {
+            let place = Place::at(size.min(self.at()));
+            let message = "the bytes end before the pickle and what belongs to it do";
+            self.reader
+                .machine
+                .findings
+                .add(&rules::PKL_TRUNCATED, place, message);
+        }
+        if let Some(mut outer) = self.outer.take() {
+            outer.machine.resume(std::mem::take(&mut self.reader.machine));
+            outer.machine.end_pickle();
+            self.reader = *outer;
+        }
+    }
+
+    fn trailing(&mut self) {
+        let place = Place::at(self.begun_at);
+        let message = "what follows the end of the pickle is no complete pickle";
+        self.reader
+            .machine
+            .findings
+            .add(&rules::PKL_TRAILING, place, message);
+    }
+
+    /// Takes opcodes up to an event.
+    fn pickle(&mut self, bytes: &[u8]) -> usize {
+        let (taken, event) = self.reader.feed(bytes);
+        match event {
+            Event::More => {}
+            Event::Broken => {
+                if self.context == Context::File && self.summary.pickles > 0 && self.outer.is_none() {
+                    self.trailing();
+                }
+                self.stage = Stage::Ended;
+            }
+            Event::Stop(result) => self.stopped(result),
+            Event::Inline(inline) => self.inline(inline),
+        }
+        taken
+    }
+
+    fn stopped(&mut self, result: Value) {
+        let at = self.at();
+        if let Some(mut outer) = self.outer.take() {
+            self.reader.machine.end_pickle();
+            let here = at.saturating_sub(outer.lexer.at());
+            outer.lexer.skip(here);
+            outer.machine.resume(std::mem::take(&mut self.reader.machine));
+            self.reader = *outer;
+            return;
+        }
+        let role = self
+            .legacy
+            .pickle(self.begun_at, result, &mut self.reader.machine);
+        if role == Role::Object {
+            self.summary.list(result, &self.reader.machine);
+        }
+        self.summary.pickles += 1;
+        self.reader.machine.heap.keep_all = self.legacy.expects_keys();
+        self.reader.restart();
+        self.stage = if role == Role::Keys {
+            Stage::Storages
+        } else {
+            Stage::Between
+        };
+    }
+
+    fn inline(&mut self, inline: Inline) {
+        if self.plain.is_none() && !self.plain_done && self.outer.is_none() {
+            self.plain = Some(Box::new(self.reader.plain()));
+        }
+        match inline {
+            Inline::Bytes { bytes, aligned: true } => self.stage = Stage::PaddingCount { bytes },
+            Inline::Bytes {
+                bytes,
+                aligned: false,
+            } => self.array(bytes),
+            Inline::Pickle => {
+                self.report_plain();
+                self.plain_counts = false;
+                let machine = self.reader.machine.nested();
+                let nested = Reader::new(self.at(), machine, false);
+                self.outer = Some(Box::new(std::mem::replace(&mut self.reader, nested)));
+            }
+        }
+    }
+
+    fn array(&mut self, bytes: u64) {
+        self.stage = if bytes == 0 {
+            Stage::Pickle
+        } else {
+            Stage::Array { left: bytes }
+        };
+    }
+
+    fn padding(&mut self, bytes: &[u8], left: u64, length: u64) -> usize {
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        if bytes.iter().take(taken).any(|byte| *byte != 0xff) {
+            let place = Place::at(self.at());
+            let message = "the padding before an array is not what joblib writes";
+            self.reader
+                .machine
+                .findings
+                .add(&rules::PKL_PADDING, place, message);
+        }
+        let left = left - taken as u64;
+        if left == 0 {
+            self.array(length);
+        } else {
+            self.stage = Stage::Padding { left, bytes: length };
+        }
+        taken
+    }
+
+    fn next(&mut self, bytes: &[u8]) -> usize {
+        let taken = match self.stage {
+            Stage::Pickle => return self.pickle(bytes),
+            Stage::Between => {
+                self.begun_at = self.at();
+                if self.context != Context::File && self.summary.pickles == 1 {
+                    self.trailing();
+                }
+                self.stage = Stage::Pickle;
+                return 0;
+            }
+            Stage::PaddingCount { bytes: length } => {
+                match u64::from(bytes.first().copied().unwrap_or(0)) {
+                    0 => self.array(length),
+                    left => self.stage = Stage::Padding { left, bytes: length },
+                }
+                1
+            }
+            Stage::Padding { left, bytes: length } => self.padding(bytes, left, length),
+            Stage::Array { left } => {
+                let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                let left = left - taken as u64;
+                self.stage = if left == 0 {
+                    Stage::Pickle
+                } else {
+                    Stage::Array { left }
+                };
+                taken
+            }
+            Stage::Storages => {
+                let at = self.at();
+                let machine = &mut self.reader.machine;
+                let taken = self
+                    .legacy
+                    .feed(at, bytes, &machine.tensors, &mut machine.findings);
+                if taken == 0 {
+                    let message = format_args!("bytes follow the last storage");
+                    machine.findings.add(&rules::PKL_TRAILING, Place::at(at), message);
+                    self.stage = Stage::Ended;
+                }
+                taken
+            }
+            Stage::Ended => bytes.len(),
+        };
+        self.reader.lexer.skip(taken as u64);
+        taken
+    }
+
+    /// Lets the reader that does not know joblib take the same bytes.
+    fn feed_plain(&mut self, bytes: &[u8]) {
+        let Some(plain) = &mut self.plain else { return };
+        let (_, event) = plain.feed(bytes);
+        if event != Event::More {
+            self.report_plain();
+            self.plain = None;
+            self.plain_done = true;
+        }
+    }
+
+    /// Takes over what a reader that does not know joblib would import.
+    fn report_plain(&mut self) {
+        let Some(plain) = &mut self.plain else { return };
+        plain.machine.end_pickle();
+        let (listed, _) = std::mem::take(&mut plain.machine.findings).into_parts();
+        let rules = if self.plain_counts {
+            &[&rules::PKL_DANGEROUS, &rules::PKL_IMPORT][..]
+        } else {
+            &[&rules::PKL_DANGEROUS]
+        };
+        for finding in listed {
+            if let Some(rule) = rules.iter().find(|rule| rule.id == finding.id) {
+                let place = finding.offset.map_or_else(Place::whole, Place::at);
+                let message = format_args!(
+                    "{}, for a reader that takes an array's bytes for opcodes",
+                    finding.message
+                );
+                self.reader.machine.findings.add(rule, place, message);
+            }
+        }
+    }
+}
+
+impl Inspector for Pickle {
+    fn feed(&mut self, _at: u64, chunk: &[u8]) {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let had_plain = self.plain.is_some();
+            let taken = self.next(rest);
+            let (done, after) = rest.split_at(taken.min(rest.len()));
+            if had_plain {
+                self.feed_plain(done);
+            }
+            rest = after;
+        }
+    }
+
+    fn finish(self: Box<Self>, size: u64) -> Found {
+        let (findings, summary) = self.conclude(size);
+        Found {
+            findings,
+            facts: Some(facts(&summary)),
+        }
+    }
+}
+
+/// What a listing says about the model.
+pub fn facts(summary: &Summary) -> ModelFacts {
+    let mut largest: Vec<(&str, u64)> = Vec::new();
+    let mut parameters: u64 = 0;
+    for NamedTensor { tensor, .. } in &summary.tensors {
+        let elements = tensor.elements().unwrap_or(0);
+        parameters = parameters.saturating_add(elements);
+        let name = tensor.element.safetensors.unwrap_or(tensor.element.name);
+        match largest.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum = sum.saturating_add(elements),
+            None => largest.push((name, elements)),
+        }
+    }
+    ModelFacts {
+        name: None,
+        architecture: None,
+        tensors: summary.tensors.len() as u64,
+        parameters,
+        context_tokens: None,
+        tensor_type: largest
+            .into_iter()
+            .max_by_key(|(_, sum)| *sum)
+            .map(|(name, _)| name.to_owned()),
+        chat_template: false,
+    }
+}

@@ -1,0 +1,114 @@
+//! A bounded stand-in for the fuzz targets of pickles and NumPy arrays: changes to their seeds break nothing, and no cut
+//! of the bytes changes the outcome. `HOLDFAST_FUZZ_SECONDS` makes it run longer.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use holdfast_contract::report::Finding;
+use holdfast_formats::pickle::{Context, Pickle, Summary};
+use holdfast_formats::testing::{Random, mutate};
+use holdfast_formats::{FileInspector, Inspector};
+
+/// Rounds without a time limit.
+const ROUNDS: u64 = 6_000;
+
+#[rustfmt::skip]
+const WORDS: &[&[u8]] = &[
+    b"cos\nsystem\n", b"(", b")R", b"t", b"o", b"b", b"0", b"1", b"2", b"\x94", b"h\0", b"q\0", b"\x93", b"\x81", b"\x92",
+    b"\x80\x04", b"\x95\x04\0\0\0\0\0\0\0", b"\x8c\x02os", b"}", b"]", b"u", b"s", b"e", b"a", b"Q", b".", b"K\x01", b"N",
+    b"r\xff\xff\xff\xff", b"ccollections\nOrderedDict\n", b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"\x85", b"\x86", b"\x87",
+];
+
+/// The seeds of a fuzz target without their first bytes, which say where the target cuts.
+fn seeds(target: &str, prefix: usize) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/seeds")
+        .join(target);
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no seeds for {target}");
+    let seed = |path| std::fs::read(path).ok()?.get(prefix..).map(<[u8]>::to_vec);
+    files.into_iter().filter_map(seed).collect()
+}
+
+fn rounds(mut round: impl FnMut(&mut Random)) {
+    let seconds = std::env::var("HOLDFAST_FUZZ_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut count = 0;
+    while end.map_or(count < ROUNDS, |end| Instant::now() < end) {
+        count += 1;
+        round(&mut Random::new(count));
+    }
+    println!("{count} rounds");
+}
+
+fn pickle(context: Context, pieces: &[&[u8]]) -> (Vec<Finding>, Summary) {
+    let mut pickle = Pickle::new(context);
+    let mut at = 0;
+    for piece in pieces {
+        pickle.feed(at, piece);
+        at += piece.len() as u64;
+    }
+    let (findings, summary) = pickle.conclude(at);
+    let findings = findings.into_parts().0;
+    for finding in &findings {
+        assert!(finding.offset.is_none_or(|offset| offset <= at), "{finding:?}");
+        assert!(finding.message.len() < 600, "{finding:?}");
+    }
+    (findings, summary)
+}
+
+#[test]
+fn no_change_breaks_the_pickle_inspector() {
+    let seeds = seeds("pickle", 3);
+    rounds(|random| {
+        let bytes = mutate(&seeds, WORDS, random);
+        let context = [Context::File, Context::Member, Context::Array][random.below(3)];
+        let whole = pickle(context, &[&bytes]);
+        let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
+        assert_eq!(pickle(context, &[head, tail]), whole, "{bytes:x?}");
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(pickle(context, &single), whole, "{bytes:x?}");
+    });
+}
+
+#[test]
+fn no_change_breaks_the_numpy_inspector() {
+    let seeds: Vec<_> = seeds("npy", 2)
+        .into_iter()
+        .map(|seed| [b"\x93NUMPY", &seed[..]].concat())
+        .collect();
+    let words: &[&[u8]] = &[
+        b"(",
+        b")",
+        b"[",
+        b"'",
+        b"{",
+        b"}",
+        b"'|O'",
+        b"99999999999",
+        b",",
+        b"\x93NUMPY\x01\0",
+        b"'<f8'",
+    ];
+    let run = |pieces: &[&[u8]]| {
+        let mut inspector = FileInspector::new("a.npy");
+        for piece in pieces {
+            inspector.feed(piece);
+        }
+        let outcome = inspector.finish();
+        (outcome.findings.into_parts(), outcome.facts)
+    };
+    rounds(|random| {
+        let bytes = mutate(&seeds, words, random);
+        let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
+        assert_eq!(run(&[head, tail]), run(&[&bytes]), "{bytes:x?}");
+    });
+}
