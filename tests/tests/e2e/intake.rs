@@ -107,7 +107,7 @@ fn bad() -> Vec<Bad> {
             "HF-GGUF-029",
             Some(good.bytes.len() as u64),
         ),
-        ("pickle.gguf", files::pickle(), "pickle", "HF-FMT-010", None),
+        ("pickle.gguf", files::pickle(), "pickle", "HF-PKL-001", Some(30)),
         ("program.gguf", files::program(), "elf", "HF-FMT-013", None),
         (
             "archive.safetensors",
