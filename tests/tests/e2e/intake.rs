@@ -107,7 +107,7 @@ fn bad() -> Vec<Bad> {
             "HF-GGUF-029",
             Some(good.bytes.len() as u64),
         ),
-        ("pickle.gguf", files::pickle(), "pickle", "HF-FMT-010", None),
+        ("pickle.gguf", files::pickle(), "pickle", "HF-PKL-001", Some(30)),
         ("program.gguf", files::program(), "elf", "HF-FMT-013", None),
         (
             "archive.safetensors",
@@ -188,7 +188,7 @@ fn everything_else_is_refused_by_its_right_name_with_a_reason() {
     let text = suite.cli_text(&[std::ffi::OsStr::new("import"), again.as_os_str()]);
     assert_eq!(text.code, Some(1), "{text:?}");
     assert!(
-        text.stdout.contains("refused") && text.stdout.contains("HF-FMT-010"),
+        text.stdout.contains("refused") && text.stdout.contains("HF-PKL-001"),
         "{text:?}"
     );
     assert!(suite.models().len() >= models);

@@ -248,7 +248,7 @@ fn an_import_shows_its_progress_and_a_refusal_its_reason() {
             "HF-GGUF-027",
             "byte",
         ),
-        ("pickle.gguf", files::pickle(), "HF-FMT-010", "pickle"),
+        ("pickle.gguf", files::pickle(), "HF-PKL-001", "pickle"),
         (
             "<img src=x onerror=window.pwned=1>.gguf",
             files::program(),
@@ -281,7 +281,7 @@ fn an_import_shows_its_progress_and_a_refusal_its_reason() {
     // A report of its own.
     browser.click("#submissions li:nth-child(2) a");
     browser.until_at("/models/submissions/");
-    browser.until_text("#verdict", "HF-FMT-010");
+    browser.until_text("#verdict", "HF-PKL-001");
     pictures(&browser, "refusal");
 
     // A model's own page, and its removal.
