@@ -110,9 +110,6 @@ rules! {
         "Besides being what it looks like, it can be opened as an archive by programs that look elsewhere in the file. Ordinary \
          tools do not make such files.",
         REMAKE;
-    FMT_PICKLE "HF-FMT-010" High: "A Python pickle",
-        "A pickle is a program: loading it can run anything. Holdfast does not load pickles.",
-        CONVERT;
     FMT_CHECKPOINT "HF-FMT-011" High: "A PyTorch, Keras or NumPy archive",
         "Such archives can carry pickles or other code that runs when they are loaded.",
         CONVERT;

@@ -570,6 +570,20 @@ fn arrays_of_joblib_lie_between_opcodes() {
         b".".to_vec(),
     ];
     assert_eq!(only(&padded.concat()), ["HF-PKL-018"]);
+    let wrong = [
+        Assembler::protocol(4)
+            .global("os", "system")
+            .joblib_array(&[2, 2], true)
+            .cut(),
+        b"\x05\0\0\0\0".to_vec(),
+    ]
+    .concat();
+    let [import, padding, truncated] = only(&wrong).try_into().unwrap();
+    assert_eq!(
+        [import, padding, truncated],
+        ["HF-PKL-001", "HF-PKL-018", "HF-PKL-010"],
+        "an import counts even if the file ends within an array"
+    );
     let hidden = b"cos\nsystem\nS'id 123456789012'\n\x85R";
     let array = [
         Assembler::protocol(4).joblib_array(&[2, 2], false).cut(),

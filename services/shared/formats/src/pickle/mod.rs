@@ -60,7 +60,7 @@ enum Stage {
     /// The byte that counts the padding before an array.
     PaddingCount { bytes: u64 },
     /// The padding, and how many bytes follow it.
-    Padding { left: u64, bytes: u64 },
+    Padding { left: u64, bytes: u64, wrong: bool },
     /// The bytes of an array.
     Array { left: u64 },
     /// The storages of PyTorch's old format.
@@ -159,6 +159,7 @@ impl Pickle {
                 .findings
                 .add(&rules::PKL_TRUNCATED, place, message);
         }
+        self.reader.machine.end_pickle();
         if let Some(mut outer) = self.outer.take() {
             outer.machine.resume(std::mem::take(&mut self.reader.machine));
             outer.machine.end_pickle();
@@ -246,10 +247,11 @@ impl Pickle {
         };
     }
 
-    fn padding(&mut self, bytes: &[u8], left: u64, length: u64) -> usize {
+    fn padding(&mut self, bytes: &[u8], left: u64, length: u64, wrong: bool) -> usize {
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        if bytes.iter().take(taken).any(|byte| *byte != 0xff) {
-            let place = Place::at(self.at());
+        let odd = bytes.iter().take(taken).position(|byte| *byte != 0xff);
+        if let Some(odd) = odd.filter(|_| !wrong) {
+            let place = Place::at(self.at() + odd as u64);
             let message = "the padding before an array is not what joblib writes";
             self.reader
                 .machine
@@ -260,7 +262,11 @@ impl Pickle {
         if left == 0 {
             self.array(length);
         } else {
-            self.stage = Stage::Padding { left, bytes: length };
+            self.stage = Stage::Padding {
+                left,
+                bytes: length,
+                wrong: wrong || odd.is_some(),
+            };
         }
         taken
     }
@@ -279,11 +285,21 @@ impl Pickle {
             Stage::PaddingCount { bytes: length } => {
                 match u64::from(bytes.first().copied().unwrap_or(0)) {
                     0 => self.array(length),
-                    left => self.stage = Stage::Padding { left, bytes: length },
+                    left => {
+                        self.stage = Stage::Padding {
+                            left,
+                            bytes: length,
+                            wrong: false,
+                        };
+                    }
                 }
                 1
             }
-            Stage::Padding { left, bytes: length } => self.padding(bytes, left, length),
+            Stage::Padding {
+                left,
+                bytes: length,
+                wrong,
+            } => self.padding(bytes, left, length, wrong),
             Stage::Array { left } => {
                 let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                 let left = left - taken as u64;

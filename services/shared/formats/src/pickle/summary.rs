@@ -80,9 +80,8 @@ impl Summary {
     }
 
     /// Takes what the machine knows in the end.
-    pub(super) fn complete(&mut self, machine: &Machine) {
+    pub(super) fn complete(&mut self, machine: &mut Machine) {
         self.protocol = machine.protocol;
-        self.storages = machine.tensors.storages().to_vec();
         self.globals = machine
             .globals
             .all()
@@ -91,6 +90,7 @@ impl Summary {
             .map(|global| global.shown.to_string())
             .collect();
         self.complete = !self.inexact && self.listed.len() == machine.tensors.made().len();
+        self.storages = std::mem::take(&mut machine.tensors).into_storages();
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::text::Fingerprint;
 
 /// The most tensors, and the most storages, that are listed.
-pub const MAX_TENSORS: usize = 64 << 10;
+pub const MAX_TENSORS: usize = 32 << 10;
 /// The most dimensions of a tensor.
 pub const MAX_DIMENSIONS: usize = 64;
 /// The longest key of a storage: PyTorch uses decimal numbers, or addresses.
@@ -210,6 +210,11 @@ impl Tensors {
     /// Every storage.
     pub fn storages(&self) -> &[Storage] {
         &self.storages
+    }
+
+    /// The storages alone, when nothing more is made of them.
+    pub fn into_storages(self) -> Vec<Storage> {
+        self.storages
     }
 
     /// Every tensor that is made, listed or not.
