@@ -15,8 +15,10 @@ use holdfast_contract::{Problem, Timestamp};
 use holdfast_formats::text;
 use holdfast_ipc::{Answer, Failure, Json, Peer, Query, events};
 use http::{HeaderMap, header};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::receive::{too_large, write_problem};
+use crate::directory::Nameless;
+use crate::receive::{drain, too_large, write_problem};
 use crate::register::Entry;
 use crate::service::Quarantine;
 
@@ -49,20 +51,26 @@ async fn take_in(
     body: Body,
 ) -> Response {
     let name = display_name(&query.name);
-    match begin(quarantine, peer, name, &headers, body).await {
-        Ok(entry) => events(following(&entry)),
-        Err(problem) => Failure(problem).into_response(),
+    match begin(&quarantine, &peer, name, &headers).await {
+        Ok((entry, file, place)) => {
+            tokio::spawn(quarantine.take_in(Arc::clone(&entry), file, body, peer, place));
+            events(following(&entry))
+        }
+        Err(problem) => {
+            // A caller that is still sending must not find the door shut before it has heard why.
+            drain(body);
+            Failure(problem).into_response()
+        }
     }
 }
 
-/// Everything that can be refused before a byte is taken in; then the work goes on by itself.
+/// Everything that can be refused before a byte is taken in.
 async fn begin(
-    quarantine: Arc<Quarantine>,
-    peer: Peer,
+    quarantine: &Quarantine,
+    peer: &Peer,
     name: String,
     headers: &HeaderMap,
-    body: Body,
-) -> Result<Arc<Entry>, Problem> {
+) -> Result<(Arc<Entry>, Nameless, OwnedSemaphorePermit), Problem> {
     if name.is_empty() {
         return Err(Problem::new(
             ProblemKind::Invalid,
@@ -91,10 +99,7 @@ async fn begin(
         }
     };
     match room {
-        Ok((file, entry)) => {
-            tokio::spawn(quarantine.take_in(Arc::clone(&entry), file, body, peer, place));
-            Ok(entry)
-        }
+        Ok((file, entry)) => Ok((entry, file, place)),
         Err(problem) => {
             quarantine
                 .record_failure("a file that was not taken in", &name, &peer.name, &problem)

@@ -125,7 +125,8 @@ fn write(mut file: File, mut pieces: mpsc::Receiver<Bytes>) -> io::Result<()> {
     Ok(())
 }
 
-fn drain(mut body: Body) {
+/// Reads the rest of a body that nobody wants, for a while.
+pub fn drain(mut body: Body) {
     tokio::spawn(timeout(DRAIN, async move {
         while let Some(Ok(_)) = body.frame().await {}
     }));

@@ -104,11 +104,17 @@ fn a_torn_last_batch_is_dropped_at_whatever_byte_it_was_torn() {
     fill_fast(&ledger, 0..260);
     ledger.publish_and_wait().unwrap();
     fill(&ledger, 260..262);
-    // The last batch is a group commit of several entries: all of them are there, or none.
-    let before = storage.content("wal/0");
+    // The last batch is a group commit of several entries: all of them are there, or none. It goes into one of the log's two files.
+    let slots = ["wal/0", "wal/1"];
+    let befores = slots.map(|slot| storage.content(slot));
     fill_fast(&ledger, 262..300);
     let killed = || storage.after(Crash::Killed, &mut Random(1));
-    let whole = storage.content("wal/0");
+    let (slot, before, whole) = slots
+        .into_iter()
+        .zip(befores)
+        .map(|(slot, before)| (slot, before, storage.content(slot)))
+        .find(|(_, before, whole)| before != whole)
+        .unwrap();
     // Beyond what was written now there may still be batches of the entries that are published.
     let changed = |place: &usize| before.get(*place) != whole.get(*place);
     let start = (0..whole.len()).find(changed).unwrap() / 4096 * 4096;
@@ -120,7 +126,7 @@ fn a_torn_last_batch_is_dropped_at_whatever_byte_it_was_torn() {
         .unwrap();
     let kept = {
         let torn = killed();
-        torn.set_content("wal/0", &whole[..last]);
+        torn.set_content(slot, &whole[..last]);
         try_open_on(Arc::new(torn)).unwrap().1.size
     };
     assert!((262..300).contains(&kept));
@@ -132,7 +138,7 @@ fn a_torn_last_batch_is_dropped_at_whatever_byte_it_was_torn() {
         let cut = whole[..place].to_vec();
         for (variant, content) in [("cut off", cut), ("zeros from", zeros), ("changed", changed)] {
             let torn = killed();
-            torn.set_content("wal/0", &content);
+            torn.set_content(slot, &content);
             let (ledger, recovery) = try_open_on(Arc::new(torn)).unwrap();
             let expected = if content == whole { 300 } else { kept };
             assert_eq!(recovery.size, expected, "{variant} {place}");
