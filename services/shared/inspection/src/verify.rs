@@ -155,7 +155,7 @@ mod tests {
             Unusable::Finding
         );
         assert_eq!(check(|r| r.format = "gguf2".into()), Unusable::Format);
-        assert_eq!(check(|r| r.format = "pickle".into()), Unusable::Format);
+        assert_eq!(check(|r| r.format = "elf".into()), Unusable::Format);
         assert_eq!(
             check(|r| r.model.as_mut().unwrap().name = Some("\u{1b}[31m".into())),
             Unusable::Text

@@ -137,8 +137,8 @@ async fn a_worker_that_lies_is_a_refusal() {
         .unwrap()
     };
     refused(&run("echo", &no_digest).await, "HF-IO-009", "without its digest");
-    let pickle = honest().replace("\"format\":\"safetensors\"", "\"format\":\"pickle\"");
-    refused(&run("echo", &pickle).await, "HF-IO-009", "format");
+    let program = honest().replace("\"format\":\"safetensors\"", "\"format\":\"elf\"");
+    refused(&run("echo", &program).await, "HF-IO-009", "format");
 }
 
 /// Whether a process exists and is not merely waiting to be buried.
