@@ -318,6 +318,7 @@ fn what_happens_before_a_break_is_found() {
 fn a_name_without_its_end_of_line_is_still_imported() {
     // The readers drop the last byte for the end of the line that is not there.
     assert!(first(b"(S'id'\nios\nsystemX").contains("`os.system` is called with ('id')"));
+    assert!(first(b"N0cosX").contains("`os.` is imported"));
 }
 
 #[test]

@@ -47,8 +47,9 @@ impl Machine {
                 self.stack_global(token.at, module, name)?
             }
             op::INST => {
-                let arguments = Arguments::of(&self.pop_mark()?);
+                // One reader imports before it looks for the mark.
                 let class = self.named(token)?;
+                let arguments = Arguments::of(&self.pop_mark()?);
                 self.call(token, class, &arguments)
             }
             op::OBJ => {

@@ -108,19 +108,21 @@ impl Lexer {
         &self.token
     }
 
-    /// The stream ended. Readers take a name without its end of line as one whose last byte is the end of line, so an
-    /// import can still happen; returns whether [`Lexer::token`] is such an import.
+    /// The stream ended. Readers take a line without its end as one whose last byte is the end, and a line that is not there as
+    /// empty, so an import can still happen; returns whether [`Lexer::token`] is such an import.
     pub fn cut_off(&mut self) -> bool {
-        if self.state != State::SecondLine || self.token.second.length < 2 {
-            return false;
+        let names = opcodes::argument(self.token.code) == Some(Argument::Names);
+        let last = match self.state {
+            State::SecondLine => &mut self.token.second,
+            State::Line if names => &mut self.token.first,
+            _ => return false,
+        };
+        if last.kept.len() as u64 == last.length {
+            last.kept.pop();
         }
-        let second = &mut self.token.second;
-        if second.kept.len() as u64 == second.length {
-            second.kept.pop();
-        }
-        second.length -= 1;
+        last.length = last.length.saturating_sub(1);
         self.ready();
-        true
+        self.token.first.length > 0
     }
 
     /// Takes bytes up to the end of one opcode. Returns how many.
