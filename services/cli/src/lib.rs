@@ -53,13 +53,18 @@ pub fn main(arguments: Arguments) -> ExitCode {
 
 async fn run(arguments: Arguments, output: Output) -> anyhow::Result<u8> {
     let suite = Suite::find(arguments.state.as_deref());
+    let result = command(arguments, &suite, output).await;
+    result.map_err(|error| suite.explain(error))
+}
+
+async fn command(arguments: Arguments, suite: &Suite, output: Output) -> anyhow::Result<u8> {
     match arguments.command {
         Command::Up(up) => up::run(up.options(suite.state()?, arguments.json)).await,
-        Command::Status => commands::status::run(&suite, output).await,
-        Command::Import(import) => commands::import::run(&suite, output, import).await,
-        Command::Models(models) => commands::models::run(&suite, output, models.command).await,
-        Command::Chat(chat) => commands::chat::run(&suite, output, chat).await,
-        Command::Ledger(ledger) => commands::ledger::run(&suite, output, ledger.command).await,
+        Command::Status => commands::status::run(suite, output).await,
+        Command::Import(import) => commands::import::run(suite, output, import).await,
+        Command::Models(models) => commands::models::run(suite, output, models.command).await,
+        Command::Chat(chat) => commands::chat::run(suite, output, chat).await,
+        Command::Ledger(ledger) => commands::ledger::run(suite, output, ledger.command).await,
         Command::Inspect(inspect) => commands::inspect::run(output, inspect).await,
         Command::Check(check) => commands::check::run(output, &check),
         Command::Credentials { directory } => {

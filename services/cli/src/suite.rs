@@ -78,6 +78,28 @@ impl Suite {
         self.run.join(name)
     }
 
+    /// Puts the failure of a command into better words where a service does not answer because no suite runs here at all.
+    pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let unavailable = error
+            .downcast_ref::<Problem>()
+            .is_some_and(|problem| problem.kind == ProblemKind::Unavailable);
+        // A socket that may not be looked for may be there.
+        let absent = |role: &Role| matches!(role.path(&self.run).try_exists(), Ok(false));
+        if !unavailable || !role::ALL.iter().all(absent) {
+            return error;
+        }
+        let place = match &self.state {
+            Some(state) => format!(" in the state directory {}", state.display()),
+            None => String::new(),
+        };
+        Problem::new(
+            ProblemKind::Unavailable,
+            format!("Holdfast does not run here{place}"),
+        )
+        .next("Start it with `holdfast up`, or name its state directory with --state DIR.")
+        .into()
+    }
+
     /// A client of a role socket.
     pub fn client(&self, role: Role) -> Client {
         Client::new(role.path(&self.run))

@@ -397,6 +397,28 @@ fn without_root_it_runs_as_the_one_user_and_says_so() {
 }
 
 #[test]
+fn without_a_suite_every_command_says_so_and_how_to_begin() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, b"GGUF").unwrap();
+    let file = file.to_str().unwrap();
+    for arguments in [
+        &["models"][..],
+        &["chat", "Hello"],
+        &["import", file],
+        &["ledger", "log"],
+    ] {
+        let mut command = command(&directory.path().join("no-suite"));
+        let exit = run(command.args(arguments), Duration::from_secs(20));
+        assert_eq!(exit.code, Some(3), "{arguments:?}: {exit:?}");
+        assert!(
+            exit.stderr.contains("does not run here") && exit.stderr.contains("holdfast up"),
+            "{arguments:?}: {exit:?}"
+        );
+    }
+}
+
+#[test]
 fn a_service_that_fails_is_started_again_and_counted() {
     let suite = Suite::start();
     let killed = suite.kill(Service::Registry);
