@@ -9,6 +9,7 @@
 mod common;
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ fn segments(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// The file that holds the last batch, and where that batch is: from its block to the last byte that is not zero.
-fn last_batch(directory: &Path, text: &str) -> (PathBuf, std::ops::Range<usize>) {
+fn last_batch(directory: &Path, text: &str) -> (PathBuf, Range<usize>) {
     for file in segments(directory) {
         let bytes = fs::read(&file).unwrap();
         if let Some(place) = bytes
@@ -97,39 +98,75 @@ fn what_was_acknowledged_is_there_after_a_kill_and_said_to_be_reconciled() {
     verified(directory.path());
 }
 
+/// A ledger whose last batch is a group commit of several entries, as `fill_fast` makes one: all of them are there, or none.
+struct LastBatch {
+    /// Open: when it is dropped it publishes what it has.
+    ledger: Ledger,
+    storage: Memory,
+    slot: &'static str,
+    /// The file of the log that the batch is in.
+    whole: Vec<u8>,
+    /// Where in it the batch is.
+    place: Range<usize>,
+    /// The entries without it.
+    kept: u64,
+}
+
+impl LastBatch {
+    /// `None` where the threads happened to begin a new file of the log meanwhile, so that it is not one batch in one file.
+    fn make() -> Option<Self> {
+        let storage = Memory::default();
+        let (ledger, _) = try_open_on(Arc::new(storage.clone())).unwrap();
+        fill_fast(&ledger, 0..260);
+        ledger.publish_and_wait().unwrap();
+        fill(&ledger, 260..262);
+        let slots = ["wal/0", "wal/1"];
+        let before = slots.map(|slot| storage.content(slot));
+        fill_fast(&ledger, 262..300);
+        let mut changed = slots
+            .into_iter()
+            .zip(before)
+            .map(|(slot, before)| (slot, before, storage.content(slot)))
+            .filter(|(_, before, whole)| before != whole);
+        let (slot, before, whole) = changed.next()?;
+        if changed.next().is_some() {
+            return None;
+        }
+        // Beyond what was written now there may still be batches of the entries that are published.
+        let changed = |place: &usize| before.get(*place) != whole.get(*place);
+        let start = (0..whole.len()).find(changed)? / 4096 * 4096;
+        let end = (0..whole.len()).rfind(changed)? + 1;
+        let last = (start..end)
+            .step_by(4096)
+            .rfind(|block| whole[*block..].starts_with(b"\xffHFBAT1\n"))?;
+        let torn = storage.after(Crash::Killed, &mut Random(1));
+        torn.set_content(slot, &whole[..last]);
+        let kept = try_open_on(Arc::new(torn)).unwrap().1.size;
+        let place = last..end;
+        (262..300).contains(&kept).then_some(Self {
+            ledger,
+            storage,
+            slot,
+            whole,
+            place,
+            kept,
+        })
+    }
+}
+
 #[test]
 fn a_torn_last_batch_is_dropped_at_whatever_byte_it_was_torn() {
-    let storage = Memory::default();
-    let (ledger, _) = try_open_on(Arc::new(storage.clone())).unwrap();
-    fill_fast(&ledger, 0..260);
-    ledger.publish_and_wait().unwrap();
-    fill(&ledger, 260..262);
-    // The last batch is a group commit of several entries: all of them are there, or none. It goes into one of the log's two files.
-    let slots = ["wal/0", "wal/1"];
-    let befores = slots.map(|slot| storage.content(slot));
-    fill_fast(&ledger, 262..300);
+    let LastBatch {
+        ledger: _ledger,
+        storage,
+        slot,
+        whole,
+        place: Range { start: last, end },
+        kept,
+    } = (0..50)
+        .find_map(|_| LastBatch::make())
+        .expect("one of many ledgers has its last batch in one file");
     let killed = || storage.after(Crash::Killed, &mut Random(1));
-    let (slot, before, whole) = slots
-        .into_iter()
-        .zip(befores)
-        .map(|(slot, before)| (slot, before, storage.content(slot)))
-        .find(|(_, before, whole)| before != whole)
-        .unwrap();
-    // Beyond what was written now there may still be batches of the entries that are published.
-    let changed = |place: &usize| before.get(*place) != whole.get(*place);
-    let start = (0..whole.len()).find(changed).unwrap() / 4096 * 4096;
-    let end = (0..whole.len()).rfind(changed).unwrap() + 1;
-    // `fill_fast` may have been taken up in two batches; the test is about the last one.
-    let last = (start..end)
-        .step_by(4096)
-        .rfind(|block| whole[*block..].starts_with(b"\xffHFBAT1\n"))
-        .unwrap();
-    let kept = {
-        let torn = killed();
-        torn.set_content(slot, &whole[..last]);
-        try_open_on(Arc::new(torn)).unwrap().1.size
-    };
-    assert!((262..300).contains(&kept));
     for place in last..end {
         let mut zeros = whole.clone();
         zeros[place..].fill(0);
