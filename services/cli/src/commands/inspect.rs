@@ -1,8 +1,7 @@
 //! `holdfast inspect`: the scanner, without a running suite.
 
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use futures_util::stream::{self, StreamExt as _};
@@ -32,17 +31,15 @@ pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<
     let files = files::list(&arguments.files)?;
     let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let total = files.iter().map(length).sum();
-    let (bar, done) = (Mutex::new(Bar::new(output, size)), AtomicU64::new(0));
+    let (bar, done) = (RefCell::new(Bar::new(output, size)), Cell::new(0));
     let inspections = files.iter().map(|path| {
         let (worker, bar, done) = (&worker, &bar, &done);
         async move {
             let mut last = 0;
             let progress = |now: u64| {
-                let all =
-                    done.fetch_add(now.saturating_sub(last), Ordering::Relaxed) + now.saturating_sub(last);
+                done.set(done.get() + now.saturating_sub(last));
                 last = now;
-                let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
-                bar.show("inspecting", all, total);
+                bar.borrow_mut().show("inspecting", done.get(), total);
             };
             (path, worker.inspect_path(path, progress).await)
         }
@@ -52,7 +49,7 @@ pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<
     let mut code = exit::OK;
     let mut inspected = Vec::new();
     while let Some((path, report)) = inspections.next().await {
-        bar.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        bar.borrow_mut().clear();
         let report = report.context("start the inspection worker")?;
         code = code.max(outcome(path, &report));
         if arguments.sarif {

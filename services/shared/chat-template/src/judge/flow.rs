@@ -44,7 +44,11 @@ pub fn holds_words(field: &str) -> bool {
 impl<'t> Flow<'t> {
     /// Reads the assignments of a template.
     pub fn of(tree: &Stmt<'t>) -> Self {
-        let mut flow = Self::default();
+        let mut flow = Self {
+            // What Jinja itself gives to the bodies of macros and loops.
+            declared: Names::from(["caller", "loop"]),
+            ..Self::default()
+        };
         let mut assignments = Vec::new();
         walk::statements(tree, &mut |statement| {
             if assignments.len() < MAX_ASSIGNMENTS {
@@ -101,15 +105,12 @@ impl<'t> Flow<'t> {
                 }
             }
             Stmt::CallBlock(call) => {
-                self.declared.insert("caller");
                 for argument in &call.macro_decl.args {
                     self.said.extend(names(argument));
                 }
             }
             _ => {}
         }
-        self.declared.insert("caller");
-        self.declared.insert("loop");
     }
 
     fn follow(&mut self, assignment: &Assignment<'_, 't>) {
