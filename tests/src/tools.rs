@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// Finds `program` on `PATH`. Where it is missing, the test that asks is skipped: a line says so, which `scripts/test` counts.
 ///
@@ -25,6 +26,32 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .map(|directory| directory.join(program))
         .find(|file| file.is_file())
+}
+
+/// Whether a daemon can be given a file system of its own that the test can look into. Where it cannot, the test that asks is
+/// skipped.
+pub fn private_file_system() -> bool {
+    /// Looking through `/proc/PID/root` of a process that is not dumpable, `capability.h`.
+    const CAP_SYS_PTRACE: u32 = 19;
+    let Some(unshare) = program("unshare") else {
+        return false;
+    };
+    let mounts = Command::new(unshare)
+        .args(["-m", "mount", "-t", "tmpfs", "none", "/tmp"])
+        .stderr(Stdio::null())
+        .status();
+    if !mounts.is_ok_and(|status| status.success()) {
+        skip("a file system cannot be mounted here");
+        return false;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    let looks = effective.is_some_and(|set| set & (1 << CAP_SYS_PTRACE) != 0);
+    if !looks {
+        skip("the test may not look at what a daemon mounted for itself (that takes CAP_SYS_PTRACE)");
+    }
+    looks
 }
 
 /// Says that the running test cannot run here, and why. The caller then returns.

@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, fsync, mkdirat, openat, renameat, unlinkat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 /// How names of half-written files begin.
 const DRAFT: &str = ".draft-";
@@ -78,7 +78,7 @@ impl Directory {
         let reader = openat(&self.0, name.as_str(), flags, Mode::empty());
         self.remove(&name)?;
         if let Some(size @ 1..) = size {
-            match fallocate(&writer, FallocateFlags::KEEP_SIZE, 0, size) {
+            match retry_on_intr(|| fallocate(&writer, FallocateFlags::KEEP_SIZE, 0, size)) {
                 // Not every file system can reserve; then writing finds out.
                 Ok(()) | Err(Errno::OPNOTSUPP) => {}
                 Err(error) => return Err(error.into()),

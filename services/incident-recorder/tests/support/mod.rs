@@ -148,8 +148,7 @@ impl Place {
         }
     }
 
-    /// Starts the daemon with a file system of `bytes` bytes as its state directory, which only it sees. It ends with 99 where
-    /// that cannot be done.
+    /// Starts the daemon with a file system of `bytes` bytes as its state directory, which only it sees.
     pub fn start_on_a_device_of(&self, bytes: u64, arguments: &[String]) -> Daemon {
         let mut command = Command::new("unshare");
         command
@@ -161,7 +160,7 @@ impl Place {
             .arg("bash");
         command
             .arg("-c")
-            .arg(self.script(&format!("mount -t tmpfs -o size={bytes} none state || exit 99;")));
+            .arg(self.script(&format!("mount -t tmpfs -o size={bytes} none state || exit;")));
         command
             .arg(env!("CARGO_BIN_EXE_holdfast-incident-recorder"))
             .args(arguments);

@@ -12,7 +12,7 @@ use holdfast_contract::registry::ModelSummary;
 use holdfast_contract::{Digest, Timestamp};
 use holdfast_statement::ScanStatement;
 use rustix::fs::{FallocateFlags, FileType, OFlags, fallocate, fcntl_getfl, fstat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::store::bytes::{self, Watch};
 use crate::store::directory::Finished;
@@ -373,7 +373,7 @@ fn reserve(file: &File, size: u64) -> io::Result<()> {
     if size == 0 {
         return Ok(());
     }
-    match fallocate(file, FallocateFlags::empty(), 0, size) {
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size)) {
         // Not every file system can reserve; then the copy finds out.
         Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
         Err(error) => Err(error.into()),

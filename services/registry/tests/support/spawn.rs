@@ -97,7 +97,7 @@ impl Place {
     pub fn start_on_a_device_of(&self, bytes: u64) -> Daemon {
         let mut command = Command::new("unshare");
         let is_root = rustix::process::geteuid().is_root();
-        let mount = format!("mount -t tmpfs -o size={bytes} none state || exit 99;");
+        let mount = format!("mount -t tmpfs -o size={bytes} none state || exit;");
         command
             .arg(if is_root { "-m" } else { "-rm" })
             .arg("bash")
