@@ -82,6 +82,20 @@ impl Findings {
         }
     }
 
+    /// The findings about a member of an archive, as findings about the archive. `place` turns an offset in the member into one in the
+    /// archive.
+    #[must_use]
+    pub fn within(mut self, member: &str, place: impl Fn(u64) -> u64) -> Self {
+        for finding in &mut self.listed {
+            finding.offset = finding.offset.map(&place);
+            finding.part = Some(match &finding.part {
+                Some(part) => text::shown(&format!("{member}: {part}")),
+                None => text::shown(member),
+            });
+        }
+        self
+    }
+
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()

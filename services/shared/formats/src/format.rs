@@ -47,15 +47,15 @@ formats! {
         ["pkl", "pickle", "joblib", "dill", "pt", "pth", "ckpt", "bin", "data", "p"];
     PytorchLegacy "pytorch-legacy" "a PyTorch file of the old, pickle-based kind" None,
         ["pt", "pth", "bin", "ckpt", "pkl"];
-    PytorchZip "pytorch-zip" "a PyTorch checkpoint (a zip archive with a pickle)" Some(&rules::FMT_CHECKPOINT),
+    PytorchZip "pytorch-zip" "a PyTorch checkpoint (a zip archive with a pickle)" None,
         ["pt", "pth", "bin", "ckpt", "zip"];
     Torchscript "torchscript" "a TorchScript program (a zip archive with code)" Some(&rules::FMT_CHECKPOINT),
         ["pt", "pth", "ptl", "ts", "zip"];
     Keras "keras" "a Keras model (a zip archive)" Some(&rules::FMT_CHECKPOINT), ["keras", "zip"];
-    Npz "npz" "a NumPy archive" Some(&rules::FMT_CHECKPOINT), ["npz", "zip"];
+    Npz "npz" "a NumPy archive" None, ["npz", "zip"];
     Skops "skops" "a skops model (a zip archive)" Some(&rules::FMT_CHECKPOINT), ["skops", "zip"];
 
-    Zip "zip" "a zip archive" Some(&rules::FMT_ARCHIVE), ["zip", "jar", "mar", "whl", "apk"];
+    Zip "zip" "a zip archive" None, ["zip", "jar", "mar", "whl", "apk"];
     Tar "tar" "a tar archive" Some(&rules::FMT_ARCHIVE), ["tar", "nemo", "pt", "pth"];
     Gzip "gzip" "gzip-compressed data" Some(&rules::FMT_ARCHIVE), ["gz", "tgz", "joblib", "pkl"];
     Zlib "zlib" "zlib-compressed data" Some(&rules::FMT_ARCHIVE), ["zlib", "joblib", "pkl", "z"];
@@ -160,6 +160,9 @@ mod tests {
                 &Format::Safetensors,
                 &Format::Pickle,
                 &Format::PytorchLegacy,
+                &Format::PytorchZip,
+                &Format::Npz,
+                &Format::Zip,
                 &Format::Npy,
             ]
         );

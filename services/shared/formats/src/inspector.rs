@@ -15,6 +15,7 @@ use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::tail::Tail;
 use crate::text;
+use crate::zip::{Budget, Directory, Held, Peek, Wrong, Zip};
 
 /// Looks at the bytes of one file as they go by.
 pub trait Inspector: Send {
@@ -32,6 +33,8 @@ pub struct Found {
     pub findings: Findings,
     /// What it learnt about the model, if it understands the format.
     pub facts: Option<ModelFacts>,
+    /// A more exact answer to what the file is.
+    pub format: Option<Format>,
 }
 
 /// What the inspection of a file came to.
@@ -64,6 +67,9 @@ pub struct FileInspector {
     at: u64,
     stage: Stage,
     tail: Tail,
+    /// The directory of a zip archive, or why it has none, where that was read before.
+    directory: Option<Result<Directory, Wrong>>,
+    budget: Budget,
     further: Vec<Box<dyn Inspector>>,
 }
 
@@ -75,7 +81,28 @@ impl FileInspector {
             at: 0,
             stage: Stage::Probing(Vec::new()),
             tail: Tail::default(),
+            directory: None,
+            budget: Budget::default(),
             further: Vec::new(),
+        }
+    }
+
+    /// Reads first what has to be known before the bytes go by: the directory of a zip archive. `peek` fills a buffer with the
+    /// bytes that begin somewhere in the file of `size` bytes. Without this only small archives can be inspected.
+    #[must_use]
+    pub fn looking_ahead(mut self, size: u64, peek: Peek<'_>) -> Self {
+        let mut head = [0; 4];
+        if peek(0, &mut head) && detect::detect(&head) == Format::Zip {
+            self.directory = Some(Directory::read(size, peek));
+        }
+        self
+    }
+
+    /// An inspection of a member of an archive, on what is left of its allowance.
+    pub(crate) fn within(name: &str, budget: &Budget) -> Self {
+        Self {
+            budget: budget.clone(),
+            ..Self::new(name)
         }
     }
 
@@ -92,6 +119,9 @@ impl FileInspector {
             inspector.feed(self.at, chunk);
         }
         self.tail.feed(chunk);
+        if !self.budget.is_nested() {
+            self.budget.earn(chunk.len());
+        }
         match &mut self.stage {
             Stage::Running { inspectors, .. } => feed_all(inspectors, self.at, chunk),
             Stage::Probing(head) => {
@@ -99,7 +129,7 @@ impl FileInspector {
                 head.extend_from_slice(probed);
                 if head.len() == PROBE_BYTES {
                     let head = std::mem::take(head);
-                    let mut stage = start(&head);
+                    let mut stage = start(&head, &mut self.directory, &self.budget);
                     if let Stage::Running { inspectors, .. } = &mut stage {
                         feed_all(inspectors, PROBE_BYTES as u64, rest);
                     }
@@ -120,10 +150,10 @@ impl FileInspector {
     }
 
     /// The file has ended.
-    pub fn finish(self) -> Outcome {
+    pub fn finish(mut self) -> Outcome {
         let size = self.at;
         let stage = match self.stage {
-            Stage::Probing(head) => start(&head),
+            Stage::Probing(head) => start(&head, &mut self.directory, &self.budget),
             running @ Stage::Running { .. } => running,
         };
         let (mut format, tar, inspectors) = match stage {
@@ -142,13 +172,9 @@ impl FileInspector {
                 format_args!("{format} content begins with a block that tar readers accept as an archive"),
             );
         }
-        let archive = self.tail.zip_directory(size);
-        if format == Format::Zip {
-            format = archive
-                .as_ref()
-                .map_or(format, |directory| detect::zip_kind(&directory.names));
-        } else if format.refused_by().is_none()
-            && let Some(directory) = archive
+        if format != Format::Zip
+            && format.refused_by().is_none()
+            && let Some(directory) = self.tail.zip_directory(size)
         {
             findings.add(
                 &rules::FMT_POLYGLOT,
@@ -156,14 +182,17 @@ impl FileInspector {
                 format_args!("{format} content ends in the directory of a zip archive"),
             );
         }
-        refuse(format, &mut findings);
-        judge_name(format, &self.name, &mut findings);
         let mut facts = None;
+        let mut inner = Findings::default();
         for inspector in inspectors.into_iter().chain(self.further) {
             let found = inspector.finish(size);
-            findings.append(found.findings);
+            inner.append(found.findings);
             facts = facts.or(found.facts);
+            format = found.format.unwrap_or(format);
         }
+        refuse(format, &mut findings);
+        judge_name(format, &self.name, &mut findings);
+        findings.append(inner);
         Outcome {
             format,
             findings,
@@ -180,13 +209,14 @@ fn feed_all(inspectors: &mut [Box<dyn Inspector>], at: u64, chunk: &[u8]) {
 }
 
 /// Decides the format by the first bytes and gives them to its inspectors.
-fn start(head: &[u8]) -> Stage {
+fn start(head: &[u8], directory: &mut Option<Result<Directory, Wrong>>, budget: &Budget) -> Stage {
     let format = detect::detect(head);
     let mut inspectors: Vec<Box<dyn Inspector>> = match format {
         Format::Gguf => vec![Box::new(Gguf::default())],
         Format::Safetensors => vec![Box::new(Safetensors::default())],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
+        Format::Zip => vec![archive(directory.take(), budget)],
         _ => Vec::new(),
     };
     feed_all(&mut inspectors, 0, head);
@@ -194,6 +224,15 @@ fn start(head: &[u8]) -> Stage {
         format,
         tar: detect::is_tar(head),
         inspectors,
+    }
+}
+
+fn archive(directory: Option<Result<Directory, Wrong>>, budget: &Budget) -> Box<dyn Inspector> {
+    match (budget.deeper(), directory) {
+        (None, _) => Box::new(Wrong::too_deep()),
+        (Some(budget), Some(Ok(directory))) => Box::new(Zip::new(directory, budget)),
+        (Some(_), Some(Err(wrong))) => Box::new(wrong),
+        (Some(budget), None) => Box::new(Held::new(budget)),
     }
 }
 

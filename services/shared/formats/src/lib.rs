@@ -20,6 +20,7 @@ mod template;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+pub mod zip;
 
 pub use finding::{Findings, Place};
 pub use format::Format;

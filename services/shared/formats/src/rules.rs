@@ -430,6 +430,72 @@ rules! {
         "Writers of pickles leave exactly one object at the end. What is made besides is only made for what happens then.",
         REMAKE;
 
+    ZIP_DIRECTORY "HF-ZIP-001" High: "The archive's directory cannot be used",
+        "The list of members at the end of the archive is missing, malformed, too large or contradicts itself, so programs may disagree on \
+         what the archive holds.",
+        AGAIN;
+    ZIP_END "HF-ZIP-002" High: "The archive does not end where it should",
+        "Programs search for an archive's directory from its end. Where a comment or other bytes follow, some find another directory than \
+         others, or none.",
+        AGAIN;
+    ZIP_DISAGREES "HF-ZIP-003" High: "The archive says two things about a member",
+        "Each member is described twice, before its data and in the directory. Where the two differ, a checking program and a loading \
+         program can be shown different content.",
+        REMAKE;
+    ZIP_LAYOUT "HF-ZIP-004" High: "Members overlap, or something lies between them",
+        "An archive's members follow each other without gaps. Overlapping members unpack to far more than the file's size, and gaps hide \
+         what no list shows.",
+        REMAKE;
+    ZIP_NAME "HF-ZIP-005" High: "A member's name is dangerous or ambiguous",
+        "Names that lead out of the directory they are unpacked to overwrite other files; names that programs read in different ways hide \
+         what is unpacked.",
+        HARMFUL;
+    ZIP_DUPLICATE "HF-ZIP-006" High: "Two members have the same name",
+        "Which of them is loaded depends on the program, so one can be shown and the other used.",
+        REMAKE;
+    ZIP_LINK "HF-ZIP-007" High: "A member is no ordinary file",
+        "Links, devices and programs with special rights have no place in a model; unpacked, they reach beyond their directory.",
+        HARMFUL;
+    ZIP_ENCRYPTED "HF-ZIP-008" High: "A member is encrypted",
+        "What cannot be read cannot be checked.",
+        "Decrypt it on a machine you can afford to lose, and hand in what was inside.";
+    ZIP_METHOD "HF-ZIP-009" High: "A member is packed in a way that is not supported",
+        "Only stored and deflated members are read; models use no others.",
+        "Unpack it on another machine and pack it again with a common program.";
+    ZIP_DATA "HF-ZIP-010" High: "A member's content is damaged",
+        "Its bytes do not unpack, or are not those that the size and the checksum in the archive are about.",
+        AGAIN;
+    ZIP_BOMB "HF-ZIP-011" High: "Too much comes out of the archive",
+        "A small archive that unpacks to an immense amount of data is made to exhaust whoever opens it.",
+        REMAKE;
+    ZIP_EXTRA "HF-ZIP-012" High: "A member carries a second description",
+        "Extra fields and comments can give a member another name or a cipher, which some programs heed and others do not.",
+        REMAKE;
+    ZIP_NESTED "HF-ZIP-013" High: "An archive within an archive cannot be looked into",
+        "It is too large to be held, or lies too deep.",
+        "Unpack it on another machine and hand in the model file.";
+    ZIP_CHANGED "HF-ZIP-014" High: "The archive changed while it was inspected",
+        "Its directory was read first, and was another one when the inspection came to it.",
+        RETRY;
+    ZIP_ADMITTED "HF-ZIP-015" Low: "An archive whose members were all inspected",
+        "Every member was unpacked and inspected, and nothing was found in them that refuses the file.",
+        NOTHING;
+
+    PT_STRAY "HF-PT-001" High: "Something else in a PyTorch checkpoint",
+        "A checkpoint holds one pickle, the numbers that it names and notes about the format. Anything else is read by some programs only, \
+         or is code.",
+        CONVERT;
+    PT_STORAGE "HF-PT-002" High: "Numbers that a PyTorch checkpoint names are missing or of another size",
+        "The pickle says which storages there are and how large they are; the archive has others.",
+        AGAIN;
+    PT_UNUSED "HF-PT-003" High: "Numbers that the PyTorch checkpoint does not use",
+        "The archive carries data that belongs to no tensor. Ordinary tools do not make such files.",
+        REMAKE;
+    PT_NOTE "HF-PT-004" High: "A strange note in a PyTorch checkpoint",
+        "The texts beside the pickle say which version it is of and in which order the bytes of numbers are. Other content means that the \
+         file cannot be read as intended, or that it carries something else.",
+        REMAKE;
+
     NPY_HEADER "HF-NPY-001" High: "A malformed NumPy header",
         "The header is a Python dictionary with an element type, an order and a shape and nothing else, in a version that exists.",
         REMAKE;
@@ -498,6 +564,8 @@ fn subject(prefix: &str) -> &'static str {
         "HF-ST" => "safetensors files",
         "HF-PKL" => "Python pickles",
         "HF-NPY" => "NumPy arrays",
+        "HF-ZIP" => "zip archives",
+        "HF-PT" => "PyTorch checkpoints",
         _ => "other",
     }
 }

@@ -39,7 +39,7 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("unknown", "HF-FMT-001", vec![0; 100]),
         (
             "pytorch-zip",
-            "HF-FMT-011",
+            "HF-PKL-009",
             zip(&[("m/data.pkl", b"."), ("m/version", b"3")], b""),
         ),
         (
@@ -59,10 +59,10 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
                 b"",
             ),
         ),
-        ("npz", "HF-FMT-011", zip(&[("arr_0.npy", b"")], b"")),
+        ("npz", "HF-NPY-004", zip(&[("arr_0.npy", b"")], b"")),
         ("skops", "HF-FMT-011", zip(&[("schema.json", b"")], b"")),
-        ("zip", "HF-FMT-012", zip(&[("readme.txt", b"")], b"")),
-        ("zip", "HF-FMT-012", zip(&[], b"")),
+        ("zip", "HF-FMT-002", zip(&[("readme", b"")], b"")),
+        ("zip", "HF-FMT-002", zip(&[], b"")),
         ("tar", "HF-FMT-012", tar()),
         ("gzip", "HF-FMT-012", b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec()),
         ("zlib", "HF-FMT-012", b"\x78\x9c\x4b\x4c\x84\x81".to_vec()),

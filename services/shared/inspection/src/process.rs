@@ -7,16 +7,17 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::process::ExitCode;
 
 use holdfast_contract::report::Report;
-use holdfast_formats::{Format, rules};
+use holdfast_formats::{FileInspector, Format, rules};
 use holdfast_sandbox::{Forbidden, Sandbox, SandboxError, limits};
 use rustix::fs::{Advice, FileType, Stat, fadvise, fstat};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::pipeline::inspect;
+use crate::pipeline::inspect_with;
 use crate::protocol::{Line, PROGRESS_BYTES, deadline};
 use crate::report::{INSPECTOR, refusal};
 
@@ -178,7 +179,11 @@ fn read(input: &File, before: &Stat, size: Option<u64>, name: &str) -> Report {
     // Read ahead further than usual; a pipe has no such thing, and the advice may be ignored.
     let _ = fadvise(input, 0, None, Advice::Sequential);
     let mut next = PROGRESS_BYTES;
-    let report = inspect(input, size, name, |done_bytes| {
+    let mut inspector = FileInspector::new(name);
+    if let Some(size) = size.filter(|_| is_file(before)) {
+        inspector = inspector.looking_ahead(size, &mut |at, buffer| input.read_exact_at(buffer, at).is_ok());
+    }
+    let report = inspect_with(input, size, inspector, |done_bytes| {
         if done_bytes >= next {
             next = done_bytes + PROGRESS_BYTES;
             // Whoever listens has gone away if this fails, and then this process goes with it.

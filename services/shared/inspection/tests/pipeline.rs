@@ -193,7 +193,7 @@ impl Inspector for Counter {
         findings.add(&rules::FMT_NAME, Place::at(size), "seen");
         Found {
             findings,
-            facts: None,
+            ..Found::default()
         }
     }
 }

@@ -233,12 +233,13 @@ impl Inspector for Npy {
         }
         Found {
             findings: self.findings,
-            facts: self.alone.then(|| ModelFacts {
+            facts: Some(ModelFacts {
                 tensors: 1,
                 parameters: self.elements,
                 tensor_type: self.kind.clone(),
                 ..ModelFacts::default()
             }),
+            format: None,
         }
     }
 }

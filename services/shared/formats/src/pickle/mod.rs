@@ -382,6 +382,7 @@ impl Inspector for Pickle {
         Found {
             findings,
             facts: Some(facts(&summary)),
+            format: None,
         }
     }
 }

@@ -6,6 +6,7 @@ mod gguf;
 mod mutation;
 mod pickle;
 mod safetensors;
+mod zip;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,6 +15,7 @@ pub use gguf::{GgufBuilder, Tensor, Value};
 pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use safetensors::{Entry, SafetensorsBuilder};
+pub use zip::{Member, archive, deflate};
 
 /// A file with the places of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,41 +81,18 @@ pub fn weights(length: usize) -> Vec<u8> {
     .collect()
 }
 
-/// A zip archive with stored members.
+/// A zip archive with stored members and a comment.
 pub fn zip(members: &[(&str, &[u8])], comment: &[u8]) -> Vec<u8> {
-    let mut archive = Vec::new();
-    let mut directory = Vec::new();
-    for (name, content) in members {
-        let offset = length32(archive.len());
-        let common = [
-            &[20, 0, 0, 0, 0, 0, 0, 0, 0, 0][..],
-            &crc32(content).to_le_bytes(),
-            &length32(content.len()).to_le_bytes(),
-            &length32(content.len()).to_le_bytes(),
-            &length16(name.len()).to_le_bytes(),
-            &[0, 0],
-        ]
-        .concat();
-        archive.extend_from_slice(b"PK\x03\x04");
-        archive.extend_from_slice(&common);
-        archive.extend_from_slice(name.as_bytes());
-        archive.extend_from_slice(content);
-        directory.extend_from_slice(b"PK\x01\x02\x14\0");
-        directory.extend_from_slice(&common);
-        directory.extend_from_slice(&[0; 10]);
-        directory.extend_from_slice(&offset.to_le_bytes());
-        directory.extend_from_slice(name.as_bytes());
-    }
-    let start = length32(archive.len());
-    let count = length16(members.len()).to_le_bytes();
-    archive.extend_from_slice(&directory);
-    archive.extend_from_slice(b"PK\x05\x06\0\0\0\0");
-    archive.extend_from_slice(&[count, count].concat());
-    archive.extend_from_slice(&length32(directory.len()).to_le_bytes());
-    archive.extend_from_slice(&start.to_le_bytes());
-    archive.extend_from_slice(&length16(comment.len()).to_le_bytes());
-    archive.extend_from_slice(comment);
-    archive
+    let members: Vec<_> = members
+        .iter()
+        .map(|(name, content)| Member::stored(name, content))
+        .collect();
+    let mut bytes = archive(&members).bytes;
+    let length = bytes.len() - 2;
+    bytes.truncate(length);
+    bytes.extend_from_slice(&length16(comment.len()).to_le_bytes());
+    bytes.extend_from_slice(comment);
+    bytes
 }
 
 fn crc32(bytes: &[u8]) -> u32 {

@@ -1,0 +1,59 @@
+//! How much may come out of what is compressed: a few bytes can stand for more than anybody has room or time for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What may come out in any case: arrays of zeros are ordinary, and a thousand times smaller when compressed.
+const FREE_BYTES: u64 = 1 << 30;
+/// How many bytes more may come out for each byte of the file.
+const RATIO: u64 = 20;
+/// The most archives within archives.
+pub const MAX_DEPTH: u8 = 3;
+
+/// What is left of the allowance, shared by everything in one file.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    left: Arc<AtomicU64>,
+    depth: u8,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            left: Arc::new(AtomicU64::new(FREE_BYTES)),
+            depth: 0,
+        }
+    }
+}
+
+impl Budget {
+    /// So many bytes of the file itself went by.
+    pub fn earn(&self, bytes: usize) {
+        let more = (bytes as u64).saturating_mul(RATIO);
+        // One thread has it; the atomic makes it shareable, not shared.
+        self.left.store(
+            self.left.load(Ordering::Relaxed).saturating_add(more),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Takes what came out; false when that was too much.
+    pub fn spend(&self, bytes: usize) -> bool {
+        let left = self.left.load(Ordering::Relaxed).checked_sub(bytes as u64);
+        self.left.store(left.unwrap_or(0), Ordering::Relaxed);
+        left.is_some()
+    }
+
+    /// The same allowance, one archive deeper; `None` if that is too deep.
+    pub fn deeper(&self) -> Option<Self> {
+        (self.depth < MAX_DEPTH).then(|| Self {
+            left: Arc::clone(&self.left),
+            depth: self.depth + 1,
+        })
+    }
+
+    /// Whether this is within an archive.
+    pub fn is_nested(&self) -> bool {
+        self.depth > 0
+    }
+}

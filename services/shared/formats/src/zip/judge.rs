@@ -1,0 +1,154 @@
+//! What can be said against members before a byte of them is read: names, kinds, ciphers, and how they lie in the archive.
+
+use std::collections::BTreeSet;
+
+use super::directory::Directory;
+use super::entry::{DESCRIPTOR, EFFORT, ENCRYPTED, Entry, LOCAL_BYTES, UTF8};
+use crate::finding::{Findings, Place};
+use crate::rules;
+use crate::text::{self, Fingerprint};
+
+/// Methods of compression that are understood.
+pub const STORED: u16 = 0;
+/// Deflate, RFC 1951.
+pub const DEFLATED: u16 = 8;
+
+/// Adds what is wrong with the members, and says whether their content can be read all the same.
+pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
+    let mut legible = true;
+    let mut names = BTreeSet::new();
+    for entry in &directory.entries {
+        let place = || Place::at(entry.at).of(&text::shown_bytes(&entry.name));
+        if let Some(why) = bad_name(entry) {
+            findings.add(&rules::ZIP_NAME, place(), format_args!("a member's name {why}"));
+        }
+        // Some file systems do not tell upper from lower case, nor a directory from a file of that name.
+        let folded = String::from_utf8_lossy(&entry.name).to_lowercase();
+        if !names.insert(Fingerprint::of(folded.trim_end_matches('/').as_bytes())) {
+            let message = "two members have the same name, or differ in upper and lower case only";
+            findings.add(&rules::ZIP_DUPLICATE, place(), message);
+        }
+        if let Some(what) = special(entry) {
+            findings.add(&rules::ZIP_LINK, place(), format_args!("a member is {what}"));
+        }
+        if entry.flags & ENCRYPTED != 0 {
+            legible = false;
+            findings.add(&rules::ZIP_ENCRYPTED, place(), "a member is encrypted");
+        } else if entry.flags & !(EFFORT | DESCRIPTOR | UTF8) != 0 {
+            legible = false;
+            let message = format_args!("a member has the unknown flags {:#06x}", entry.flags);
+            findings.add(&rules::ZIP_METHOD, place(), message);
+        }
+        if !matches!(entry.method, STORED | DEFLATED) {
+            legible = false;
+            let message = format_args!(
+                "a member is compressed by method {}{}",
+                entry.method,
+                known(entry.method)
+            );
+            findings.add(&rules::ZIP_METHOD, place(), message);
+        }
+        if entry.method == STORED && entry.packed != entry.size {
+            legible = false;
+            let message = "a member that is not compressed has two sizes";
+            findings.add(&rules::ZIP_DISAGREES, place(), message);
+        }
+        if entry.is_directory() && (entry.packed, entry.size) != (0, 0) {
+            findings.add(&rules::ZIP_DISAGREES, place(), "a directory has content");
+        }
+        if entry.changed {
+            let message = "a member has a second name, a second comment or a cipher in its extra fields";
+            findings.add(&rules::ZIP_EXTRA, place(), message);
+        }
+        if entry.commented {
+            findings.add(&rules::ZIP_EXTRA, place(), "a member has a comment");
+        }
+    }
+    layout(directory, findings) && legible
+}
+
+/// Members must follow each other from the first byte up to the directory, each with room for what it claims.
+fn layout(directory: &Directory, findings: &mut Findings) -> bool {
+    let mut sound = true;
+    let places = directory.entries.iter().map(|entry| entry.at);
+    let mut ends = places.skip(1).chain([directory.at]);
+    if let Some(first) = directory.entries.first().filter(|first| first.at != 0) {
+        sound = false;
+        let message = format_args!("the first member begins at {}, something is before it", first.at);
+        findings.add(&rules::ZIP_LAYOUT, Place::at(0), message);
+    }
+    for entry in &directory.entries {
+        let end = ends.next().unwrap_or(directory.at);
+        let least = (LOCAL_BYTES + entry.name.len()) as u64;
+        let fits = entry
+            .at
+            .checked_add(least)
+            .and_then(|at| at.checked_add(entry.packed))
+            .is_some_and(|least_end| least_end <= end);
+        if !fits {
+            sound = false;
+            let place = Place::at(entry.at).of(&text::shown_bytes(&entry.name));
+            let message = format_args!(
+                "a member of {} bytes at {} overlaps what begins at {end}",
+                entry.packed, entry.at
+            );
+            findings.add(&rules::ZIP_LAYOUT, place, message);
+        }
+    }
+    sound
+}
+
+impl Entry {
+    /// Whether it stands for a directory.
+    pub fn is_directory(&self) -> bool {
+        self.name.ends_with(b"/")
+    }
+}
+
+fn bad_name(entry: &Entry) -> Option<&'static str> {
+    let Ok(name) = std::str::from_utf8(&entry.name) else {
+        return Some("is not UTF-8");
+    };
+    let mut parts = name.strip_suffix('/').unwrap_or(name).split('/');
+    let drive = matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
+    if name.is_empty() {
+        Some("is empty")
+    } else if name.starts_with('/') || drive {
+        Some("begins at the root of the file system")
+    } else if name.contains('\\') {
+        Some("holds a backslash, which some programs take for a directory")
+    } else if parts.any(|part| matches!(part, ".." | "." | "")) {
+        Some("leads out of the archive's directory or says nothing")
+    } else if name.chars().any(text::is_hidden) {
+        Some("has characters that do not show")
+    } else if !name.is_ascii() && entry.flags & UTF8 == 0 {
+        Some("has letters beyond ASCII without saying in which encoding")
+    } else {
+        None
+    }
+}
+
+/// What a member is, besides a file or a directory, by its Unix mode.
+fn special(entry: &Entry) -> Option<&'static str> {
+    match entry.mode & 0o170_000 {
+        0 | 0o100_000 | 0o040_000 => {
+            (entry.mode & 0o6000 != 0).then_some("a program with somebody else's rights")
+        }
+        0o120_000 => Some("a symbolic link"),
+        0o020_000 | 0o060_000 => Some("a device"),
+        0o010_000 => Some("a pipe"),
+        0o140_000 => Some("a socket"),
+        _ => Some("of an unknown kind"),
+    }
+}
+
+fn known(method: u16) -> &'static str {
+    match method {
+        9 => " (Deflate64)",
+        12 => " (bzip2)",
+        14 => " (LZMA)",
+        93 => " (Zstandard)",
+        95 => " (xz)",
+        _ => "",
+    }
+}

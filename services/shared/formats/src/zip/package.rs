@@ -1,0 +1,188 @@
+//! What an archive is, and who looks at which of its members.
+
+use holdfast_contract::report::ModelFacts;
+
+use super::budget::Budget;
+use super::directory::Directory;
+use super::entry::Entry;
+use super::judge::STORED;
+use super::torch::{self, Checkpoint};
+use crate::detect;
+use crate::finding::{Findings, Place};
+use crate::format::Format;
+use crate::inspector::{FileInspector, Inspector};
+use crate::npy::Npy;
+use crate::pickle::{Context, Pickle};
+use crate::rules;
+use crate::text;
+
+/// The most bytes that are kept of a member that is a short note.
+const MAX_NOTE_BYTES: usize = 4 << 10;
+
+/// Who looks at a member's content.
+pub enum Content {
+    /// Nobody: numbers whose place and length is all that matters, or a member of an archive that is refused anyway.
+    Raw,
+    /// A short text, kept.
+    Note(Vec<u8>),
+    /// The pickle of a PyTorch checkpoint.
+    Pickle(Box<Pickle>),
+    /// An array.
+    Array(Box<Npy>),
+    /// Anything: it is inspected as a file is.
+    File(Box<FileInspector>),
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "Raw",
+            Self::Note(_) => "Note",
+            Self::Pickle(_) => "Pickle",
+            Self::Array(_) => "Array",
+            Self::File(_) => "File",
+        })
+    }
+}
+
+impl Content {
+    /// Takes the next bytes, which begin `at` bytes from the start of the content.
+    pub fn feed(&mut self, at: u64, bytes: &[u8]) {
+        match self {
+            Self::Raw => {}
+            Self::Note(kept) => {
+                let room = MAX_NOTE_BYTES.saturating_sub(kept.len());
+                kept.extend(bytes.iter().take(room));
+            }
+            Self::Pickle(pickle) => pickle.feed(at, bytes),
+            Self::Array(array) => array.feed(at, bytes),
+            Self::File(file) => file.feed(bytes),
+        }
+    }
+}
+
+/// The archive as a whole.
+#[derive(Debug)]
+pub struct Package {
+    /// What it is.
+    pub format: Format,
+    checkpoint: Option<Checkpoint>,
+    members: u64,
+    facts: Option<ModelFacts>,
+}
+
+impl Package {
+    /// Tells by the names of the members what it is.
+    pub fn of(directory: &Directory, findings: &mut Findings) -> Self {
+        let names: Vec<String> = directory
+            .entries
+            .iter()
+            .map(|entry| String::from_utf8_lossy(&entry.name).into_owned())
+            .collect();
+        let format = detect::zip_kind(&names);
+        Self {
+            format,
+            checkpoint: (format == Format::PytorchZip).then(|| Checkpoint::of(&names, findings)),
+            members: 0,
+            facts: None,
+        }
+    }
+
+    /// Who looks at this member.
+    pub fn open(&mut self, entry: &Entry, budget: &Budget) -> Content {
+        if entry.is_directory() {
+            return Content::Raw;
+        }
+        self.members += 1;
+        let name = String::from_utf8_lossy(&entry.name);
+        if let Some(checkpoint) = &mut self.checkpoint {
+            return checkpoint.open(&name, entry.size);
+        }
+        match self.format {
+            Format::Npz => Content::Array(Box::new(Npy::member())),
+            Format::Zip => Content::File(Box::new(FileInspector::within(&name, budget))),
+            _ => Content::Raw,
+        }
+    }
+
+    /// A member has been read.
+    pub fn close(
+        &mut self,
+        entry: &Entry,
+        content: Content,
+        size: u64,
+        data_at: u64,
+        findings: &mut Findings,
+    ) {
+        let name = text::shown_bytes(&entry.name);
+        let (found, facts) = match content {
+            Content::Raw => return,
+            Content::Note(text) => {
+                return torch::note(&name, &text, size, data_at, findings);
+            }
+            Content::Pickle(pickle) => {
+                let (found, summary) = pickle.conclude(size);
+                if let Some(checkpoint) = &mut self.checkpoint {
+                    checkpoint.unpickled(summary);
+                }
+                (found, None)
+            }
+            Content::Array(array) => {
+                let found = array.finish(size);
+                (found.findings, found.facts)
+            }
+            Content::File(file) => {
+                let outcome = file.finish();
+                (outcome.findings, outcome.facts)
+            }
+        };
+        // What is stored as it is can be pointed at; of what is compressed, only where the member begins.
+        let stored = entry.method == STORED;
+        findings.append(found.within(&name, |offset| {
+            if stored {
+                data_at.saturating_add(offset)
+            } else {
+                entry.at
+            }
+        }));
+        if let Some(facts) = facts {
+            self.learn(facts);
+        }
+    }
+
+    fn learn(&mut self, facts: ModelFacts) {
+        match &mut self.facts {
+            None => self.facts = Some(facts),
+            Some(known) => {
+                known.tensors = known.tensors.saturating_add(facts.tensors);
+                known.parameters = known.parameters.saturating_add(facts.parameters);
+                known.chat_template |= facts.chat_template;
+            }
+        }
+    }
+
+    /// The archive has ended; `complete` says whether all members were read.
+    pub fn conclude(self, complete: bool, findings: &mut Findings) -> Option<ModelFacts> {
+        let facts = match self.checkpoint {
+            Some(checkpoint) => checkpoint.conclude(complete, findings),
+            None => self.facts,
+        };
+        if complete && self.members == 0 {
+            findings.add(&rules::FMT_EMPTY, Place::whole(), "the archive has no members");
+        }
+        if complete && !findings.refuse() && self.format.refused_by().is_none() {
+            let message = format_args!(
+                "{}, all of whose {} members were inspected",
+                self.format.description(),
+                self.members
+            );
+            findings.add(&rules::ZIP_ADMITTED, Place::whole(), message);
+        }
+        facts
+    }
+}
+
+/// A pickle that other members belong to.
+pub fn pickle() -> Content {
+    Content::Pickle(Box::new(Pickle::new(Context::Member)))
+}

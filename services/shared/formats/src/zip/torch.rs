@@ -1,0 +1,138 @@
+//! PyTorch checkpoints since version 1.6: a pickle, and a member of raw numbers for each storage that it names.
+//!
+//! Everything must be there that the pickle names, of the very size, and nothing else. Source: PyTorch's
+//! `torch/serialization.py` and `caffe2/serialize/inline_container.cc`, version 2.
+
+use std::collections::BTreeMap;
+
+use holdfast_contract::report::ModelFacts;
+
+use super::package::{Content, pickle};
+use crate::finding::{Findings, Place};
+use crate::pickle::{Summary, facts};
+use crate::rules;
+use crate::text;
+
+/// Short texts beside the pickle: which version of the format, in which order bytes are, an id of the content.
+const NOTES: [&str; 5] = [
+    "version",
+    "byteorder",
+    ".format_version",
+    ".storage_alignment",
+    ".data/serialization_id",
+];
+/// The longest of them.
+const MAX_NOTE_BYTES: usize = 64;
+
+/// A checkpoint as far as it has been read.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The directory that all members are in, with its slash.
+    root: String,
+    /// The storages that are there, by key: how many bytes.
+    storages: BTreeMap<String, u64>,
+    summary: Option<Summary>,
+}
+
+impl Checkpoint {
+    /// A checkpoint with these members, in their order.
+    pub fn of(names: &[String], findings: &mut Findings) -> Self {
+        // PyTorch takes the directory of the first member for that of all.
+        let root = names
+            .first()
+            .and_then(|first| first.split_once('/'))
+            .map(|(root, _)| format!("{root}/"))
+            .unwrap_or_default();
+        let stray = names.iter().find(|name| {
+            let rest = name.strip_prefix(&root).filter(|_| !root.is_empty());
+            !rest.is_some_and(is_expected)
+        });
+        if let Some(stray) = stray {
+            let message = "a member that does not belong to a PyTorch checkpoint";
+            findings.add(&rules::PT_STRAY, Place::whole().of(stray), message);
+        }
+        Self {
+            root,
+            storages: BTreeMap::new(),
+            summary: None,
+        }
+    }
+
+    /// Who looks at the member of this name.
+    pub fn open(&mut self, name: &str, size: u64) -> Content {
+        let Some(rest) = name.strip_prefix(&self.root) else {
+            return Content::Raw;
+        };
+        if rest == "data.pkl" {
+            return pickle();
+        }
+        if let Some(key) = rest.strip_prefix("data/") {
+            self.storages.insert(key.to_owned(), size);
+            return Content::Raw;
+        }
+        Content::Note(Vec::new())
+    }
+
+    /// The pickle was read.
+    pub fn unpickled(&mut self, summary: Summary) {
+        self.summary = Some(summary);
+    }
+
+    /// Compares what the pickle names with what is there.
+    pub fn conclude(mut self, complete: bool, findings: &mut Findings) -> Option<ModelFacts> {
+        let summary = self.summary?;
+        for storage in &summary.storages {
+            let place = Place::whole().of(&storage.key);
+            let wanted = storage.elements.checked_mul(storage.element.bytes);
+            match self.storages.remove(&*storage.key) {
+                Some(found) if Some(found) == wanted => {}
+                Some(found) => {
+                    let message = format_args!(
+                        "a storage has {found} bytes, the pickle says {} elements of {}",
+                        storage.elements, storage.element.name
+                    );
+                    findings.add(&rules::PT_STORAGE, place, message);
+                }
+                // After damage, members may not have been reached.
+                None if complete => {
+                    findings.add(
+                        &rules::PT_STORAGE,
+                        place,
+                        "a storage that the pickle names is not there",
+                    );
+                }
+                None => {}
+            }
+        }
+        if complete && let Some((key, size)) = self.storages.pop_first() {
+            let message = format_args!("{size} bytes that the pickle does not use");
+            findings.add(&rules::PT_UNUSED, Place::whole().of(&key), message);
+        }
+        Some(facts(&summary))
+    }
+}
+
+/// Judges a short text beside the pickle.
+pub fn note(name: &str, note: &[u8], size: u64, at: u64, findings: &mut Findings) {
+    let place = Place::at(at).of(name);
+    let printable = note
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    if size > MAX_NOTE_BYTES as u64 || !printable {
+        let message = "a note about the format is no short text";
+        findings.add(&rules::PT_NOTE, place, message);
+    } else if name.ends_with("/byteorder") && note != b"little" {
+        let message = format_args!(
+            "the numbers are in the byte order \"{}\"",
+            text::shown_bytes(note)
+        );
+        findings.add(&rules::PT_NOTE, place, message);
+    }
+}
+
+fn is_expected(name: &str) -> bool {
+    let storage = name
+        .strip_prefix("data/")
+        .is_some_and(|key| !key.is_empty() && !key.contains('/'));
+    name == "data.pkl" || storage || NOTES.contains(&name)
+}
