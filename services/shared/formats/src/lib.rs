@@ -13,6 +13,7 @@ pub mod json;
 mod names;
 pub mod npy;
 pub mod pickle;
+pub mod protobuf;
 pub mod rules;
 pub mod safetensors;
 mod tail;
