@@ -10,10 +10,12 @@ use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
 use crate::npy::Npy;
+use crate::onnx::Onnx;
 use crate::pickle::{Context, Pickle};
 use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::tail::Tail;
+use crate::tensorflow::Tensorflow;
 use crate::text;
 use crate::zip::{Budget, Directory, Held, Peek, Wrong, Zip};
 
@@ -216,6 +218,9 @@ fn start(head: &[u8], directory: &mut Option<Result<Directory, Wrong>>, budget: 
         Format::Safetensors => vec![Box::new(Safetensors::default())],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
+        Format::Onnx => vec![Box::new(Onnx::default())],
+        Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
+        Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
         Format::Zip => vec![archive(directory.take(), budget)],
         _ => Vec::new(),
     };

@@ -12,12 +12,14 @@ pub mod inspector;
 pub mod json;
 mod names;
 pub mod npy;
+pub mod onnx;
 pub mod pickle;
 pub mod protobuf;
 pub mod rules;
 pub mod safetensors;
 mod tail;
 mod template;
+pub mod tensorflow;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

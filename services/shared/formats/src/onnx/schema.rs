@@ -70,16 +70,15 @@ static FUNCTION: Table = Message { part: Part::Function, fields: &[
     one(10, Bytes), many(11, Of(&ATTRIBUTE)), many(12, Of(&VALUE)), one(13, Bytes), many(14, Of(&ENTRY)),
 ] };
 
-static ENTRY: Table = texts(Part::Entry);
-static EXTERNAL: Table = texts(Part::External);
-
-/// `StringStringEntryProto`.
-const fn texts(part: Part) -> Table {
-    Message {
-        part,
-        fields: &[one(1, Bytes), one(2, Bytes)],
-    }
-}
+// `StringStringEntryProto`, twice.
+static ENTRY: Table = Message {
+    part: Part::Entry,
+    fields: &[one(1, Bytes), one(2, Bytes)],
+};
+static EXTERNAL: Table = Message {
+    part: Part::External,
+    fields: &[one(1, Bytes), one(2, Bytes)],
+};
 
 static OPSET: Table = Message {
     part: Part::Opset,
@@ -90,7 +89,7 @@ static OPSET: Table = Message {
 mod rest {
     //! What says nothing that could do harm, beyond its texts.
 
-    use super::*;
+    use super::{Bytes, ENTRY, GRAPH, Int, Message, Of, Part, TENSOR, Table, many, one};
 
     pub static TRAINING: Table = other(&[one(1, Of(&GRAPH)), one(2, Of(&GRAPH)), many(3, Of(&ENTRY)), many(4, Of(&ENTRY))]);
     pub static DEVICE: Table = other(&[one(1, Bytes), one(2, Int), many(3, Bytes)]);

@@ -108,7 +108,11 @@ enum State<P: 'static> {
     /// Within the length of a field.
     Length(u32, Option<&'static Field<P>>),
     /// Content of which so many bytes are left, and are told of or not.
-    Data { field: u32, left: u64, told: bool },
+    Data {
+        field: u32,
+        left: u64,
+        told: bool,
+    },
     /// Within a packed list of varints that ends at a place.
     Packed(u32, u64),
     Stopped,
@@ -226,10 +230,23 @@ impl<P: Copy> Reader<P> {
             }
             State::Value(field, told) => {
                 let (taken, value) = self.varint(bytes, self.end(), Wrong::Length(field))?;
-                let Some(value) = value else { return Ok((taken, ControlFlow::Continue(()))) };
-                let event = if told { Event::Number(field, value) } else { Event::Unknown(field, 8) };
+                let Some(value) = value else {
+                    return Ok((taken, ControlFlow::Continue(())));
+                };
+                let event = if told {
+                    Event::Number(field, value)
+                } else {
+                    Event::Unknown(field, 8)
+                };
                 let flow = sink(self.spot(), event);
-                Ok((taken, if flow.is_continue() { self.ended(sink) } else { flow }))
+                Ok((
+                    taken,
+                    if flow.is_continue() {
+                        self.ended(sink)
+                    } else {
+                        flow
+                    },
+                ))
             }
             State::Length(number, field) => {
                 let (taken, length) = self.varint(bytes, self.end(), Wrong::Length(number))?;
@@ -241,7 +258,9 @@ impl<P: Copy> Reader<P> {
             }
             State::Packed(field, end) => {
                 let (taken, value) = self.varint(bytes, end, Wrong::Packed(field))?;
-                let Some(value) = value else { return Ok((taken, ControlFlow::Continue(()))) };
+                let Some(value) = value else {
+                    return Ok((taken, ControlFlow::Continue(())));
+                };
                 let flow = sink(self.spot(), Event::Number(field, value));
                 let over = self.at == end && flow.is_continue();
                 Ok((taken, if over { self.ended(sink) } else { flow }))
@@ -281,7 +300,10 @@ impl<P: Copy> Reader<P> {
     fn spot(&self) -> Spot<P> {
         Spot {
             at: self.begun,
-            inside: self.stack.last().map_or(self.outermost, |frame| frame.message.part),
+            inside: self
+                .stack
+                .last()
+                .map_or(self.outermost, |frame| frame.message.part),
         }
     }
 
@@ -298,7 +320,11 @@ impl<P: Copy> Reader<P> {
         let mut flow = ControlFlow::Continue(());
         let mut field = None;
         if let Some(frame) = self.stack.last_mut()
-            && let Some(index) = frame.message.fields.iter().position(|field| field.number == number)
+            && let Some(index) = frame
+                .message
+                .fields
+                .iter()
+                .position(|field| field.number == number)
         {
             field = frame.message.fields.get(index);
             let bit = 1 << (index & 63);
@@ -383,7 +409,11 @@ impl<P: Copy> Reader<P> {
                 });
                 self.state = State::Tag;
                 let flow = sink(spot, Event::Enter(number, message.part));
-                return Ok(if flow.is_continue() { self.leave(sink) } else { flow });
+                return Ok(if flow.is_continue() {
+                    self.leave(sink)
+                } else {
+                    flow
+                });
             }
             Some(Kind::Int) if length > 0 => {
                 self.state = State::Packed(number, end);
@@ -430,19 +460,13 @@ impl<P: Copy> Reader<P> {
     }
 
     /// A field has ended.
-    fn ended(
-        &mut self,
-        sink: &mut impl FnMut(Spot<P>, Event<'_, P>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn ended(&mut self, sink: &mut impl FnMut(Spot<P>, Event<'_, P>) -> ControlFlow<()>) -> ControlFlow<()> {
         self.state = State::Tag;
         self.leave(sink)
     }
 
     /// Leaves the messages that end here.
-    fn leave(
-        &mut self,
-        sink: &mut impl FnMut(Spot<P>, Event<'_, P>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn leave(&mut self, sink: &mut impl FnMut(Spot<P>, Event<'_, P>) -> ControlFlow<()>) -> ControlFlow<()> {
         while self.stack.len() > 1 && self.left() == 0 {
             let spot = Spot {
                 at: self.at,

@@ -32,7 +32,11 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<String>, String) {
         if let Event::Bytes { field, chunk, left } = event {
             text.extend_from_slice(chunk);
             if left == 0 {
-                lines.push(format!("{} Bytes({field}, {:?})", spot.at, std::mem::take(&mut text)));
+                lines.push(format!(
+                    "{} Bytes({field}, {:?})",
+                    spot.at,
+                    std::mem::take(&mut text)
+                ));
             }
         } else {
             lines.push(format!("{} {event:?}", spot.at));
@@ -81,26 +85,27 @@ fn reads_every_kind_of_field() {
 
 #[test]
 fn refuses_what_readers_could_take_differently() {
-    let deep: Vec<u8> = (0..70)
-        .rev()
-        .fold(Vec::new(), |inner, level| {
-            let tag = if level == 0 { 0x1a } else { 0x0a };
-            let mut outer = vec![tag];
-            let mut length = inner.len();
-            while length > 127 {
-                outer.push(u8::try_from(length & 127).unwrap() | 128);
-                length >>= 7;
-            }
-            outer.push(u8::try_from(length).unwrap());
-            outer.extend(inner);
-            outer
-        });
+    let deep: Vec<u8> = (0..70).rev().fold(Vec::new(), |inner, level| {
+        let tag = if level == 0 { 0x1a } else { 0x0a };
+        let mut outer = vec![tag];
+        let mut length = inner.len();
+        while length > 127 {
+            outer.push(u8::try_from(length & 127).unwrap() | 128);
+            length >>= 7;
+        }
+        outer.push(u8::try_from(length).unwrap());
+        outer.extend(inner);
+        outer
+    });
     for (bytes, end) in [
         (b"".as_slice(), "Complete"),
         (b"\x08\x80\x00", "Padded at 0"),
         (b"\x88\x00\x01", "Padded at 0"),
         (b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", "LongNumber at 0"),
-        (b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "LongNumber at 0"),
+        (
+            b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            "LongNumber at 0",
+        ),
         (b"\x00\x01", "Number(0) at 0"),
         (b"\x80\x80\x80\x80\x80\x01\x01", "Number(4294967296) at 0"),
         (b"\x0b\x0c", "WireType(3) at 0"),
@@ -110,10 +115,16 @@ fn refuses_what_readers_could_take_differently() {
         (b"\x1a\x02\x0a\x01", "Length(1) at 2"),
         (b"\x1a\x01\x10", "Length(2) at 2"),
         (b"\x1a\x01\x90\x01", "Tag at 2"),
-        (b"\x1a\x02\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", "Length(2) at 2"),
+        (
+            b"\x1a\x02\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80",
+            "Length(2) at 2",
+        ),
         (b"\x1a\x03\x7d\x01\x02\x03\x04", "Length(15) at 2"),
         (b"\x22\x01\x80\x01", "Packed(4) at 0"),
-        (b"\x22\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", "Packed(4) at 0"),
+        (
+            b"\x22\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80",
+            "Packed(4) at 0",
+        ),
         (b"\x2a\x03abc", "Packed(5) at 0"),
         (b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "Length(2) at 0"),
         (b"\x12\x05hi", "Cut"),
