@@ -52,7 +52,7 @@ fn fields(mut rest: &[u8]) -> Option<Vec<Field<'_>>> {
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
-    for (index, byte) in bytes.iter().enumerate().take(9) {
+    for (index, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
             return Some((value, bytes.get(index + 1..)?));
@@ -82,7 +82,7 @@ fn is_onnx(fields: &[Field<'_>]) -> bool {
     let known = fields.iter().all(|field| match field {
         Field::Number(1, version) => (1..=64).contains(version),
         Field::Number(number, _) => *number == 5,
-        Field::Bytes(2 | 3 | 4 | 6, text) => is_text(text),
+        Field::Bytes(2 | 3 | 4 | 6, text) => is_prose(text),
         Field::Bytes(number, _) => matches!(number, 7 | 8 | 14 | 20 | 25 | 26),
         Field::Fixed => false,
     });
@@ -138,6 +138,13 @@ fn is_graph(all: &[Field<'_>]) -> bool {
     matches!(all.first(), Some(Field::Bytes(1, content)) if node(content))
 }
 
+/// Text that may have several lines, or be empty: writers of ONNX put a version there that they do not know, and descriptions.
+fn is_prose(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .all(|byte| matches!(byte, b'\n' | b'\r' | b'\t' | b' '..=b'~' | 0x80..))
+}
+
 fn is_text(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | 0x80..))
 }
@@ -166,6 +173,13 @@ mod tests {
         ]
         .concat();
         let bare = bytes(2, &bytes(2, &node));
+        let described = [
+            vec![0x08, 8],
+            bytes(3, b""),
+            bytes(6, b"two\nlines"),
+            bytes(7, b"\x0a\x03abc"),
+        ]
+        .concat();
         let coreml = [
             vec![0x08, 4],
             bytes(
@@ -176,6 +190,7 @@ mod tests {
         .concat();
         for (file, format) in [
             (onnx, Some(Format::Onnx)),
+            (described, Some(Format::Onnx)),
             (saved, Some(Format::SavedModel)),
             (bare, Some(Format::SavedModel)),
             (coreml, Some(Format::Coreml)),

@@ -5,6 +5,7 @@
 mod gguf;
 mod mutation;
 mod pickle;
+mod protobuf;
 mod safetensors;
 mod zip;
 
@@ -14,6 +15,7 @@ use std::ops::Range;
 pub use gguf::{GgufBuilder, Tensor, Value};
 pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
+pub use protobuf::{Proto, onnx, tensorflow};
 pub use safetensors::{Entry, SafetensorsBuilder};
 pub use zip::{Member, archive, deflate};
 
