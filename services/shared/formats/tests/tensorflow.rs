@@ -241,7 +241,7 @@ fn everything_else_has_its_id() {
         (good.clone().raw(&[0; 16]), &["HF-TF-001"]),
         (good.clone().raw(b"\x0a\x7f"), &["HF-TF-001"]),
         (asset("vocab.txt"), &["HF-TF-006"]),
-        (asset("../../etc/passwd"), &["HF-TF-007", "HF-TF-006"]),
+        (asset("../../etc/passwd"), &["HF-TF-006", "HF-TF-007"]),
         (
             meta(&Proto::new().message(7, &Proto::new().message(1, &variable))),
             &["HF-TF-006"],
