@@ -57,7 +57,7 @@ impl Reader {
                     *lambda |= *class
                         && matches!(
                             name.rsplit('>').next(),
-                            Some("Lambda" | "__lambda__" | "function")
+                            Some("Lambda" | "__lambda__")
                         );
                     *class = false;
                 }
