@@ -1,5 +1,5 @@
-use super::super::schema::{many, one};
 use super::*;
+use crate::protobuf::{Kind, many, one};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
