@@ -56,9 +56,9 @@ formats! {
     Skops "skops" "a skops model (a zip archive)" Some(&rules::FMT_CHECKPOINT), ["skops", "zip"];
 
     Zip "zip" "a zip archive" None, ["zip", "jar", "mar", "whl", "apk"];
-    Tar "tar" "a tar archive" Some(&rules::FMT_ARCHIVE), ["tar", "nemo", "pt", "pth"];
-    Gzip "gzip" "gzip-compressed data" Some(&rules::FMT_ARCHIVE), ["gz", "tgz", "joblib", "pkl"];
-    Zlib "zlib" "zlib-compressed data" Some(&rules::FMT_ARCHIVE), ["zlib", "joblib", "pkl", "z"];
+    Tar "tar" "a tar archive" None, ["tar", "nemo", "pt", "pth"];
+    Gzip "gzip" "gzip-compressed data" None, ["gz", "tgz", "joblib", "pkl"];
+    Zlib "zlib" "zlib-compressed data" None, ["zlib", "joblib", "pkl", "z"];
     Bzip2 "bzip2" "bzip2-compressed data" Some(&rules::FMT_ARCHIVE), ["bz2", "joblib", "pkl"];
     Xz "xz" "xz-compressed data" Some(&rules::FMT_ARCHIVE), ["xz", "joblib", "pkl"];
     Lzma "lzma" "lzma-compressed data" Some(&rules::FMT_ARCHIVE), ["lzma", "joblib", "pkl"];
@@ -163,6 +163,9 @@ mod tests {
                 &Format::PytorchZip,
                 &Format::Npz,
                 &Format::Zip,
+                &Format::Tar,
+                &Format::Gzip,
+                &Format::Zlib,
                 &Format::Npy,
             ]
         );

@@ -5,6 +5,7 @@
 
 use holdfast_contract::report::ModelFacts;
 
+use crate::compressed::Compressed;
 use crate::detect::{self, PROBE_BYTES};
 use crate::finding::{Findings, Place};
 use crate::format::Format;
@@ -14,6 +15,7 @@ use crate::pickle::{Context, Pickle};
 use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::tail::Tail;
+use crate::tar::Tar;
 use crate::text;
 use crate::zip::{Budget, Directory, Held, Peek, Wrong, Zip};
 
@@ -35,6 +37,19 @@ pub struct Found {
     pub facts: Option<ModelFacts>,
     /// A more exact answer to what the file is.
     pub format: Option<Format>,
+}
+
+/// Adds what a further member of an archive is known to hold.
+pub(crate) fn learn(known: &mut Option<ModelFacts>, more: Option<ModelFacts>) {
+    match (known, more) {
+        (_, None) => {}
+        (known @ None, more) => *known = more,
+        (Some(known), Some(more)) => {
+            known.tensors = known.tensors.saturating_add(more.tensors);
+            known.parameters = known.parameters.saturating_add(more.parameters);
+            known.chat_template |= more.chat_template;
+        }
+    }
 }
 
 /// What the inspection of a file came to.
@@ -129,7 +144,7 @@ impl FileInspector {
                 head.extend_from_slice(probed);
                 if head.len() == PROBE_BYTES {
                     let head = std::mem::take(head);
-                    let mut stage = start(&head, &mut self.directory, &self.budget);
+                    let mut stage = start(&head, &self.name, &mut self.directory, &self.budget);
                     if let Stage::Running { inspectors, .. } = &mut stage {
                         feed_all(inspectors, PROBE_BYTES as u64, rest);
                     }
@@ -153,7 +168,7 @@ impl FileInspector {
     pub fn finish(mut self) -> Outcome {
         let size = self.at;
         let stage = match self.stage {
-            Stage::Probing(head) => start(&head, &mut self.directory, &self.budget),
+            Stage::Probing(head) => start(&head, &self.name, &mut self.directory, &self.budget),
             running @ Stage::Running { .. } => running,
         };
         let (mut format, tar, inspectors) = match stage {
@@ -165,7 +180,7 @@ impl FileInspector {
             Stage::Probing(_) => (Format::Unknown, false, Vec::new()),
         };
         let mut findings = Findings::default();
-        if tar && format.refused_by().is_none() {
+        if tar && format != Format::Tar && format.refused_by().is_none() {
             findings.add(
                 &rules::FMT_POLYGLOT,
                 Place::at(0),
@@ -209,14 +224,21 @@ fn feed_all(inspectors: &mut [Box<dyn Inspector>], at: u64, chunk: &[u8]) {
 }
 
 /// Decides the format by the first bytes and gives them to its inspectors.
-fn start(head: &[u8], directory: &mut Option<Result<Directory, Wrong>>, budget: &Budget) -> Stage {
+fn start(
+    head: &[u8],
+    name: &str,
+    directory: &mut Option<Result<Directory, Wrong>>,
+    budget: &Budget,
+) -> Stage {
     let format = detect::detect(head);
     let mut inspectors: Vec<Box<dyn Inspector>> = match format {
         Format::Gguf => vec![Box::new(Gguf::default())],
         Format::Safetensors => vec![Box::new(Safetensors::default())],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
-        Format::Zip => vec![archive(directory.take(), budget)],
+        Format::Zip | Format::Tar | Format::Gzip | Format::Zlib => {
+            vec![container(format, name, directory.take(), budget)]
+        }
         _ => Vec::new(),
     };
     feed_all(&mut inspectors, 0, head);
@@ -227,12 +249,22 @@ fn start(head: &[u8], directory: &mut Option<Result<Directory, Wrong>>, budget: 
     }
 }
 
-fn archive(directory: Option<Result<Directory, Wrong>>, budget: &Budget) -> Box<dyn Inspector> {
-    match (budget.deeper(), directory) {
-        (None, _) => Box::new(Wrong::too_deep()),
-        (Some(budget), Some(Ok(directory))) => Box::new(Zip::new(directory, budget)),
-        (Some(_), Some(Err(wrong))) => Box::new(wrong),
-        (Some(budget), None) => Box::new(Held::new(budget)),
+/// The inspector for what has other files in it.
+fn container(
+    format: Format,
+    name: &str,
+    directory: Option<Result<Directory, Wrong>>,
+    budget: &Budget,
+) -> Box<dyn Inspector> {
+    let Some(budget) = budget.deeper() else {
+        return Box::new(Wrong::too_deep());
+    };
+    match (format, directory) {
+        (Format::Tar, _) => Box::new(Tar::new(budget)),
+        (Format::Gzip | Format::Zlib, _) => Box::new(Compressed::new(format, name, budget)),
+        (_, Some(Ok(directory))) => Box::new(Zip::new(directory, budget)),
+        (_, Some(Err(wrong))) => Box::new(wrong),
+        (_, None) => Box::new(Held::new(budget)),
     }
 }
 

@@ -481,6 +481,33 @@ rules! {
         "Every member was unpacked and inspected, and nothing was found in them that refuses the file.",
         NOTHING;
 
+    TAR_HEADER "HF-TAR-001" High: "A malformed description of a member",
+        "What the archive says about a member cannot be read, or can be read in two ways, so programs may unpack different things.",
+        AGAIN;
+    TAR_NAME "HF-TAR-002" High: "A member's name is dangerous or ambiguous",
+        "Names that lead out of the directory they are unpacked to overwrite other files; of two members with the same name, it depends on \
+         the program which one is used.",
+        HARMFUL;
+    TAR_LINK "HF-TAR-003" High: "A member is no ordinary file",
+        "Links and devices have no place in a model; unpacked, they reach beyond their directory.",
+        HARMFUL;
+    TAR_PADDING "HF-TAR-004" High: "Something is hidden between or after the members",
+        "The space that fills a member up to a whole block, and what follows the archive's end, is empty in archives that ordinary tools make.",
+        REMAKE;
+    TAR_TRUNCATED "HF-TAR-005" High: "The archive is cut off",
+        "It ends before the blocks that mark its end.",
+        AGAIN;
+    TAR_ADMITTED "HF-TAR-006" Low: "An archive whose members were all inspected",
+        "Every member was inspected, and nothing was found in them that refuses the file.",
+        NOTHING;
+
+    CMP_DATA "HF-CMP-001" High: "The compressed data is damaged",
+        "It does not unpack, its checksum is wrong, or something follows it.",
+        AGAIN;
+    CMP_ADMITTED "HF-CMP-002" Low: "A compressed file whose content was inspected",
+        "Everything that comes out of it was inspected, and nothing was found that refuses the file.",
+        NOTHING;
+
     PT_STRAY "HF-PT-001" High: "Something else in a PyTorch checkpoint",
         "A checkpoint holds one pickle, the numbers that it names and notes about the format. Anything else is read by some programs only, \
          or is code.",
@@ -565,6 +592,8 @@ fn subject(prefix: &str) -> &'static str {
         "HF-PKL" => "Python pickles",
         "HF-NPY" => "NumPy arrays",
         "HF-ZIP" => "zip archives",
+        "HF-TAR" => "tar archives",
+        "HF-CMP" => "compressed files",
         "HF-PT" => "PyTorch checkpoints",
         _ => "other",
     }

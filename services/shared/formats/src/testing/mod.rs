@@ -6,6 +6,7 @@ mod gguf;
 mod mutation;
 mod pickle;
 mod safetensors;
+mod tar;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ pub use gguf::{GgufBuilder, Tensor, Value};
 pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use safetensors::{Entry, SafetensorsBuilder};
+pub use tar::{tar_archive, tar_header, tar_member, tar_records};
 pub use zip::{Member, archive, deflate};
 
 /// A file with the places of its fields.

@@ -10,7 +10,7 @@ use super::torch::{self, Checkpoint};
 use crate::detect;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
-use crate::inspector::{FileInspector, Inspector};
+use crate::inspector::{FileInspector, Inspector, learn};
 use crate::npy::Npy;
 use crate::pickle::{Context, Pickle};
 use crate::rules;
@@ -145,20 +145,7 @@ impl Package {
                 entry.at
             }
         }));
-        if let Some(facts) = facts {
-            self.learn(facts);
-        }
-    }
-
-    fn learn(&mut self, facts: ModelFacts) {
-        match &mut self.facts {
-            None => self.facts = Some(facts),
-            Some(known) => {
-                known.tensors = known.tensors.saturating_add(facts.tensors);
-                known.parameters = known.parameters.saturating_add(facts.parameters);
-                known.chat_template |= facts.chat_template;
-            }
-        }
+        learn(&mut self.facts, facts);
     }
 
     /// The archive has ended; `complete` says whether all members were read.
