@@ -13,6 +13,7 @@ use crate::args::InspectArguments;
 use crate::exit;
 use crate::output::{Bar, Output, finding, size};
 
+mod disarm;
 mod files;
 mod sarif;
 
@@ -28,6 +29,9 @@ pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<
         return explain(output, id);
     }
     let worker = Worker::new(worker()?);
+    if let Some(target) = &arguments.disarm {
+        return disarm::run(output, &worker, &arguments.files, target).await;
+    }
     let files = files::list(&arguments.files)?;
     let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let total = files.iter().map(length).sum();

@@ -248,7 +248,7 @@ impl Inspector for Compressed {
         Found {
             findings: self.findings,
             facts,
-            format: None,
+            ..Found::default()
         }
     }
 }

@@ -7,6 +7,7 @@ use holdfast_contract::report::ModelFacts;
 
 use crate::compressed::Compressed;
 use crate::detect::{self, PROBE_BYTES};
+use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
@@ -37,6 +38,8 @@ pub struct Found {
     pub facts: Option<ModelFacts>,
     /// A more exact answer to what the file is.
     pub format: Option<Format>,
+    /// Where the numbers of a checkpoint are.
+    pub weights: Option<Weights>,
 }
 
 /// Adds what a further member of an archive is known to hold.
@@ -61,6 +64,8 @@ pub struct Outcome {
     pub findings: Findings,
     /// What was learnt about the model.
     pub facts: Option<ModelFacts>,
+    /// Where the numbers are, of a checkpoint that could be converted.
+    pub weights: Option<Weights>,
     /// How many bytes the file had.
     pub size_bytes: u64,
 }
@@ -197,13 +202,14 @@ impl FileInspector {
                 format_args!("{format} content ends in the directory of a zip archive"),
             );
         }
-        let mut facts = None;
+        let (mut facts, mut weights) = (None, None);
         let mut inner = Findings::default();
         for inspector in inspectors.into_iter().chain(self.further) {
             let found = inspector.finish(size);
             inner.append(found.findings);
             facts = facts.or(found.facts);
             format = found.format.unwrap_or(format);
+            weights = weights.or(found.weights);
         }
         refuse(format, &mut findings);
         judge_name(format, &self.name, &mut findings);
@@ -212,6 +218,7 @@ impl FileInspector {
             format,
             findings,
             facts,
+            weights,
             size_bytes: size,
         }
     }

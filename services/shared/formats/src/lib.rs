@@ -6,6 +6,7 @@
 
 mod compressed;
 pub mod detect;
+pub mod disarm;
 pub mod finding;
 pub mod format;
 pub mod gguf;

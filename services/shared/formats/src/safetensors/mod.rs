@@ -109,7 +109,7 @@ impl Inspector for Safetensors {
         Found {
             findings: self.findings,
             facts: Some(facts),
-            format: None,
+            ..Found::default()
         }
     }
 }

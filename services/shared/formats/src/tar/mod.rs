@@ -359,7 +359,7 @@ impl Inspector for Tar {
         Found {
             findings: self.findings,
             facts: self.facts,
-            format: None,
+            ..Found::default()
         }
     }
 }

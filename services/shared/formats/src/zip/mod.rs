@@ -338,11 +338,12 @@ impl Inspector for Zip {
             );
         }
         let format = self.package.format;
-        let facts = self.package.conclude(complete, &mut self.findings);
+        let (facts, weights) = self.package.conclude(complete, &mut self.findings);
         Found {
             findings: self.findings,
             facts,
             format: Some(format),
+            weights,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::entry::Entry;
 use super::judge::STORED;
 use super::torch::{self, Checkpoint};
 use crate::detect;
+use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::inspector::{FileInspector, Inspector, learn};
@@ -116,7 +117,12 @@ impl Package {
     ) {
         let name = text::shown_bytes(&entry.name);
         let (found, facts) = match content {
-            Content::Raw => return,
+            Content::Raw => {
+                if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| entry.method == STORED) {
+                    checkpoint.placed(&String::from_utf8_lossy(&entry.name), data_at);
+                }
+                return;
+            }
             Content::Note(text) => {
                 return torch::note(&name, &text, size, data_at, findings);
             }
@@ -149,10 +155,10 @@ impl Package {
     }
 
     /// The archive has ended; `complete` says whether all members were read.
-    pub fn conclude(self, complete: bool, findings: &mut Findings) -> Option<ModelFacts> {
-        let facts = match self.checkpoint {
-            Some(checkpoint) => checkpoint.conclude(complete, findings),
-            None => self.facts,
+    pub fn conclude(self, complete: bool, findings: &mut Findings) -> (Option<ModelFacts>, Option<Weights>) {
+        let (facts, weights) = match self.checkpoint {
+            Some(checkpoint) => checkpoint.conclude(complete, findings).unzip(),
+            None => (self.facts, None),
         };
         if complete && self.members == 0 {
             findings.add(&rules::FMT_EMPTY, Place::whole(), "the archive has no members");
@@ -165,7 +171,7 @@ impl Package {
             );
             findings.add(&rules::ZIP_ADMITTED, Place::whole(), message);
         }
-        facts
+        (facts, weights)
     }
 }
 
