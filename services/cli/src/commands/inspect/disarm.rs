@@ -14,7 +14,7 @@ use crate::output::{Bar, Output, size};
 
 /// What is told about a conversion, as JSON.
 #[derive(Serialize)]
-struct Disarmed<'a> {
+struct Told<'a> {
     #[serde(flatten)]
     inspected: Inspected<'a>,
     disarmed: Option<Written<'a>>,
@@ -139,7 +139,7 @@ fn tell(
             tensors,
             inspected: Inspected { path, report },
         });
-    output.value(&Disarmed {
+    output.value(&Told {
         inspected: Inspected { path: &shown, report },
         disarmed: written,
         not_disarmed: why_not,
