@@ -1,6 +1,6 @@
 //! Whether a model may come in. The one place where policy `model.admit` will be asked; until then the inspection's verdict decides.
 
-use holdfast_contract::report::Verdict;
+use holdfast_contract::report::{MODEL_FORMATS, Verdict};
 use holdfast_ipc::Peer;
 use holdfast_statement::ScanStatement;
 
@@ -21,6 +21,12 @@ pub enum Decision {
 /// Called after the statement was verified, and before a byte of the artifact is copied.
 pub fn may_admit(statement: &ScanStatement, _peer: &Peer) -> Decision {
     match statement.report.verdict {
+        Verdict::Admit | Verdict::Conditional if !is_model(&statement.report.format) => Decision::Refuse {
+            reason: format!(
+                "it passed the inspection but is no model (its format is {}): only models are kept here",
+                statement.report.format
+            ),
+        },
         Verdict::Admit | Verdict::Conditional => Decision::Admit,
         Verdict::Refuse => {
             let worst = statement.report.findings.first();
@@ -34,6 +40,10 @@ pub fn may_admit(statement: &ScanStatement, _peer: &Peer) -> Decision {
     }
 }
 
+fn is_model(format: &str) -> bool {
+    MODEL_FORMATS.contains(&format)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +51,10 @@ mod tests {
     use holdfast_contract::{Digest, Timestamp};
 
     fn decision(verdict: Verdict) -> Decision {
+        decision_on(verdict, "gguf")
+    }
+
+    fn decision_on(verdict: Verdict, format: &str) -> Decision {
         let finding = Finding {
             id: "HF-X-001".into(),
             severity: Severity::High,
@@ -52,7 +66,7 @@ mod tests {
         let report = Report {
             sha256: None,
             size_bytes: 0,
-            format: "x".into(),
+            format: format.into(),
             verdict,
             conditions: vec![],
             findings: vec![finding],
@@ -75,6 +89,18 @@ mod tests {
                 name: "quarantine".into(),
             },
         )
+    }
+
+    #[test]
+    fn what_is_no_model_stays_out_whatever_the_verdict() {
+        for format in ["json", "text", "zip", "tar", "gzip", "unknown", "", "GGUF"] {
+            for verdict in [Verdict::Admit, Verdict::Conditional] {
+                assert_ne!(decision_on(verdict, format), Decision::Admit, "{format}");
+            }
+        }
+        for format in MODEL_FORMATS {
+            assert_eq!(decision_on(Verdict::Admit, format), Decision::Admit);
+        }
     }
 
     #[test]

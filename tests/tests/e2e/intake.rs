@@ -69,6 +69,38 @@ fn a_model_with_an_unusable_template_is_admitted_on_a_condition() {
     assert_eq!(submission["model"]["conditions"][0], "no-chat-template");
 }
 
+#[test]
+fn what_goes_with_a_model_passes_the_inspection_and_is_not_kept_as_one() {
+    let shared = Suite::shared();
+    let suite = &shared.suite;
+    let directory = tempfile::tempdir().unwrap();
+    let archive = zip(&[("config.json", br#"{"model_type": "llama"}"#)], b"");
+    for (name, bytes) in [
+        ("config.json", br#"{"model_type": "llama"}"#.to_vec()),
+        ("README.md", b"# A model\n".to_vec()),
+        ("snapshot.zip", archive),
+    ] {
+        let path = write(directory.path(), name, &bytes);
+        let mut command = holdfast_tests::suite::command(&directory.path().join("no-suite"));
+        let report = run(
+            command.args(["--json", "inspect"]).arg(&path),
+            Duration::from_mins(1),
+        );
+        assert_eq!(report.expect(0).json()["verdict"], "admit", "{name}");
+        let exit = suite.import(&path);
+        let told = exit.expect(1).json();
+        assert_eq!(told["stage"], "refused", "{told}");
+        assert!(
+            told["problem"]["detail"]
+                .as_str()
+                .unwrap()
+                .contains("is no model"),
+            "{told}"
+        );
+        assert!(suite.models().iter().all(|model| model.name != name), "{name}");
+    }
+}
+
 /// A file, how it is called, the format it is recognised as, the finding that refuses it, and where.
 type Bad = (&'static str, Vec<u8>, &'static str, &'static str, Option<u64>);
 

@@ -87,6 +87,17 @@ pub struct ModelFacts {
     pub chat_template: bool,
 }
 
+/// The formats, by the names that reports use, of files that are models. Everything else goes with one, or is neither.
+pub const MODEL_FORMATS: [&str; 7] = [
+    "gguf",
+    "safetensors",
+    "pickle",
+    "pytorch-legacy",
+    "pytorch-zip",
+    "npy",
+    "npz",
+];
+
 /// The result of inspecting one artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -92,9 +92,9 @@ formats! {
     Gif "gif" "a GIF picture" Some(&rules::FMT_DOCUMENT), ["gif"];
     Html "html" "a web page" Some(&rules::FMT_DOCUMENT), ["html", "htm"];
     Xml "xml" "an XML document" Some(&rules::FMT_DOCUMENT), ["xml", "svg"];
-    Json "json" "a JSON document" Some(&rules::FMT_DOCUMENT), ["json", "ipynb", "jsonl"];
+    Json "json" "a JSON document" None, ["json", "ipynb", "jsonl"];
     GitLfs "git-lfs-pointer" "a Git LFS pointer in place of the file itself" Some(&rules::FMT_DOCUMENT), [];
-    Text "text" "plain text" Some(&rules::FMT_DOCUMENT),
+    Text "text" "plain text" None,
         ["txt", "md", "yaml", "yml", "toml", "ini", "csv", "jinja", "j2", "template", "py", "cfg", "log", "index"];
 
     Empty "empty" "an empty file" Some(&rules::FMT_EMPTY), [];
@@ -167,6 +167,8 @@ mod tests {
                 &Format::Gzip,
                 &Format::Zlib,
                 &Format::Npy,
+                &Format::Json,
+                &Format::Text,
             ]
         );
     }

@@ -8,6 +8,7 @@ use holdfast_contract::report::ModelFacts;
 use crate::compressed::Compressed;
 use crate::detect::{self, PROBE_BYTES};
 use crate::disarm::Weights;
+use crate::document::{Configuration, Prose, Secrets};
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
@@ -243,6 +244,8 @@ fn start(
         Format::Safetensors => vec![Box::new(Safetensors::default())],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
+        Format::Json => vec![Box::new(Configuration::default()), Box::new(Secrets::default())],
+        Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
         Format::Zip | Format::Tar | Format::Gzip | Format::Zlib => {
             vec![container(format, name, directory.take(), budget)]
         }
@@ -298,6 +301,11 @@ fn judge_name(format: Format, name: &str, findings: &mut Findings) {
         );
     }
     if let Some(extension) = format.contradicted_by(name) {
+        // A page or a text under the name of a model is a download that went wrong, not a document that goes with one.
+        if matches!(format, Format::Json | Format::Text) {
+            let message = format_args!("this is {}, not what its name says", format.description());
+            findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);
+        }
         findings.add(
             &rules::FMT_NAME,
             Place::whole(),

@@ -7,6 +7,7 @@
 mod compressed;
 pub mod detect;
 pub mod disarm;
+pub mod document;
 pub mod finding;
 pub mod format;
 pub mod gguf;
@@ -19,6 +20,7 @@ mod paths;
 pub mod pickle;
 pub mod rules;
 pub mod safetensors;
+mod scripts;
 mod tail;
 mod tar;
 mod template;

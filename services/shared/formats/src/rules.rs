@@ -362,6 +362,9 @@ rules! {
     ST_ELEMENT_ALIGNMENT "HF-ST-023" Info: "A tensor that is not aligned to its elements",
         "Its data does not begin at a multiple of its element size. It loads a little slower.",
         NOTHING;
+    ST_SCRIPT "HF-ST-024" High: "A program in the metadata",
+        "Metadata describes a model. Commands and program text in it wait for a page, a tool or a person that runs them.",
+        REMAKE;
 
     PKL_DANGEROUS "HF-PKL-001" Critical: "A pickle that takes control",
         "Loading it would import, and perhaps call, something that runs commands or code, opens files or connections, or loads \
@@ -429,6 +432,42 @@ rules! {
     PKL_LEFTOVER "HF-PKL-020" High: "Objects that are not part of the result",
         "Writers of pickles leave exactly one object at the end. What is made besides is only made for what happens then.",
         REMAKE;
+
+    DOC_MALFORMED "HF-DOC-001" High: "The document is malformed",
+        "It is not JSON as the standard has it, so programs may read it differently or not at all.",
+        AGAIN;
+    DOC_DUPLICATE "HF-DOC-002" High: "A member is there twice",
+        "Which of two members with one name counts depends on the program, so one can be shown and the other used.",
+        REMAKE;
+    DOC_CODE "HF-DOC-003" High: "The document has a loader run code",
+        "It names a class, a function or a module that the loading program imports or calls: code from the model's own directory, from \
+         another repository, or any that is installed.",
+        "Do not load the model with this document. Look at the code that it names, or get a version of the model that needs none.";
+    DOC_PATH "HF-DOC-004" High: "The document names a file outside of the model's directory",
+        "A loader opens the files that it lists. These lie elsewhere on the machine or in a network.",
+        HARMFUL;
+    DOC_HIDDEN "HF-DOC-005" High: "Characters that deceive",
+        "The document holds characters that turn the direction of the text around them, or an invisible alphabet in which a model can be told \
+         what no person sees.",
+        REMAKE;
+    DOC_TOO_LONG "HF-DOC-006" High: "A text is too long to be judged",
+        "Chat templates and settings are judged as a whole, up to a size that ordinary ones stay far below.",
+        REMAKE;
+    DOC_NOT_TEXT "HF-DOC-007" High: "A text that is not all text",
+        "It holds bytes that no text in UTF-8 has.",
+        AGAIN;
+    DOC_PROGRAM "HF-DOC-008" High: "Program code",
+        "Code that lies beside a model is run by loaders when a configuration names it.",
+        "Remove it, unless you have read it and mean to run it yourself.";
+    DOC_TEMPLATE "HF-DOC-010" High: "A template that cannot be judged",
+        "The document holds a template that cannot be read here. Another program may read it all the same, and then nobody has looked at it.",
+        "Get another version of the model, or remove the template.";
+    DOC_ADMITTED "HF-DOC-009" Low: "A document that goes with a model",
+        "It was read whole and names no code, no files elsewhere and nothing that hides. It is not a model and cannot be admitted as one.",
+        NOTHING;
+    SEC_CREDENTIAL "HF-SEC-001" Low: "What looks like a credential",
+        "Somebody may have left a key or a token in the document. It does not make the model dangerous to you.",
+        "Tell the publisher. If it is yours, revoke it.";
 
     ZIP_DIRECTORY "HF-ZIP-001" High: "The archive's directory cannot be used",
         "The list of members at the end of the archive is missing, malformed, too large or contradicts itself, so programs may disagree on \
@@ -592,6 +631,8 @@ fn subject(prefix: &str) -> &'static str {
         "HF-PKL" => "Python pickles",
         "HF-NPY" => "NumPy arrays",
         "HF-ZIP" => "zip archives",
+        "HF-DOC" => "documents that come with models",
+        "HF-SEC" => "credentials in documents",
         "HF-TAR" => "tar archives",
         "HF-CMP" => "compressed files",
         "HF-PT" => "PyTorch checkpoints",

@@ -35,8 +35,8 @@ fn parts(file: &[u8]) -> (String, &[u8]) {
     )
 }
 
-fn checkpoint(pickle: Vec<u8>, storages: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut members = vec![Member::stored("m/data.pkl", &pickle)];
+fn checkpoint(pickle: &[u8], storages: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut members = vec![Member::stored("m/data.pkl", pickle)];
     for (key, bytes) in storages {
         members.push(Member::stored(&format!("m/data/{key}"), bytes));
     }
@@ -53,7 +53,7 @@ const HEADER: &str = r#"{"__metadata__":{"format":"pt"},"layer.weight":{"dtype":
 fn both_kinds_of_checkpoint_become_the_same_safetensors_file() {
     let numbers = weights(36);
     let (weight, bias) = numbers.split_at(24);
-    let zip = checkpoint(two().stop(), &[("0", weight), ("1", bias)]);
+    let zip = checkpoint(&two().stop(), &[("0", weight), ("1", bias)]);
     let old = legacy(&two().stop(), &[("0", 6, weight), ("1", 3, bias)]);
     for file in [zip, old] {
         let converted = convert(&file);
@@ -75,7 +75,7 @@ fn what_safetensors_cannot_hold_is_not_converted() {
             .tensor(class, "0", shape)
             .raw(b"u")
             .stop();
-        checkpoint(pickle, &[("0", &numbers)])
+        checkpoint(&pickle, &[("0", &numbers)])
     };
     assert!(plan(&one("a", "FloatStorage", &[2, 3])).is_ok());
     assert!(matches!(
@@ -107,7 +107,7 @@ fn what_safetensors_cannot_hold_is_not_converted() {
         .raw(b"uu")
         .stop();
     assert!(matches!(
-        plan(&checkpoint(pickle, &[("0", &numbers)])),
+        plan(&checkpoint(&pickle, &[("0", &numbers)])),
         Err(Cannot::Name(_))
     ));
     // A refused checkpoint is never asked: the caller has its report. Without tensors there is nothing to ask for.
@@ -126,6 +126,6 @@ fn names_are_written_as_json_writes_them() {
         .tensor("FloatStorage", "0", &[6])
         .raw(b"u")
         .stop();
-    let converted = convert(&checkpoint(pickle, &[("0", &weights(24))]));
+    let converted = convert(&checkpoint(&pickle, &[("0", &weights(24))]));
     assert!(parts(&converted).0.contains("\"a\\\"b\\\\c\\u0001\u{e4}\":{"));
 }

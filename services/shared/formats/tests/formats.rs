@@ -125,7 +125,8 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "json",
             "HF-FMT-015",
-            b"{\"architectures\": [\"LlamaForCausalLM\"]}".to_vec(),
+            b"[1, 2]\n".to_vec(),
+
         ),
         (
             "git-lfs-pointer",
