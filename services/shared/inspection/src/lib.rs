@@ -5,6 +5,7 @@
 //! [`Worker`] starts that program for a daemon or a command and believes nothing it says that does not add up.
 //! Trust boundary: the file, and from the client's side the worker too. A worker that dies, hangs or babbles is a refusal.
 
+pub mod batch;
 mod convert;
 mod hashing;
 pub mod pipeline;

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufReader, BufWriter, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ use rustix::fs::{Advice, FileType, Stat, fadvise, fstat};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use crate::batch;
 use crate::pipeline::inspect_whole;
 use crate::protocol::{Line, PROGRESS_BYTES, deadline};
 use crate::report::{INSPECTOR, refusal};
@@ -35,12 +36,14 @@ Inspects one model file and prints a report.
 The file is read from standard input; standard output, which must be a pipe or a terminal, gets one JSON object a line:
 progress, and then the report. Before it reads, the process gives up everything but its three descriptors.
 
-Usage: holdfast-inspect [--size=BYTES] [--name=NAME] [--convert] < FILE
+Usage: holdfast-inspect [--size=BYTES] [--name=NAME] [--convert|--batch] < FILE
 
   --size=BYTES  size of the file; one that turns out longer or shorter is refused [default: its size when opened]
   --name=NAME   what the file is called, to note a name that contradicts the content
   --convert     after the report of a checkpoint that is not refused, print its tensors as a safetensors file: a line that says
                 how many bytes follow, and then the bytes
+  --batch       inspect small files that follow each other, each with the lengths of its name and its content before them, as
+                32-bit numbers; print a report for each
   --help        print this
   --version     print the version
 
@@ -71,6 +74,9 @@ pub enum ProcessError {
     /// Standard output is a file, which the limit on written files would break in the middle.
     #[error("standard output must be a pipe or a terminal, not a file")]
     Output,
+    /// A batch could not be read.
+    #[error("read the batch")]
+    Batch(#[from] std::io::Error),
     /// The result could not be printed.
     #[error("print the result")]
     Print(#[source] std::io::Error),
@@ -88,6 +94,7 @@ enum Task {
     #[default]
     Inspect,
     Convert,
+    Batch,
     Prove,
     Help,
     Version,
@@ -124,6 +131,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, Process
             },
             ("--name", Some(value)) => value.clone_into(&mut parsed.name),
             ("--convert", None) => parsed.task = Task::Convert,
+            ("--batch", None) => parsed.task = Task::Batch,
             ("--prove-confinement", None) => parsed.task = Task::Prove,
             ("--help" | "-h", None) => parsed.task = Task::Help,
             ("--version" | "-V", None) => parsed.task = Task::Version,
@@ -140,6 +148,18 @@ fn run(arguments: &Arguments) -> Result<(), ProcessError> {
         Task::Prove => {
             confine(0)?;
             holdfast_sandbox::prove_and_exit(&Forbidden::default())
+        }
+        Task::Batch => {
+            let input = descriptor(std::io::stdin().as_fd(), "standard input")?;
+            confine(arguments.size.unwrap_or(0))?;
+            let mut out = BufWriter::with_capacity(OUTPUT_BYTES, std::io::stdout().lock());
+            batch::serve(BufReader::new(input), |report| {
+                let line = line(&Line::Report {
+                    report: Box::new(report),
+                })?;
+                writeln!(out, "{line}").map_err(ProcessError::Print)
+            })?;
+            out.flush().map_err(ProcessError::Print)
         }
         Task::Inspect | Task::Convert => {
             let input = descriptor(std::io::stdin().as_fd(), "standard input")?;

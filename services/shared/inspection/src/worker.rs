@@ -38,6 +38,9 @@ pub enum WorkerError {
         #[source]
         source: std::io::Error,
     },
+    /// A batch of files cannot be put together.
+    #[error("put small files together for one worker")]
+    Batch(#[source] std::io::Error),
     /// What was asked for cannot be written.
     #[error("write the converted file")]
     Output(#[source] std::io::Error),

@@ -108,7 +108,7 @@ async fn every_lie_is_a_refusal() {
 
 #[tokio::test]
 async fn a_worker_that_crashes_hangs_or_floods_is_a_refusal() {
-    for worker in ["abort", "garbage", "flood", "long-line", "silent", "hang"] {
+    for worker in ["abort", "garbage", "flood", "long-line", "silent", "hang", "mute"] {
         let begun = Instant::now();
         let (conversion, written) = run(worker, "m").await;
         assert!(
