@@ -106,6 +106,8 @@ impl Checkpoint {
     /// Compares what the pickle names with what is there.
     pub fn conclude(mut self, complete: bool, findings: &mut Findings) -> Option<(ModelFacts, Weights)> {
         let mut summary = self.summary?;
+        // What is known of a pickle that is refused is not all that it names.
+        let complete = complete && !findings.refuse();
         for (storage, place_of) in summary.storages.iter().zip(&mut summary.places) {
             let place = Place::whole().of(&storage.key);
             let wanted = storage.elements.checked_mul(storage.element.bytes);
