@@ -1,11 +1,5 @@
 //! The corpus through the scanner, as a person would run it: each file is refused for its reason or accepted.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a step that fails is a test that fails"
-)]
-
 #[path = "../corpus/cases.rs"]
 mod cases;
 
