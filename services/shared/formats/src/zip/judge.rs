@@ -12,6 +12,9 @@ pub const STORED: u16 = 0;
 /// Deflate, RFC 1951.
 pub const DEFLATED: u16 = 8;
 
+/// The newest version of the format that readers know, times ten.
+pub const NEWEST: u16 = 63;
+
 /// Adds what is wrong with the members, and says whether their content can be read all the same.
 pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
     let mut legible = true;
@@ -34,6 +37,11 @@ pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
         } else if entry.flags & !(EFFORT | DESCRIPTOR | UTF8) != 0 {
             legible = false;
             let message = format_args!("a member has the unknown flags {:#06x}", entry.flags);
+            findings.add(&rules::ZIP_METHOD, place(), message);
+        }
+        if entry.needs > NEWEST {
+            legible = false;
+            let message = format_args!("a member needs version {} of the format", entry.needs);
             findings.add(&rules::ZIP_METHOD, place(), message);
         }
         if !matches!(entry.method, STORED | DEFLATED) {
