@@ -57,6 +57,7 @@ pub enum Command {
                       Examples:\n  holdfast inspect --json model.gguf downloads/\n  \
                       holdfast inspect --sarif models/ > findings.sarif\n  \
                       holdfast inspect --disarm model.safetensors model.pt\n  \
+                      holdfast inspect --policy policies/inspect.toml models/\n  \
                       holdfast inspect --explain HF-TPL-002"
     )]
     Inspect(InspectArguments),
@@ -215,6 +216,9 @@ pub struct InspectArguments {
     /// Print one SARIF 2.1.0 document, for code-scanning sites
     #[arg(long, conflicts_with = "json")]
     pub sarif: bool,
+    /// Refuse what this policy does not accept, beyond what the inspection refuses
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["disarm", "explain"])]
+    pub policy: Option<PathBuf>,
     /// Write the tensors of one PyTorch checkpoint to a new safetensors file, without running anything
     #[arg(long, value_name = "NEW-FILE", conflicts_with_all = ["sarif", "explain"])]
     pub disarm: Option<PathBuf>,

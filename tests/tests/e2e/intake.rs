@@ -101,6 +101,35 @@ fn what_goes_with_a_model_passes_the_inspection_and_is_not_kept_as_one() {
     }
 }
 
+#[test]
+fn a_policy_refuses_more_and_a_wrong_one_inspects_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = write(directory.path(), "model.gguf", &files::small(3));
+    let inspect = |policy: &str| {
+        let policy = write(directory.path(), "policy.toml", policy.as_bytes());
+        let mut command = holdfast_tests::suite::command(&directory.path().join("no-suite"));
+        command
+            .args(["--json", "inspect", "--policy"])
+            .arg(policy)
+            .arg(&model);
+        run(&mut command, Duration::from_mins(1))
+    };
+    let shipped = std::fs::read_to_string(holdfast_tests::source().join("policies/inspect.toml")).unwrap();
+    for policy in ["", &shipped] {
+        assert_eq!(inspect(policy).expect(0).json()["verdict"], "admit");
+    }
+    let refused = inspect("formats = [\"safetensors\"]").expect(1).json();
+    assert_eq!(refused["verdict"], "refuse");
+    assert!(ids(&refused).contains(&"HF-POL-001"), "{refused}");
+    for wrong in ["formats = [\"gguff\"]", "nonsense"] {
+        let exit = inspect(wrong);
+        assert!(
+            exit.expect(2).stdout.is_empty() || exit.stdout.contains("error"),
+            "{exit:?}"
+        );
+    }
+}
+
 /// A file, how it is called, the format it is recognised as, the finding that refuses it, and where.
 type Bad = (&'static str, Vec<u8>, &'static str, &'static str, Option<u64>);
 

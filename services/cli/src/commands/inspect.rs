@@ -12,10 +12,12 @@ use holdfast_inspection::{Inspected, Worker};
 use crate::args::InspectArguments;
 use crate::exit;
 use crate::output::{Bar, Output, finding, size};
+use policy::Policy;
 
 mod disarm;
 mod files;
 mod jobs;
+mod policy;
 mod sarif;
 
 /// The worker program.
@@ -33,6 +35,10 @@ pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<
     if let Some(target) = &arguments.disarm {
         return disarm::run(output, &worker, &arguments.files, target).await;
     }
+    let policy = match &arguments.policy {
+        Some(path) => Policy::read(path)?,
+        None => Policy::default(),
+    };
     let files = files::list(&arguments.files)?;
     let length = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.len());
     let total = files.iter().filter_map(|path| length(path)).sum();
@@ -52,7 +58,8 @@ pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<
     let mut inspected = Vec::new();
     while let Some(reports) = inspections.next().await {
         bar.borrow_mut().clear();
-        for (path, report) in reports.context("start the inspection worker")? {
+        for (path, mut report) in reports.context("start the inspection worker")? {
+            policy.apply(&mut report);
             code = code.max(outcome(path, &report));
             if arguments.sarif {
                 inspected.push((path.clone(), report));

@@ -93,6 +93,19 @@ rules! {
         "Its size or its times are not what they were before. What was inspected may not be what is used.",
         "Make sure that nothing writes to the file, then try again.";
 
+    POL_FORMAT "HF-POL-001" High: "A format that your policy does not accept",
+        "The policy that the inspection was given lists the formats that it accepts.",
+        "Convert the file, or change the policy.";
+    POL_SIZE "HF-POL-002" High: "A file that is larger than your policy accepts",
+        "The policy that the inspection was given has a largest size.",
+        "Change the policy if the file is meant to be this large.";
+    POL_FINDING "HF-POL-003" High: "A finding that your policy refuses",
+        "The inspection alone would not refuse the file for it.",
+        "Read what the finding means, and get another version of the file or change the policy.";
+    POL_CONDITION "HF-POL-004" High: "Conditions that your policy does not accept",
+        "The inspection alone would admit the file under conditions.",
+        "Read which finding asks for the condition, and get another version of the file or change the policy.";
+
     FMT_UNKNOWN "HF-FMT-001" High: "The content is of no known kind",
         "Nothing that Holdfast knows looks like this. What cannot be recognised cannot be checked.",
         "Make sure that it is a GGUF or safetensors file. It may be encrypted, compressed or damaged.";
@@ -624,6 +637,7 @@ pub fn page() -> String {
 fn subject(prefix: &str) -> &'static str {
     match prefix {
         "HF-IO" => "reading the file",
+        "HF-POL" => "policies",
         "HF-FMT" => "what kind of file it is",
         "HF-GGUF" => "GGUF files",
         "HF-TPL" => "chat templates",
