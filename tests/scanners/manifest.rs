@@ -81,10 +81,7 @@ fn problem(root: &Path, sample: &Sample) -> Option<String> {
         Ok(bytes) => bytes,
         Err(error) => return Some(error.to_string()),
     };
-    let sum: String = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sum = format!("{:x}", Sha256::digest(bytes));
     (sum != *wanted).then(|| "has other bytes than the manifest says".to_owned())
 }
 

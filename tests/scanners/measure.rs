@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
-use crate::tools::Invocation;
+use crate::tools::{self, Invocation};
 
 /// The most output of a tool that is read.
 const MAX_OUTPUT: u64 = 64 << 20;
@@ -94,7 +94,7 @@ pub fn run(
         .arg(&invocation.program)
         .args(&invocation.arguments)
         .env_clear()
-        .envs(invocation.environment(place.path()))
+        .envs(tools::environment(place.path()))
         .current_dir(place.path())
         .stdin(Stdio::null())
         .stdout(File::create(path("out"))?)

@@ -51,6 +51,8 @@ pub struct SpeedRow {
     pub seconds: f64,
     /// The most memory.
     pub peak_kib: u64,
+    /// The most memory with a file of the same kind that is almost empty.
+    pub idle_peak_kib: u64,
     /// What was read beyond what the same tool reads for a file of the same kind that is almost empty.
     pub read_bytes: u64,
     /// What it thought of the file.
@@ -64,9 +66,9 @@ impl SpeedRow {
         self.read_bytes as f64 / self.bytes as f64
     }
 
-    /// Whether so much memory was resident that the file may have been mapped, which is reading without asking for it.
+    /// Whether so much more memory was resident that the file may have been mapped, which is reading without asking for it.
     pub fn may_have_mapped(&self) -> bool {
-        self.peak_kib * 1024 > self.bytes / 2
+        self.peak_kib.saturating_sub(self.idle_peak_kib) * 1024 > self.bytes / 2
     }
 
     /// Whether what was read must contain tensors: they are all but a few kilobytes of the file.

@@ -64,13 +64,14 @@ fn measure_kind(
     for tool in all() {
         // Memory of several processes has to be looked at while they run, so this is a run of its own.
         let observed = run(tool, large, true)?;
-        let idle = run(tool, small, false)?;
+        let idle = run(tool, small, true)?;
         rows.push(SpeedRow {
             kind,
             bytes,
             tool,
             seconds: best.get(&tool).copied().unwrap_or(f64::NAN),
             peak_kib: observed.cost.peak_kib,
+            idle_peak_kib: idle.cost.peak_kib,
             read_bytes: observed.cost.read_bytes.saturating_sub(idle.cost.read_bytes),
             verdict: outcome::of(tool, &observed).verdict,
         });

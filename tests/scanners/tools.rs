@@ -78,20 +78,18 @@ pub struct Invocation {
     pub arguments: Vec<OsString>,
 }
 
-impl Invocation {
-    /// The environment of each tool: a home of its own, no colours, lines as long as they are, and nothing sent to the makers.
-    pub fn environment(&self, home: &Path) -> Vec<(&'static str, OsString)> {
-        vec![
-            ("PATH", std::env::var_os("PATH").unwrap_or_default()),
-            ("HOME", home.into()),
-            ("TMPDIR", home.into()),
-            ("LANG", "C.UTF-8".into()),
-            ("NO_COLOR", "1".into()),
-            ("COLUMNS", "1000000".into()),
-            ("PROMPTFOO_DISABLE_TELEMETRY", "1".into()),
-            ("NO_ANALYTICS", "1".into()),
-        ]
-    }
+/// The environment of each tool: a home of its own, no colours, lines as long as they are, and nothing sent to the makers.
+pub fn environment(home: &Path) -> Vec<(&'static str, OsString)> {
+    vec![
+        ("PATH", std::env::var_os("PATH").unwrap_or_default()),
+        ("HOME", home.into()),
+        ("TMPDIR", home.into()),
+        ("LANG", "C.UTF-8".into()),
+        ("NO_COLOR", "1".into()),
+        ("COLUMNS", "1000000".into()),
+        ("PROMPTFOO_DISABLE_TELEMETRY", "1".into()),
+        ("NO_ANALYTICS", "1".into()),
+    ]
 }
 
 /// Where each tool's program is.
@@ -139,7 +137,7 @@ pub fn find(scanners: &Path, holdfast: &Path) -> Result<Tools, Failure> {
     let openssl = holdfast_tests::tools::find("openssl");
     programs.insert(
         Tool::Openssl,
-        openssl.ok_or("there is no openssl: run `scripts/setup-dependencies bench-scanners`")?,
+        openssl.ok_or("there is no openssl: run `scripts/setup-dependencies scanners`")?,
     );
     let python = scanners.join("python");
     let worker = holdfast.with_file_name("holdfast-inspect");
@@ -211,11 +209,7 @@ mod tests {
 
     #[test]
     fn every_scanner_is_told_to_send_nothing_home() {
-        let invocation = Invocation {
-            program: "/bin/true".into(),
-            arguments: Vec::new(),
-        };
-        let environment = invocation.environment(Path::new("/scratch"));
+        let environment = environment(Path::new("/scratch"));
         for (name, value) in [("HOME", "/scratch"), ("PROMPTFOO_DISABLE_TELEMETRY", "1")] {
             assert!(environment.contains(&(name, value.into())), "{name}");
         }

@@ -17,6 +17,7 @@ pub fn results() -> Results {
         tool,
         seconds,
         peak_kib: 20 << 10,
+        idle_peak_kib: 19 << 10,
         read_bytes,
         verdict,
     };

@@ -37,11 +37,11 @@ pub const FAIRNESS: &str = "\
 They have other goals, so no column alone says which is better. Those that list what is bad raise few alarms and miss what nobody \
 has listed yet; Holdfast lists what weights need and refuses the rest, which is safe for an appliance and would be a nuisance on a hub. \
 picklescan, modelscan and fickling have no reason to read tensors: a pickle's program is at its beginning. Holdfast reads every byte because \
-its verdict is bound to the digest. modelaudit reads 30 formats that Holdfast refuses unread. fickling is a library first; its \
+its verdict is bound to the digest. modelaudit reads many formats that Holdfast refuses unread. fickling is a library first; its \
 command takes one bare pickle and no archive, so on other formats what it says is not about them.
 
-modelscan can also use TensorFlow and h5py, which are not installed here: with them it reads Keras and HDF5 files, and needs about ten \
-times as long to start. It and picklescan can be given more to read (`py7zr` for 7z) in the same way.
+modelscan can also use TensorFlow and h5py, which are not installed here: with them it reads more of Keras and TensorFlow, and takes \
+seconds to start.
 ";
 
 /// What the columns of speed mean.
@@ -53,14 +53,15 @@ the tensors: it would be the size of what it skipped.
 - **peak memory**: the most that was resident, of all processes of the tool together.
 - **of the file read**: what it asked the kernel to read, beyond what the same tool reads for a file of the same format with as good \
 as no tensors, divided by the size of the file. 200 % is twice. `headers` is less than 1 %. A file can also be mapped, which the \
-kernel does not count as reading; where so much memory was resident that this may have happened, it says so.
+kernel does not count as reading; where so much more memory was resident that this may have happened, it says so.
 ";
 
 /// What the columns of small files mean.
 pub const SMALL: &str = "\
 Here the start of the tool and what it spends on each file count, not its speed at reading. Holdfast starts a jailed process for each \
 file, as many at once as there are cores: that is what a crash or an exploit in a parser is confined by. fickling takes one file \
-at a time and was started for each of the first files, so its number is that of its start. The others read all files in one process.
+at a time and was started for each of the first files, so its number is that of its start. The others read all files in one process. \
+The memory is that of the largest process.
 ";
 
 /// What a verdict is called.
