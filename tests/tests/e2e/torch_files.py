@@ -89,7 +89,7 @@ def tensors_of(value, name=""):
 def compare():
     for path in sorted(directory.glob("*.safetensors")):
         found = load(path)
-        wanted = dict(tensors_of(torch.load(path.with_suffix(".pt"))))
+        wanted = dict(tensors_of(torch.load(path.with_suffix(".pt"), weights_only=False)))
         different = sorted(set(found) ^ set(wanted))
         for name in set(found) & set(wanted):
             if found[name].dtype != wanted[name].dtype or not torch.equal(found[name], wanted[name]):
