@@ -32,11 +32,12 @@ impl Watch {
         }
         match u32::from(character) {
             0xE0020..=0xE007F => (!self.continues_flag(character)).then_some(Unseen::Deceives),
-            0x202A..=0x202E | 0x2066..=0x2069 | 0xE0000..=0xE001F => Some(Unseen::Deceives),
             // One chooses between forms of the character before it. More of them, or one after nothing, are letters of an alphabet.
             0xFE00..=0xFE0F if !last.is_some_and(is_selector) => None,
             0xE0100..=0xE01EF if last.is_some_and(is_ideograph) => None,
-            0xFE00..=0xFE0F | 0xE0100..=0xE01EF => Some(Unseen::Deceives),
+            0xFE00..=0xFE0F | 0xE0100..=0xE01EF | 0x202A..=0x202E | 0x2066..=0x2069 | 0xE0000..=0xE001F => {
+                Some(Unseen::Deceives)
+            }
             // Persian and Indian scripts, emoji and right-to-left text need these; a file may begin with the last.
             0x200C..=0x200F | 0x00AD => None,
             0xFEFF if last.is_none() => None,
@@ -45,7 +46,9 @@ impl Watch {
     }
 
     fn continues_flag(&mut self, character: char) -> bool {
-        let Some(letters) = &mut self.flag else { return false };
+        let Some(letters) = &mut self.flag else {
+            return false;
+        };
         let letter = u32::from(character).checked_sub(0xE0000).and_then(char::from_u32);
         match letter {
             Some('\u{7f}') => {

@@ -18,7 +18,9 @@ const OPTIONS: [&str; 7] = [
 /// Whether a file of this name, in lower case and without its directory, is such a list.
 pub fn is_list(name: &str) -> bool {
     let stem = name.strip_suffix(".txt");
-    stem.is_some_and(|stem| stem.starts_with("requirements") || stem.ends_with("requirements") || stem == "constraints")
+    stem.is_some_and(|stem| {
+        stem.starts_with("requirements") || stem.ends_with("requirements") || stem == "constraints"
+    })
 }
 
 /// Looks at a list that is there as a whole.
@@ -30,7 +32,9 @@ pub fn judge(source: &str, findings: &mut Findings) {
         let entry = line.split(" #").next().unwrap_or(line).trim();
         let lower = entry.to_ascii_lowercase();
         let elsewhere = OPTIONS.iter().any(|option| lower.starts_with(option))
-            || ["://", "git+", "file:", "@ "].iter().any(|mark| lower.contains(mark));
+            || ["://", "git+", "file:", "@ "]
+                .iter()
+                .any(|mark| lower.contains(mark));
         if elsewhere && !lower.starts_with('#') {
             let message = format_args!("the list has software fetched from \"{}\"", text::shown(entry));
             findings.add(&rules::DOC_FETCHES, Place::at(at), message);

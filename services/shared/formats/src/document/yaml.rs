@@ -24,7 +24,18 @@ const WORDS: [&str; 12] = [
 ];
 /// Tags of plain values.
 const TAGS: [&str; 13] = [
-    "!", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq", "!!set", "!!omap", "!!pairs", "!!binary",
+    "!",
+    "!!str",
+    "!!int",
+    "!!float",
+    "!!bool",
+    "!!null",
+    "!!map",
+    "!!seq",
+    "!!set",
+    "!!omap",
+    "!!pairs",
+    "!!binary",
     "!!timestamp",
 ];
 /// Packages of the reference code of well-known models, whose settings name their classes.
@@ -35,7 +46,9 @@ pub fn judge(source: &str, findings: &mut Findings) {
     let resolved = resolved(source);
     for word in WORDS {
         if source.contains(word) || resolved.contains(word) {
-            let place = source.find(word).map_or(Place::whole(), |at| Place::at(at as u64));
+            let place = source
+                .find(word)
+                .map_or(Place::whole(), |at| Place::at(at as u64));
             let message = format_args!("the settings have a loader run code: {word}");
             findings.add(&rules::DOC_CODE, place, message);
         }
@@ -43,7 +56,8 @@ pub fn judge(source: &str, findings: &mut Findings) {
     let mut at = 0;
     for line in source.split_inclusive('\n') {
         if line.starts_with("%TAG") {
-            let message = "the settings give names of their own to tags, which decide what a loader makes of a value";
+            let message =
+                "the settings give names of their own to tags, which decide what a loader makes of a value";
             findings.add(&rules::DOC_CODE, Place::at(at as u64), message);
         }
         if let Some((within, tag)) = tags(line).find(|(_, tag)| !TAGS.contains(tag)) {
@@ -99,8 +113,14 @@ fn value_is_missing(entry: &str, value: &str) -> bool {
 /// Without the quotes, comments, anchors and tags around it.
 fn unquoted(text: &str) -> &str {
     let text = text.split(" #").next().unwrap_or(text);
-    let words = text.split_whitespace().filter(|word| !word.starts_with(['&', '!']));
-    words.last().unwrap_or_default().trim_matches(['"', '\''])
+    let mut words = text
+        .split_whitespace()
+        .filter(|word| !word.starts_with(['&', '!']));
+    match (words.next(), words.next()) {
+        (Some(word), None) => word.trim_matches(['"', '\'']),
+        (None, _) => "",
+        _ => text,
+    }
 }
 
 fn root(name: &str) -> &str {
@@ -111,7 +131,9 @@ fn root(name: &str) -> &str {
 fn is_dotted(name: &str) -> bool {
     let word = |part: &str| {
         part.starts_with(|first: char| first.is_alphabetic() || first == '_')
-            && part.chars().all(|character| character.is_alphanumeric() || character == '_')
+            && part
+                .chars()
+                .all(|character| character.is_alphanumeric() || character == '_')
     };
     name.contains('.') && name.split('.').all(word)
 }
@@ -138,7 +160,9 @@ fn resolved(source: &str) -> String {
             }
             None => break,
         };
-        let code = after.get(1..=digits).and_then(|code| u32::from_str_radix(code, 16).ok());
+        let code = after
+            .get(1..=digits)
+            .and_then(|code| u32::from_str_radix(code, 16).ok());
         match code.and_then(char::from_u32) {
             Some(character) => {
                 out.push(character);
@@ -158,7 +182,12 @@ mod tests {
     fn found(source: &str) -> Vec<Option<u64>> {
         let mut findings = Findings::default();
         judge(source, &mut findings);
-        findings.into_parts().0.into_iter().map(|finding| finding.offset).collect()
+        findings
+            .into_parts()
+            .0
+            .into_iter()
+            .map(|finding| finding.offset)
+            .collect()
     }
 
     #[test]
@@ -178,7 +207,10 @@ mod tests {
     fn each_way_to_name_code_is_found() {
         for (source, at) in [
             ("a: !!python/object/apply:os.system [x]\n", Some(3)),
-            ("%TAG !p! tag:yaml.org,2002:pyt\n---\na: !p!hon/object/apply:os.system [x]\n", Some(0)),
+            (
+                "%TAG !p! tag:yaml.org,2002:pyt\n---\na: !p!hon/object/apply:os.system [x]\n",
+                Some(0),
+            ),
             ("a: !!py%74hon/object/apply:os.system [x]\n", Some(3)),
             ("a: !<tag:yaml.org,2002:pyt%68on/name:os.system> ''\n", Some(3)),
             ("- !apply:os.system [x]\n", Some(2)),
