@@ -1,6 +1,6 @@
 //! Whether a model may come in. The one place where policy `model.admit` will be asked; until then the inspection's verdict decides.
 
-use holdfast_contract::report::{MODEL_FORMATS, Verdict};
+use holdfast_contract::report::{COMPANION_FINDING, MODEL_FORMATS, Report, Verdict};
 use holdfast_ipc::Peer;
 use holdfast_statement::ScanStatement;
 
@@ -22,10 +22,7 @@ pub enum Decision {
 pub fn may_admit(statement: &ScanStatement, _peer: &Peer) -> Decision {
     match statement.report.verdict {
         Verdict::Admit | Verdict::Conditional if !is_model(&statement.report.format) => Decision::Refuse {
-            reason: format!(
-                "it passed the inspection but is no model (its format is {}): only models are kept here",
-                statement.report.format
-            ),
+            reason: no_model(&statement.report),
         },
         Verdict::Admit | Verdict::Conditional => Decision::Admit,
         Verdict::Refuse => {
@@ -37,6 +34,21 @@ pub fn may_admit(statement: &ScanStatement, _peer: &Peer) -> Decision {
                 reason: format!("the inspection refused it{because}"),
             }
         }
+    }
+}
+
+/// Why what passed the inspection is not kept, for the person who handed it in.
+fn no_model(report: &Report) -> String {
+    let told = report
+        .findings
+        .iter()
+        .find(|finding| finding.id == COMPANION_FINDING);
+    match told {
+        Some(finding) => format!("{}: only models are kept here", finding.message),
+        None => format!(
+            "it passed the inspection but is no model (its format is {}): only models are kept here",
+            report.format
+        ),
     }
 }
 
@@ -55,10 +67,14 @@ mod tests {
     }
 
     fn decision_on(verdict: Verdict, format: &str) -> Decision {
+        decision_with(verdict, format, "HF-X-001", "It is a pickle")
+    }
+
+    fn decision_with(verdict: Verdict, format: &str, id: &str, message: &str) -> Decision {
         let finding = Finding {
-            id: "HF-X-001".into(),
+            id: id.into(),
             severity: Severity::High,
-            message: "It is a pickle".into(),
+            message: message.into(),
             offset: None,
             part: None,
             advice: String::new(),
@@ -101,6 +117,16 @@ mod tests {
         for format in MODEL_FORMATS {
             assert_eq!(decision_on(Verdict::Admit, format), Decision::Admit);
         }
+    }
+
+    #[test]
+    fn what_goes_with_a_model_is_told_what_it_is() {
+        let told = "this is a tokenizer's configuration and goes with a model; it is no model itself";
+        let reason = format!("{told}: only models are kept here");
+        assert_eq!(
+            decision_with(Verdict::Admit, "json", COMPANION_FINDING, told),
+            Decision::Refuse { reason }
+        );
     }
 
     #[test]

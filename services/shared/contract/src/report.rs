@@ -98,6 +98,9 @@ pub const MODEL_FORMATS: [&str; 7] = [
     "npz",
 ];
 
+/// The finding that says of a file which is no model what it is and that it goes with one, in a sentence for people.
+pub const COMPANION_FINDING: &str = "HF-DOC-009";
+
 /// The result of inspecting one artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

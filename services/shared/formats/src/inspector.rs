@@ -244,7 +244,7 @@ fn start(
         Format::Safetensors => vec![Box::new(Safetensors::default())],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
-        Format::Json => vec![Box::new(Configuration::default()), Box::new(Secrets::default())],
+        Format::Json => vec![Box::new(Configuration::new(name)), Box::new(Secrets::default())],
         Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
         Format::Zip | Format::Tar | Format::Gzip | Format::Zlib => {
             vec![container(format, name, directory.take(), budget)]

@@ -478,6 +478,21 @@ rules! {
     DOC_ADMITTED "HF-DOC-009" Low: "A document that goes with a model",
         "It was read whole and names no code, no files elsewhere and nothing that hides. It is not a model and cannot be admitted as one.",
         NOTHING;
+    DOC_INVISIBLE "HF-DOC-011" Low: "Characters that do not show",
+        "The document holds invisible characters. Word processors and web pages leave some behind; they can also make two names look the \
+         same.",
+        NOTHING;
+    DOC_ELSEWHERE "HF-DOC-012" Low: "The document names something elsewhere on the machine",
+        "It holds a path outside of the model's directory, mostly left over from the machine it was made on. A loader may look there and \
+         use what it finds.",
+        "Make sure that nothing you do not know lies at that path, or remove the entry.";
+    DOC_INSTALLS "HF-DOC-013" Low: "A list of software to install",
+        "Whoever hands it to an installer runs the code of everything it names. Holdfast does not, and the model does not need it here.",
+        "Install nothing from it without having looked at what it names.";
+    DOC_FETCHES "HF-DOC-014" High: "A list that has software fetched from an address of its own",
+        "Instead of the usual index of packages it names another server, a repository or a file, so that an installer runs code that \
+         nobody else has looked at.",
+        "Remove the list: the model does not need it here.";
     SEC_CREDENTIAL "HF-SEC-001" Low: "What looks like a credential",
         "Somebody may have left a key or a token in the document. It does not make the model dangerous to you.",
         "Tell the publisher. If it is yours, revoke it.";

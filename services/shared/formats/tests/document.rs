@@ -3,9 +3,9 @@
 mod common;
 
 use common::{findings, inspect};
-use holdfast_contract::report::{MODEL_FORMATS, Verdict};
+use holdfast_contract::report::{COMPANION_FINDING, MODEL_FORMATS, Verdict};
 use holdfast_formats::finding::verdict;
-use holdfast_formats::{FileInspector, Format};
+use holdfast_formats::{FileInspector, Format, rules};
 
 fn ids_of(name: &str, bytes: &[u8], piece: usize) -> Vec<(String, Option<u64>)> {
     let mut inspector = FileInspector::new(name);
@@ -110,6 +110,7 @@ fn a_document_is_no_model() {
     for name in MODEL_FORMATS {
         assert!(Format::find(name).is_some(), "{name}");
     }
+    assert_eq!(rules::DOC_ADMITTED.id, COMPANION_FINDING);
 }
 
 #[test]

@@ -176,14 +176,18 @@ fn no_change_breaks_the_inspector_of_documents() {
         r#"{"weight_map": {"t": "../x"}, "chat_template": [{"name": "a", "template": "{{ x.__class__ }}"}]}"#,
         r#"{"unet": ["my", "Net"], "_diffusers_version": "1", "a": "AKIAABCDEFGHIJKLMNOP"}"#,
         r#"{"a": 0, "\u202eb": 1}"#,
+        r#"[{"type": "sentence_transformers.models.Pooling"}, {"type": "x.Y"}]"#,
+        "a: !!py%74hon/name:os.system ''\n\"\\x5ftarget_\": {target: os.system}\n",
+        "numpy\n-i https://x/\n\u{1f3f4}\u{e0067}\u{e0062}\u{200b}\u{fe0f}\u{fe0f}",
     ]
     .iter()
     .map(|text| text.as_bytes().to_vec())
     .collect();
     let words: &[&[u8]] = &[
         b"{", b"}", b"[", b"]", b"\"", b":", b",", b"\\u202e", b"\xe2\x80\xae", b"true", b"{{", b"%}", b"hf_", b"\"auto_map\":", b"\xff",
+        b"\n", b"!", b"\\x5f", b"target:", b"[\"a\", \"B\"]", b"\xf3\xa0\x81\xa7", b"\xc2\x85", b"\x1b",
     ];
-    for name in ["config.json", "README.md", "a.jinja", "a.yaml"] {
+    for name in ["config.json", "README.md", "a.jinja", "a.yaml", "requirements.txt", "vocab.txt", "model_index.json"] {
         no_cut_changes_the_outcome(name, &seeds, words);
     }
 }

@@ -7,7 +7,16 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, u16, &[u8])| {
     let (name, cut, bytes) = input;
-    let names = ["config.json", "README.md", "chat_template.jinja", "a.yaml", "tokenizer.json"];
+    let names = [
+        "config.json",
+        "README.md",
+        "chat_template.jinja",
+        "a.yaml",
+        "tokenizer.json",
+        "model_index.json",
+        "requirements.txt",
+        "vocab.txt",
+    ];
     let name = names[usize::from(name) % names.len()];
     let cut = usize::from(cut).min(bytes.len());
     let run = |pieces: &[&[u8]]| {

@@ -3,11 +3,18 @@
 //! None of it is a model, and much of it decides what code a loader runs. A document is accepted only if it is of a kind that
 //! is known here; what it makes a loader import, open or say is judged. Trust boundary: every byte, and the name.
 
+mod characters;
+mod code;
 mod config;
+mod installs;
 mod kind;
 mod path;
+mod pipeline;
 mod prose;
+mod purpose;
+mod reading;
 mod secrets;
+mod yaml;
 
 pub use config::Configuration;
 pub use kind::Kind;

@@ -74,15 +74,15 @@ impl Path {
         self.levels.iter().rev().find_map(|level| level.name.as_deref())
     }
 
-    /// The name of the member at the top of the document.
-    pub fn top(&self) -> Option<&str> {
-        self.levels.first()?.name.as_deref()
+    /// The names of the members that are open, from the top.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.levels.iter().filter_map(|level| level.name.as_deref())
     }
 
-    /// Whether a member of one of these names is open.
-    pub fn is_within(&self, names: &[&str]) -> bool {
-        let mut open = self.levels.iter().filter_map(|level| level.name.as_deref());
-        open.any(|name| names.contains(&name))
+    /// The names of the member at the top and of the one in it.
+    pub fn top_two(&self) -> (Option<&str>, Option<&str>) {
+        let name = |level: usize| self.levels.get(level)?.name.as_deref();
+        (name(0), name(1))
     }
 
     /// How many items the innermost container has had so far.
@@ -92,7 +92,6 @@ impl Path {
 
     /// The names from the top, joined by dots.
     pub fn shown(&self) -> String {
-        let names = self.levels.iter().filter_map(|level| level.name.as_deref());
-        names.collect::<Vec<_>>().join(".")
+        self.names().collect::<Vec<_>>().join(".")
     }
 }

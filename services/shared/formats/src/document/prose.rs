@@ -1,60 +1,28 @@
 //! Texts that come with models: descriptions, licences, lists of words, templates, settings in YAML.
 
-use super::MAX_WHOLE_BYTES;
-use super::config::deceives;
+use super::characters::{Unseen, Watch};
+use super::purpose::Purpose;
+use super::{MAX_WHOLE_BYTES, installs, yaml};
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 use crate::template;
-use crate::text::{self, Utf8};
-
-/// What a text is, by its name and its first words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// For people, or a list of words.
-    Plain,
-    /// A chat template.
-    Template,
-    /// Settings.
-    Yaml,
-    /// A program.
-    Code,
-    /// Not something that comes with models.
-    Unknown,
-}
-
-/// Names, in lower case, of texts that come with models and have no telling extension.
-const NAMES: [&str; 9] = [
-    "readme",
-    "license",
-    "licence",
-    "notice",
-    "copying",
-    ".gitattributes",
-    ".gitignore",
-    "use_policy",
-    "authors",
-];
-/// Extensions of texts for people and of lists of words.
-const PLAIN: [&str; 6] = ["md", "txt", "rst", "csv", "model_card", "bpe"];
-const TEMPLATES: [&str; 4] = ["jinja", "jinja2", "j2", "template"];
-/// Extensions of programs.
-const CODE: [&str; 25] = [
-    "py", "pyw", "sh", "bash", "zsh", "js", "mjs", "ts", "rb", "pl", "php", "lua", "ps1", "bat", "cmd",
-    "vbs", "c", "cc", "cpp", "cu", "h", "rs", "go", "r", "jl",
-];
+use crate::text;
 
 /// The inspector for a text.
 #[derive(Debug)]
 pub struct Prose {
-    purpose: Option<Purpose>,
     name: String,
     whole: Vec<u8>,
     bytes: u64,
-    utf8: Utf8,
     broken: bool,
-    /// The last bytes, in which a character may have begun.
+    /// The last bytes, with which a character may have begun.
     tail: Vec<u8>,
+    watch: Watch,
+    /// Characters that do not show, with where they stand: whether they matter is known in the end.
+    unseen: Findings,
+    /// The first character that lists of words may have and other texts not.
+    control: Option<u64>,
     findings: Findings,
 }
 
@@ -63,64 +31,41 @@ impl Prose {
     pub fn new(name: &str) -> Self {
         let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
         Self {
-            purpose: None,
             name: name.to_ascii_lowercase(),
             whole: Vec::new(),
             bytes: 0,
-            utf8: Utf8::default(),
             broken: false,
             tail: Vec::new(),
+            watch: Watch::default(),
+            unseen: Findings::default(),
+            control: None,
             findings: Findings::default(),
         }
     }
 
-    fn purpose(&self) -> Purpose {
-        let (stem, extension) = self.name.rsplit_once('.').unwrap_or((&self.name, ""));
-        let head = String::from_utf8_lossy(self.whole.get(..4096).unwrap_or(&self.whole)).into_owned();
-        let first = head.trim_start_matches('\u{feff}').trim_start();
-        let python = ["import ", "from ", "def ", "class ", "@", "\"\"\""]
-            .iter()
-            .any(|start| first.starts_with(start))
-            && head.lines().any(|line| {
-                line.starts_with("import ") || line.starts_with("def ") || line.contains(" import ")
-            });
-        if CODE.contains(&extension) || python {
-            Purpose::Code
-        } else if TEMPLATES.contains(&extension) {
-            Purpose::Template
-        } else if matches!(extension, "yaml" | "yml") {
-            Purpose::Yaml
-        } else if PLAIN.contains(&extension) || NAMES.contains(&stem) || NAMES.contains(&self.name.as_str()) {
-            Purpose::Plain
-        } else {
-            Purpose::Unknown
+    fn scan(&mut self, begins: u64, text: &str) {
+        for (place, character) in text.char_indices() {
+            if matches!(character, ' '..='~' | '\n') {
+                self.watch.next(character);
+                continue;
+            }
+            let at = begins + place as u64;
+            if let Some(unseen) = self.watch.next(character) {
+                let rule = match unseen {
+                    Unseen::Deceives => &rules::DOC_HIDDEN,
+                    Unseen::Odd => &rules::DOC_INVISIBLE,
+                };
+                let message = format_args!("the text holds the character U+{:04X}", u32::from(character));
+                self.unseen.add(rule, Place::at(at), message);
+            }
+            if character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{c}') {
+                if character.is_ascii() {
+                    self.broken(at);
+                    return;
+                }
+                self.control.get_or_insert(at);
+            }
         }
-    }
-
-    /// Looks for characters that deceive; `at` is where the bytes begin.
-    fn scan(&mut self, at: u64, bytes: &[u8]) {
-        let begins = at.saturating_sub(self.tail.len() as u64);
-        let mut joined = std::mem::take(&mut self.tail);
-        joined.extend_from_slice(bytes);
-        let valid = match std::str::from_utf8(&joined) {
-            Ok(text) => text.len(),
-            Err(error) => error.valid_up_to(),
-        };
-        let text = joined
-            .get(..valid)
-            .and_then(|valid| std::str::from_utf8(valid).ok())
-            .unwrap_or_default();
-        for (place, character) in text.char_indices().filter(|(_, character)| deceives(*character)) {
-            let message = format_args!("the text holds the character U+{:04X}", u32::from(character));
-            self.findings
-                .add(&rules::DOC_HIDDEN, Place::at(begins + place as u64), message);
-        }
-        let control =
-            |character: char| character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{c}');
-        if let Some((place, _)) = text.char_indices().find(|(_, character)| control(*character)) {
-            self.broken(begins + place as u64);
-        }
-        self.tail = joined.get(valid..).unwrap_or_default().to_vec();
     }
 
     fn broken(&mut self, at: u64) {
@@ -130,8 +75,8 @@ impl Prose {
         }
     }
 
-    fn whole(&mut self) {
-        let purpose = self.purpose.unwrap_or(Purpose::Unknown);
+    /// What is judged as a whole.
+    fn whole(&mut self, purpose: Purpose) {
         if self.bytes > MAX_WHOLE_BYTES as u64 {
             let message =
                 format_args!("a document of more than {MAX_WHOLE_BYTES} bytes that must be read whole");
@@ -141,27 +86,20 @@ impl Prose {
         let Ok(source) = std::str::from_utf8(&self.whole) else {
             return;
         };
-        if purpose == Purpose::Template {
-            judge(source, &mut self.findings);
-        } else {
-            if source.contains("{{") || source.contains("{%") {
-                // In a quoted text two quotes stand for one; which texts are quoted is not known here, so one reading must do.
-                let mut plain = Findings::default();
-                judge(source, &mut plain);
-                let mut quoted = Findings::default();
-                judge(&source.replace("''", "'"), &mut quoted);
-                let unreadable = plain.has(&rules::DOC_TEMPLATE);
-                self.findings.append(if unreadable { quoted } else { plain });
-            }
-            for tag in ["!!python/", "!python/", "tag:yaml.org,2002:python/"] {
-                if let Some(at) = source.find(tag) {
-                    let message = format_args!("the settings have a loader make a Python object: {tag}");
-                    self.findings.add(&rules::DOC_CODE, Place::at(at as u64), message);
+        match purpose {
+            Purpose::Template => judge(source, &mut self.findings),
+            Purpose::Installs => installs::judge(source, &mut self.findings),
+            _ => {
+                if source.contains("{{") || source.contains("{%") {
+                    // In a quoted text two quotes stand for one; which texts are quoted is not known here, so one reading must do.
+                    let mut plain = Findings::default();
+                    judge(source, &mut plain);
+                    let mut quoted = Findings::default();
+                    judge(&source.replace("''", "'"), &mut quoted);
+                    let unreadable = plain.has(&rules::DOC_TEMPLATE);
+                    self.findings.append(if unreadable { quoted } else { plain });
                 }
-            }
-            if let Some(at) = source.find("_target_:") {
-                let message = "the settings have a loader call a function: _target_";
-                self.findings.add(&rules::DOC_CODE, Place::at(at as u64), message);
+                yaml::judge(source, &mut self.findings);
             }
         }
     }
@@ -183,22 +121,36 @@ impl Inspector for Prose {
         if self.broken {
             return;
         }
-        if self.utf8.feed(chunk) {
-            self.scan(at, chunk);
-        } else {
-            self.broken(at);
+        let mut joined = std::mem::take(&mut self.tail);
+        let begins = at.saturating_sub(joined.len() as u64);
+        joined.extend_from_slice(chunk);
+        let (valid, is_wrong) = match std::str::from_utf8(&joined) {
+            Ok(text) => (text.len(), false),
+            Err(error) => (error.valid_up_to(), error.error_len().is_some()),
+        };
+        let (text, rest) = joined.split_at(valid);
+        self.scan(begins, std::str::from_utf8(text).unwrap_or_default());
+        if is_wrong {
+            self.broken(begins + valid as u64);
         }
+        self.tail = rest.get(..3).unwrap_or(rest).to_vec();
     }
 
     fn finish(mut self: Box<Self>, size: u64) -> Found {
-        if !self.broken && !self.utf8.is_complete() {
-            self.broken(size);
+        if !self.tail.is_empty() {
+            self.broken(size.saturating_sub(self.tail.len() as u64));
         }
-        let purpose = self.purpose();
-        self.purpose = Some(purpose);
+        let head = String::from_utf8_lossy(self.whole.get(..4096).unwrap_or(&self.whole)).into_owned();
+        let purpose = Purpose::of(&self.name, &head);
+        if purpose != Purpose::Words {
+            self.findings.append(std::mem::take(&mut self.unseen));
+            if let Some(at) = self.control {
+                self.broken(at);
+            }
+        }
         match purpose {
-            Purpose::Plain => {}
-            Purpose::Template | Purpose::Yaml => self.whole(),
+            Purpose::Plain | Purpose::Words => {}
+            Purpose::Template | Purpose::Yaml | Purpose::Installs => self.whole(purpose),
             Purpose::Code => {
                 let message = "this is program code, which a loader runs when a configuration names it";
                 self.findings.add(&rules::DOC_PROGRAM, Place::whole(), message);
@@ -212,12 +164,10 @@ impl Inspector for Prose {
             }
         }
         if !self.findings.refuse() {
-            let what = match purpose {
-                Purpose::Template => "a chat template",
-                Purpose::Yaml => "a file of settings",
-                _ => "a text",
-            };
-            let message = format_args!("this is {what} and goes with a model; it is no model itself");
+            let message = format_args!(
+                "this is {} and goes with a model; it is no model itself",
+                purpose.description()
+            );
             self.findings.add(&rules::DOC_ADMITTED, Place::whole(), message);
         }
         Found {

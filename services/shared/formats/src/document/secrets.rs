@@ -4,11 +4,13 @@ use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 
-/// A kind of credential: what it begins with, and how many characters of which alphabet must follow.
+/// A kind of credential: what it begins with, and how many characters of which alphabet follow.
 struct Pattern {
     what: &'static str,
     prefix: &'static [u8],
     length: usize,
+    /// Whether exactly so many follow, or at least.
+    exact: bool,
     accepts: fn(u8) -> bool,
 }
 
@@ -24,26 +26,63 @@ fn dashed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
+const fn exactly(
+    what: &'static str,
+    prefix: &'static [u8],
+    length: usize,
+    accepts: fn(u8) -> bool,
+) -> Pattern {
+    Pattern {
+        what,
+        prefix,
+        length,
+        exact: true,
+        accepts,
+    }
+}
+
+const fn least(what: &'static str, prefix: &'static [u8], length: usize, accepts: fn(u8) -> bool) -> Pattern {
+    Pattern {
+        what,
+        prefix,
+        length,
+        exact: false,
+        accepts,
+    }
+}
+
 #[rustfmt::skip]
 const PATTERNS: &[Pattern] = &[
-    Pattern { what: "an access key of Amazon Web Services", prefix: b"AKIA", length: 16, accepts: upper },
-    Pattern { what: "a token of GitHub", prefix: b"ghp_", length: 36, accepts: alphanumeric },
-    Pattern { what: "a token of GitHub", prefix: b"gho_", length: 36, accepts: alphanumeric },
-    Pattern { what: "a token of GitHub", prefix: b"ghs_", length: 36, accepts: alphanumeric },
-    Pattern { what: "a token of GitHub", prefix: b"github_pat_", length: 60, accepts: dashed },
-    Pattern { what: "a token of GitLab", prefix: b"glpat-", length: 20, accepts: dashed },
-    Pattern { what: "a token of Hugging Face", prefix: b"hf_", length: 34, accepts: alphanumeric },
-    Pattern { what: "a key of OpenAI", prefix: b"sk-proj-", length: 40, accepts: dashed },
-    Pattern { what: "a key of Anthropic", prefix: b"sk-ant-", length: 40, accepts: dashed },
-    Pattern { what: "a token of Slack", prefix: b"xoxb-", length: 40, accepts: dashed },
-    Pattern { what: "a key of Google", prefix: b"AIza", length: 35, accepts: dashed },
-    Pattern { what: "a private key", prefix: b"-----BEGIN PRIVATE KEY-----", length: 0, accepts: dashed },
-    Pattern { what: "a private key", prefix: b"-----BEGIN RSA PRIVATE KEY-----", length: 0, accepts: dashed },
-    Pattern { what: "a private key", prefix: b"-----BEGIN EC PRIVATE KEY-----", length: 0, accepts: dashed },
-    Pattern { what: "a private key", prefix: b"-----BEGIN OPENSSH PRIVATE KEY-----", length: 0, accepts: dashed },
+    exactly("an access key of Amazon Web Services", b"AKIA", 16, upper),
+    exactly("an access key of Amazon Web Services", b"ASIA", 16, upper),
+    exactly("a token of GitHub", b"ghp_", 36, alphanumeric),
+    exactly("a token of GitHub", b"gho_", 36, alphanumeric),
+    exactly("a token of GitHub", b"ghu_", 36, alphanumeric),
+    exactly("a token of GitHub", b"ghs_", 36, alphanumeric),
+    least("a token of GitHub", b"github_pat_", 60, dashed),
+    least("a token of GitLab", b"glpat-", 20, dashed),
+    exactly("a token of Hugging Face", b"hf_", 34, alphanumeric),
+    least("a key of OpenAI", b"sk-proj-", 40, dashed),
+    least("a key of OpenAI", b"sk-svcacct-", 40, dashed),
+    exactly("a key of OpenAI", b"sk-", 48, alphanumeric),
+    least("a key of Anthropic", b"sk-ant-", 40, dashed),
+    exactly("a key of Groq", b"gsk_", 52, alphanumeric),
+    least("a key of NVIDIA", b"nvapi-", 60, dashed),
+    exactly("a token of npm", b"npm_", 36, alphanumeric),
+    least("a token of PyPI", b"pypi-AgEIcHlwaS5vcmc", 40, dashed),
+    least("a token of Slack", b"xoxb-", 40, dashed),
+    least("a token of Slack", b"xoxp-", 40, dashed),
+    exactly("a key of Google", b"AIza", 35, dashed),
+    least("a private key", b"-----BEGIN PRIVATE KEY-----", 0, dashed),
+    least("a private key", b"-----BEGIN RSA PRIVATE KEY-----", 0, dashed),
+    least("a private key", b"-----BEGIN EC PRIVATE KEY-----", 0, dashed),
+    least("a private key", b"-----BEGIN DSA PRIVATE KEY-----", 0, dashed),
+    least("a private key", b"-----BEGIN ENCRYPTED PRIVATE KEY-----", 0, dashed),
+    least("a private key", b"-----BEGIN OPENSSH PRIVATE KEY-----", 0, dashed),
+    least("a private key", b"-----BEGIN PGP PRIVATE KEY BLOCK-----", 0, dashed),
 ];
-/// The longest of them, with its prefix.
-const LONGEST: usize = 72;
+/// The longest of them, with its prefix and what follows it.
+const LONGEST: usize = 80;
 
 /// Looks for credentials in text.
 #[derive(Debug, Default)]
@@ -58,15 +97,19 @@ impl Secrets {
     /// Looks at what is held for credentials that begin before `end`.
     fn search(&mut self, end: usize) {
         for (place, byte) in self.held.iter().enumerate().take(end) {
-            if !matches!(byte, b'A' | b'g' | b'h' | b's' | b'x' | b'-') {
+            if !matches!(byte, b'A' | b'g' | b'h' | b'n' | b'p' | b's' | b'x' | b'-') {
                 continue;
             }
             let rest = self.held.get(place..).unwrap_or_default();
             let before = place.checked_sub(1).and_then(|before| self.held.get(before));
             for pattern in PATTERNS {
                 let found = rest.strip_prefix(pattern.prefix).is_some_and(|rest| {
+                    let goes_on = rest
+                        .get(pattern.length)
+                        .is_some_and(|byte| (pattern.accepts)(*byte));
                     rest.get(..pattern.length)
                         .is_some_and(|body| body.iter().all(|byte| (pattern.accepts)(*byte)))
+                        && !(pattern.exact && goes_on)
                 });
                 // In the middle of a word it is a part of something else.
                 if found && !before.is_some_and(u8::is_ascii_alphanumeric) {
@@ -103,6 +146,23 @@ impl Inspector for Secrets {
         Found {
             findings: self.findings,
             ..Found::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_enough_for_every_pattern() {
+        for pattern in PATTERNS {
+            assert!(
+                pattern.prefix.len() + pattern.length < LONGEST,
+                "{}",
+                pattern.what
+            );
+            assert!(b"Aghnpsx-".contains(&pattern.prefix[0]), "{}", pattern.what);
         }
     }
 }
