@@ -69,11 +69,21 @@ fn read(archives: &[(&str, Vec<u8>)]) -> Option<Vec<String>> {
         .stderr(Stdio::null())
         .spawn();
     let mut python = python.ok()?;
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let lines: String = archives
+    let hex = |bytes: &[u8]| {
+        let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.concat()
+    };
+    let lines: Vec<String> = archives
         .iter()
-        .map(|(kind, bytes)| format!("{kind} {}\n", hex(bytes)))
+        .map(|(kind, bytes)| {
+            format!(
+                "{kind} {}
+",
+                hex(bytes)
+            )
+        })
         .collect();
+    let lines = lines.concat();
     let mut input = python.stdin.take().unwrap();
     let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
     let output = python.wait_with_output().unwrap();
