@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use holdfast_contract::report::Finding;
+use holdfast_formats::document::{Configuration, Prose, Secrets};
 use holdfast_formats::pickle::{Context, Pickle, Summary};
 use holdfast_formats::testing::{
     Assembler, Member, Random, archive, deflate, mutate, tar_archive, tar_member, tar_records, weights,
@@ -178,6 +179,8 @@ fn no_change_breaks_the_inspector_of_documents() {
         r#"{"a": 0, "\u202eb": 1}"#,
         r#"[{"type": "sentence_transformers.models.Pooling"}, {"type": "x.Y"}]"#,
         "a: !!py%74hon/name:os.system ''\n\"\\x5ftarget_\": {target: os.system}\n",
+        "\u{feff}{\"model_type\": \"x\"} \n",
+        "key: hf_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7 -----BEGIN PRIVATE KEY-----",
         "numpy\n-i https://x/\n\u{1f3f4}\u{e0067}\u{e0062}\u{200b}\u{fe0f}\u{fe0f}",
     ]
     .iter()
@@ -185,9 +188,42 @@ fn no_change_breaks_the_inspector_of_documents() {
     .collect();
     let words: &[&[u8]] = &[
         b"{", b"}", b"[", b"]", b"\"", b":", b",", b"\\u202e", b"\xe2\x80\xae", b"true", b"{{", b"%}", b"hf_", b"\"auto_map\":", b"\xff",
-        b"\n", b"!", b"\\x5f", b"target:", b"[\"a\", \"B\"]", b"\xf3\xa0\x81\xa7", b"\xc2\x85", b"\x1b",
+        b"\n", b"!", b"\\x5f", b"target:", b"[\"a\", \"B\"]", b"\xf3\xa0\x81\xa7", b"\xc2\x85", b"\x1b", b"\xef\xbb\xbf",
     ];
     for name in ["config.json", "README.md", "a.jinja", "a.yaml", "requirements.txt", "vocab.txt", "model_index.json"] {
         no_cut_changes_the_outcome(name, &seeds, words);
+        no_cut_changes_what_inspectors_find(name, &seeds, words);
     }
+}
+
+/// The same without the first bytes being collected, so that even short documents come in pieces.
+fn no_cut_changes_what_inspectors_find(name: &str, seeds: &[Vec<u8>], words: &[&[u8]]) {
+    let run = |pieces: &[&[u8]]| {
+        let inspectors: [Box<dyn Inspector>; 3] = [
+            Box::new(Configuration::new(name)),
+            Box::new(Prose::new(name)),
+            Box::new(Secrets::default()),
+        ];
+        inspectors.map(|mut inspector| {
+            let mut at = 0;
+            for piece in pieces {
+                inspector.feed(at, piece);
+                at += piece.len() as u64;
+            }
+            let findings = inspector.finish(at).findings.into_parts().0;
+            for finding in &findings {
+                assert!(finding.offset.is_none_or(|offset| offset <= at), "{finding:?}");
+                assert!(finding.message.len() < 600, "{finding:?}");
+            }
+            findings
+        })
+    };
+    rounds(|random| {
+        let bytes = mutate(seeds, words, random);
+        let whole = run(&[&bytes]);
+        let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
+        assert_eq!(run(&[head, tail]), whole, "{bytes:x?}");
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(run(&single), whole, "{bytes:x?}");
+    });
 }

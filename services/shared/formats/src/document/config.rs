@@ -11,6 +11,7 @@ use crate::inspector::{Found, Inspector};
 use crate::json::{Json, Progress};
 use crate::rules;
 
+/// A byte order mark, which some editors write before the text.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The inspector for a JSON document.
@@ -46,11 +47,16 @@ impl Configuration {
 
 impl Inspector for Configuration {
     fn feed(&mut self, mut at: u64, mut chunk: &[u8]) {
-        // Documents are recognised by their first bytes, which therefore come together.
-        if let Some(rest) = chunk.strip_prefix(MARK).filter(|_| at == 0) {
-            self.begins = MARK.len() as u64;
-            at += self.begins;
+        while let Some((byte, rest)) = chunk.split_first()
+            && at == self.begins
+            && usize::try_from(at).is_ok_and(|at| MARK.get(at) == Some(byte))
+        {
+            self.begins += 1;
+            at += 1;
             chunk = rest;
+        }
+        if !chunk.is_empty() && !matches!(self.begins, 0 | 3) && !self.broken {
+            self.broken(0, "a byte order mark that is cut off");
         }
         if self.broken {
             return;
