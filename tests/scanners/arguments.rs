@@ -25,6 +25,8 @@ pub struct Arguments {
     pub output: PathBuf,
     /// A date for the page.
     pub date: Option<String>,
+    /// The only section to measure.
+    pub only: Option<Section>,
     /// Whether the last results are to be shown, not new ones made.
     pub render: bool,
     /// Where the scanners' programs are.
@@ -33,6 +35,17 @@ pub struct Arguments {
     pub holdfast: PathBuf,
     /// Where files are generated.
     pub work: PathBuf,
+}
+
+/// A part of the comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Large files.
+    Speed,
+    /// Small files.
+    Small,
+    /// Labelled samples.
+    Detection,
 }
 
 /// What this program is started for.
@@ -63,6 +76,7 @@ pub fn read(words: impl Iterator<Item = OsString>) -> Result<Request, Failure> {
         samples: std::env::var_os("HOLDFAST_PEER_DATA").map(PathBuf::from),
         output: "docs/comparison.md".into(),
         date: None,
+        only: None,
         render: false,
         scanners: "target/scanners/python/bin".into(),
         holdfast: "target/release/holdfast".into(),
@@ -79,6 +93,7 @@ pub fn read(words: impl Iterator<Item = OsString>) -> Result<Request, Failure> {
             "--size" => arguments.size = size(&text(value()?)?)?,
             "--rounds" => arguments.rounds = count(&name, &text(value()?)?)?,
             "--small" => arguments.small = count(&name, &text(value()?)?)?,
+            "--only" => arguments.only = Some(section(&text(value()?)?)?),
             "--date" => arguments.date = Some(text(value()?)?),
             "--samples" => arguments.samples = Some(value()?.into()),
             "--output" => arguments.output = value()?.into(),
@@ -125,6 +140,15 @@ fn count(name: &str, text: &str) -> Result<usize, Failure> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(format!("{name} takes a number above 0, not {text}").into()),
+    }
+}
+
+fn section(text: &str) -> Result<Section, Failure> {
+    match text {
+        "speed" => Ok(Section::Speed),
+        "small" => Ok(Section::Small),
+        "detection" => Ok(Section::Detection),
+        _ => Err(format!("a section is speed, small or detection, not {text}").into()),
     }
 }
 
@@ -181,7 +205,13 @@ mod tests {
         assert_eq!((arguments.rounds, arguments.render), (5, true));
         assert_eq!(arguments.samples, Some("/s".into()));
         assert_eq!(parse(&["--rounds", "5", "-h"]).unwrap(), Request::Help);
-        for wrong in [&["--rounds", "0"][..], &["--rounds"], &["--nonsense"], &["file"]] {
+        for wrong in [
+            &["--rounds", "0"][..],
+            &["--rounds"],
+            &["--nonsense"],
+            &["--only", "all"],
+            &["file"],
+        ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -6,7 +6,30 @@ use crate::results::Judged;
 use crate::tools::Tool;
 
 /// By the beginning of the sample's name: the sums at the end of names change when samples are made anew.
-const ARGUED: &[(&str, &str)] = &[];
+const ARGUED: &[(&str, &str)] = &[
+    (
+        "fickling/clean/test_private_stdlib_allowlist__",
+        "A name from `__future__` is harmless, and no weights have it: the list is of what they need.",
+    ),
+    (
+        "fickling/clean/test_safe_builtins_not_flagged__",
+        "`len` is harmless, and no weights call it.",
+    ),
+    (
+        "fickling/clean/test_variable_used_only_inside_a_tuple__",
+        "The state of a list is set, at which every reader gives up: it cannot be loaded.",
+    ),
+    ("modelaudit/bad/malicious_import.safetensors", METADATA),
+    ("modelaudit/bad/multiple_patterns.safetensors", METADATA),
+    ("modelaudit/bad/obfuscated_metadata.safetensors", METADATA),
+    ("modelaudit/bad/script_injection.safetensors", METADATA),
+    ("modelaudit/bad/shell_commands.safetensors", METADATA),
+    ("modelaudit/bad/suspicious_url.safetensors", METADATA),
+];
+
+/// On text in the free metadata of safetensors.
+const METADATA: &str = "Text in the free metadata, which no reader of safetensors runs. A page that shows it has to escape it, as with \
+                        any text; a note to whoever reads it by eye could be given.";
 
 /// Whether Holdfast and the label disagree.
 pub fn is_one(sample: &Judged) -> bool {

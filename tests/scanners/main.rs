@@ -23,7 +23,7 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use arguments::{Arguments, Request};
+use arguments::{Arguments, Request, Section};
 use results::Results;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -51,22 +51,38 @@ fn run() -> Result<(), Failure> {
     let results = if arguments.render {
         Results::load(&kept)?
     } else {
-        compare(&arguments)?
+        compare(&arguments, &kept)?
     };
     results.save(&kept)?;
     write(&results, &arguments.output)
 }
 
-fn compare(arguments: &Arguments) -> Result<Results, Failure> {
+/// Measures what is asked for. A section that is not is as it was in the last run, of the same tools on the same machine.
+fn compare(arguments: &Arguments, kept: &Path) -> Result<Results, Failure> {
     std::fs::create_dir_all(&arguments.work)?;
     let tools = tools::find(&arguments.scanners, &arguments.holdfast)?;
+    let versions = tools::versions(&tools)?;
+    let wanted = |section| arguments.only.is_none_or(|only| only == section);
+    let last = || Results::of_these(kept, &versions);
     Ok(Results {
+        speed: if wanted(Section::Speed) {
+            speed::run(&tools, arguments)?
+        } else {
+            last()?.speed
+        },
+        small: if wanted(Section::Small) {
+            small::run(&tools, arguments)?
+        } else {
+            last()?.small
+        },
+        detection: if wanted(Section::Detection) {
+            detection::run(&tools, arguments)?
+        } else {
+            last()?.detection
+        },
         machine: machine::describe(),
         date: arguments.date.clone(),
-        versions: tools::versions(&tools)?,
-        speed: speed::run(&tools, arguments)?,
-        small: small::run(&tools, arguments)?,
-        detection: detection::run(&tools, arguments)?,
+        versions,
     })
 }
 

@@ -15,7 +15,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use holdfast_tests::process::Process;
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,8 @@ pub struct Cost {
     pub ended: Ended,
     /// From its start to its end.
     pub seconds: f64,
+    /// The processor time of it and of the processes that it waited for, in seconds.
+    pub processor_seconds: f64,
     /// The most memory that one of its processes had resident.
     pub peak_kib: u64,
     /// What it and the processes that it waited for asked the kernel to read, in bytes.
@@ -143,10 +146,12 @@ fn execute(order: &Order) -> Result<Cost, Failure> {
         (false, Some(code)) => Ended::Code(code),
         (false, None) => Ended::Signal(status.signal().unwrap_or(0)),
     };
-    let largest = u64::try_from(getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss())?;
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let largest = u64::try_from(usage.max_rss())?;
     Ok(Cost {
         ended,
         seconds,
+        processor_seconds: processor_seconds(&usage),
         peak_kib: largest.max(together / 1024),
         read_bytes: read_bytes()?.saturating_sub(read_before),
     })
@@ -179,6 +184,12 @@ fn resident_together(pid: i32) -> u64 {
     let children = process.descendants();
     let all = std::iter::once(process).chain(children);
     all.map(Process::resident_bytes).sum()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time for people")]
+fn processor_seconds(usage: &Usage) -> f64 {
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    seconds(usage.user_time()) + seconds(usage.system_time())
 }
 
 /// What this process and those that it waited for have read so far.

@@ -8,6 +8,7 @@ fn run(ended: Ended, stdout: &str, stderr: &str) -> Run {
         cost: Cost {
             ended,
             seconds: 0.1,
+            processor_seconds: 0.1,
             peak_kib: 1,
             read_bytes: 1,
         },

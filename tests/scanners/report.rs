@@ -51,8 +51,8 @@ fn speed(results: &Results) -> String {
     let mut text = format!(
         "## Large files\n\n![Seconds for one large file, by format and tool](images/{})\n\n\
          One file of {} in each format, best of {} rounds in turn, the file already in memory.\n\n\
-         | file | tool | says | seconds | MB/s | ÷ openssl | peak memory | of the file read |\n\
-         |---|---|---|---:|---:|---:|---:|---:|\n",
+         | file | tool | says | seconds | of a processor | MB/s | ÷ openssl | peak memory | of the file read |\n\
+         |---|---|---|---:|---:|---:|---:|---:|---:|\n",
         chart::NAME,
         size(bytes),
         speed.rounds,
@@ -74,11 +74,12 @@ fn speed(results: &Results) -> String {
             };
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {:.2} | {rate} | {ratio} | {} | {} |",
+                "| {} | {} | {} | {:.2} | {:.2} | {rate} | {ratio} | {} | {} |",
                 kind.name(),
                 row.tool.name(),
                 says(row),
                 row.seconds,
+                row.processor_seconds,
                 memory(row.peak_kib),
                 share(row),
             );
@@ -107,8 +108,8 @@ fn share(row: &SpeedRow) -> String {
 fn small(small: &Small) -> String {
     let mut text = format!(
         "## Small files\n\n{} files in one directory, {} together: GGUF, safetensors, pickles, NumPy arrays and PyTorch zips in \
-         turn, no two alike.\n\n| tool | files | seconds | files per second | peak memory | ended with |\n\
-         |---|---:|---:|---:|---:|---|\n",
+         turn, no two alike.\n\n| tool | files | seconds | files per second | processor ms per file | peak memory | ended with |\n\
+         |---|---:|---:|---:|---:|---:|---|\n",
         small.files,
         size(small.bytes),
     );
@@ -121,11 +122,12 @@ fn small(small: &Small) -> String {
         };
         let _ = writeln!(
             text,
-            "| {} | {} | {:.1} | {:.0} | {} | {ended} |",
+            "| {} | {} | {:.1} | {:.0} | {:.2} | {} | {ended} |",
             row.tool.name(),
             row.files,
             row.cost.seconds,
             per_second(row.files, row.cost.seconds),
+            1000.0 / per_second(row.files, row.cost.processor_seconds),
             memory(row.cost.peak_kib),
         );
     }

@@ -49,6 +49,8 @@ pub struct SpeedRow {
     pub tool: Tool,
     /// The best time.
     pub seconds: f64,
+    /// The least processor time.
+    pub processor_seconds: f64,
     /// The most memory.
     pub peak_kib: u64,
     /// The most memory with a file of the same kind that is almost empty.
@@ -134,6 +136,19 @@ impl Results {
     pub fn load(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(serde_json::from_slice(&text)?)
+    }
+
+    /// Reads what was kept, if it is about the same versions.
+    ///
+    /// # Errors
+    ///
+    /// When it is not, or nothing was kept.
+    pub fn of_these(path: &Path, versions: &BTreeMap<String, String>) -> Result<Self, Failure> {
+        let results = Self::load(path)?;
+        if results.versions != *versions {
+            return Err("the last results are of other versions: measure everything".into());
+        }
+        Ok(results)
     }
 
     /// Keeps it.

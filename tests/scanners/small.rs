@@ -13,7 +13,7 @@ use crate::tools::{SCANNERS, Tool, Tools};
 use crate::{Failure, torch};
 
 /// How long a tool may take for all of them.
-const LIMIT: Duration = Duration::from_mins(20);
+const LIMIT: Duration = Duration::from_mins(10);
 /// How many files are scanned by a tool that is started for each.
 const ONE_BY_ONE: usize = 300;
 
@@ -68,12 +68,14 @@ fn one_by_one(tools: &Tools, tool: Tool, files: &[&PathBuf], work: &Path) -> Res
     let mut total = Cost {
         ended: Ended::Code(0),
         seconds: 0.0,
+        processor_seconds: 0.0,
         peak_kib: 0,
         read_bytes: 0,
     };
     for file in files {
         let cost = measure::run(&tools.invocation(tool, file)?, work, LIMIT, false)?.cost;
         total.seconds += cost.seconds;
+        total.processor_seconds += cost.processor_seconds;
         total.peak_kib = total.peak_kib.max(cost.peak_kib);
         total.read_bytes += cost.read_bytes;
         if !matches!(cost.ended, Ended::Code(_)) {

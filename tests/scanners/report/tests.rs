@@ -16,6 +16,7 @@ pub fn results() -> Results {
         bytes: 1 << 30,
         tool,
         seconds,
+        processor_seconds: seconds,
         peak_kib: 20 << 10,
         idle_peak_kib: 19 << 10,
         read_bytes,
@@ -24,6 +25,7 @@ pub fn results() -> Results {
     let cost = Cost {
         ended: Ended::TimedOut,
         seconds: 2.0,
+        processor_seconds: 1.5,
         peak_kib: 1000,
         read_bytes: 0,
     };
@@ -82,11 +84,11 @@ fn judged(file: &str, expected: Label, holdfast: Verdict, said: &str) -> Judged 
 fn a_tool_that_skips_the_tensors_has_no_rate() {
     let page = page(&results());
     assert!(
-        page.contains("| GGUF | picklescan | accepted | 0.10 | – | – | 20 MiB | headers |"),
+        page.contains("| GGUF | picklescan | accepted | 0.10 | 0.10 | – | – | 20 MiB | headers |"),
         "{page}"
     );
     assert!(
-        page.contains("| GGUF | modelaudit | flagged | 4.00 | 268 | 0.20 | 20 MiB | 200 % |"),
+        page.contains("| GGUF | modelaudit | flagged | 4.00 | 4.00 | 268 | 0.20 | 20 MiB | 200 % |"),
         "{page}"
     );
     assert!(page.contains("**refused by name**"), "{page}");
@@ -96,7 +98,7 @@ fn a_tool_that_skips_the_tensors_has_no_rate() {
 fn a_tool_that_hangs_and_samples_that_are_not_there_are_said_loudly() {
     let page = page(&results());
     assert!(
-        page.contains("| modelaudit | 100 | 2.0 | 50 | 1 MiB | **not in time** |"),
+        page.contains("| modelaudit | 100 | 2.0 | 50 | 15.00 | 1 MiB | **not in time** |"),
         "{page}"
     );
     assert!(page.contains("**Not measured in this run"), "{page}");

@@ -47,6 +47,8 @@ seconds to start.
 /// What the columns of speed mean.
 pub const SPEED: &str = "\
 - **says**: what it thinks of the file, which is well formed and harmless.
+- **of a processor**: the processor time of the tool and what it started, in seconds: it hardly depends on what else runs on the machine. \
+Above the seconds, where several cores were used.
 - **MB/s** (millions of bytes) and **÷ openssl**: how fast the file went by, and that divided by the speed of `openssl dgst -sha256`, \
 which reads and hashes and does nothing else, in the same run. Above 1 is faster than openssl. Not given for a tool that does not read \
 the tensors: it would be the size of what it skipped.
@@ -58,7 +60,7 @@ kernel does not count as reading; where so much more memory was resident that th
 
 /// What the columns of small files mean.
 pub const SMALL: &str = "\
-Here the start of the tool and what it spends on each file count, not its speed at reading. Holdfast starts a jailed process for each \
+Measured once. Here the start of the tool and what it spends on each file count, not its speed at reading. Holdfast starts a jailed process for each \
 file, as many at once as there are cores: that is what a crash or an exploit in a parser is confined by. fickling takes one file \
 at a time and was started for each of the first files, so its number is that of its start. The others read all files in one process. \
 The memory is that of the largest process.
