@@ -13,11 +13,13 @@ use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
 use crate::npy::Npy;
+use crate::onnx::Onnx;
 use crate::pickle::{Context, Pickle};
 use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::tail::Tail;
 use crate::tar::Tar;
+use crate::tensorflow::Tensorflow;
 use crate::text;
 use crate::zip::{Budget, Directory, Held, Peek, Wrong, Zip};
 
@@ -249,6 +251,9 @@ fn start(
         Format::Zip | Format::Tar | Format::Gzip | Format::Zlib => {
             vec![container(format, name, directory.take(), budget)]
         }
+        Format::Onnx => vec![Box::new(Onnx::default())],
+        Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
+        Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
         _ => Vec::new(),
     };
     feed_all(&mut inspectors, 0, head);

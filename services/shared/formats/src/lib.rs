@@ -16,14 +16,17 @@ pub mod inspector;
 pub mod json;
 mod names;
 pub mod npy;
+pub mod onnx;
 mod paths;
 pub mod pickle;
+pub mod protobuf;
 pub mod rules;
 pub mod safetensors;
 mod scripts;
 mod tail;
 mod tar;
 mod template;
+pub mod tensorflow;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

@@ -611,6 +611,133 @@ rules! {
     NPY_ADMITTED "HF-NPY-007" Low: "A NumPy array",
         "It is well formed, but the engine here cannot use it as a model.",
         NOTHING;
+
+    ONNX_BROKEN "HF-ONNX-001" High: "A broken ONNX model",
+        "The bytes are not a complete ONNX model, or are written in a way that programs read differently.",
+        AGAIN;
+    ONNX_PATH "HF-ONNX-002" High: "Numbers are to be read from somewhere else on the computer",
+        "An ONNX model may keep its numbers in a file beside it. The path in this one leads out of the model's directory, to the network or \
+         into the memory of the program, so that loading it could read what is none of its business.",
+        HARMFUL;
+    ONNX_EXTERNAL "HF-ONNX-003" High: "The model's numbers are in another file",
+        "The file only describes the model. The numbers that it computes with are read from elsewhere when it is loaded, and Holdfast, which \
+         inspects and remembers one file, could not notice if they were exchanged.",
+        "Save the model as a single file: `onnx.save_model` with `save_as_external_data=False` does it for models below 2 GB.";
+    ONNX_EXTERNAL_ENTRY "HF-ONNX-004" High: "The place of a tensor's data is contradictory",
+        "Where the numbers of a tensor are is said by a path, an offset and a length. Missing, repeated or malformed ones are understood \
+         differently by each program.",
+        REMAKE;
+    ONNX_EFFECT "HF-ONNX-005" Critical: "An operator that reaches out of the model",
+        "Running the model would run code that is not part of it, use files, or send data to a service. A model only has to compute.",
+        HARMFUL;
+    ONNX_CUSTOM "HF-ONNX-006" High: "An operator that needs a program of its own",
+        "The operator is neither part of the standard nor defined in the model. Whoever wants to run the model has to load a library from the \
+         publisher, and that is a program which nobody inspected.",
+        "Ask the publisher for a version that only uses standard operators.";
+    ONNX_UNKNOWN "HF-ONNX-007" High: "An operator without a readable name",
+        "What a step of the model does cannot be told.",
+        REMAKE;
+    ONNX_RUNTIME "HF-ONNX-008" Low: "Operators that only ONNX Runtime has",
+        "They are built into ONNX Runtime and do nothing but compute. Other programs cannot run the model.",
+        NOTHING;
+    ONNX_TYPE "HF-ONNX-009" High: "An unknown element type",
+        "The type of a tensor's numbers is missing or none that ONNX has, so nobody can say how many bytes belong to it.",
+        REMAKE;
+    ONNX_SHAPE "HF-ONNX-010" High: "An impossible shape",
+        "A tensor has a negative size or more elements than any computer can address. Programs that multiply without care reserve too little \
+         memory and then write beyond it.",
+        REMAKE;
+    ONNX_SIZE "HF-ONNX-011" High: "A tensor's data does not fit its shape",
+        "There are more or fewer numbers than shape and type ask for. Readers that trust the shape read beyond the data; readers that do not \
+         leave something over.",
+        REMAKE;
+    ONNX_DUPLICATE "HF-ONNX-012" High: "Two tensors have the same name",
+        "Which of them the model computes with depends on the program, so one could be checked and the other used.",
+        REMAKE;
+    ONNX_ATTRIBUTE "HF-ONNX-013" High: "A parameter that says two things",
+        "Each parameter of a step has one value of one type. Where they disagree, programs take different ones.",
+        REMAKE;
+    ONNX_REPEATED "HF-ONNX-014" High: "Something that there can only be one of occurs twice",
+        "Programs take the first, the last or a mixture of both, so one could be checked and the other used.",
+        REMAKE;
+    ONNX_FIELD "HF-ONNX-015" Low: "A field that ONNX does not have",
+        "Programs pass over it. It may come from a later version, or be something that was put there.",
+        NOTHING;
+    ONNX_HIDDEN "HF-ONNX-016" High: "Data in fields that ONNX does not have",
+        "So much lies where no program looks that it can be a file of its own.",
+        REMAKE;
+    ONNX_TEXT "HF-ONNX-017" Low: "A text with characters that do not show",
+        "Invisible or direction-changing characters, or bytes that are no text, make a name or a description look like another.",
+        NOTHING;
+    ONNX_INCOMPLETE "HF-ONNX-018" High: "Not a complete ONNX model",
+        "A model has a graph, and says which version of the format and of the operators it is written for.",
+        AGAIN;
+    ONNX_VERSION "HF-ONNX-019" High: "An unknown version of ONNX",
+        "The file is written for a version that came after this release of Holdfast. What is new in it could not be checked.",
+        "Save the model for an earlier version, or use a newer Holdfast.";
+    ONNX_LIMIT "HF-ONNX-020" High: "An ONNX model that is too complex to follow",
+        "It has more parts than an inspection remembers. What was not seen cannot be admitted.",
+        CONVERT;
+    ONNX_ADMITTED "HF-ONNX-021" Low: "An ONNX model",
+        "It is well formed and needs nothing but itself, but the engine here cannot use it.",
+        NOTHING;
+
+    TF_BROKEN "HF-TF-001" High: "A broken TensorFlow model",
+        "The bytes are not a complete TensorFlow graph, or are written in a way that programs read differently.",
+        AGAIN;
+    TF_EFFECT "HF-TF-002" Critical: "An operator that reaches out of the model",
+        "A TensorFlow graph is a program. Running this one would write or read files, run Python, or talk to other computers. A model only has \
+         to compute.",
+        HARMFUL;
+    TF_FILES "HF-TF-003" High: "An operator that reads files",
+        "The graph opens files when it runs. That is meant for training data and word lists, but the name of the file is up to whoever made the \
+         model.",
+        "Ask the publisher for a version that is only for inference and has its word lists built in.";
+    TF_SAVER "HF-TF-004" High: "The graph saves or loads where it wants",
+        "Every SavedModel has steps that save and load its numbers, at a place that the program which runs it chooses. Here the place comes from \
+         the model itself, which could so overwrite files.",
+        HARMFUL;
+    TF_UNKNOWN "HF-TF-005" High: "An operator that TensorFlow does not have",
+        "Whoever wants to run the model has to load a library from the publisher, and that is a program which nobody inspected.",
+        "Ask the publisher for a version that only uses TensorFlow's own operators.";
+    TF_ELSEWHERE "HF-TF-006" High: "The model's numbers are in other files",
+        "The file only describes the model. The numbers or word lists that it computes with are read from files beside it, and Holdfast, which \
+         inspects and remembers one file, could not notice if they were exchanged.",
+        "Freeze the graph, so that its variables become constants, or convert the model to safetensors.";
+    TF_ASSET "HF-TF-007" High: "A file beside the model is named by a path that leads elsewhere",
+        "Files that belong to a SavedModel lie in its directory. This path leads out of it, so that loading the model could read what is none of \
+         its business.",
+        HARMFUL;
+    TF_LAMBDA "HF-TF-008" Critical: "A Keras layer with Python code in it",
+        "A Lambda layer keeps a function as compiled Python, which Keras runs when it loads the model or uses it.",
+        HARMFUL;
+    TF_METADATA "HF-TF-009" High: "A description for Keras that cannot be read",
+        "Keras rebuilds layers from this text, and some kinds of layers are code. What cannot be read cannot be checked.",
+        REMAKE;
+    TF_SIZE "HF-TF-010" High: "A tensor's data does not fit its shape",
+        "A constant has an impossible shape, an unknown type, or more numbers than shape and type ask for.",
+        REMAKE;
+    TF_DUPLICATE "HF-TF-011" High: "Two steps or functions have the same name",
+        "Which of them runs depends on the program, so one could be checked and the other used.",
+        REMAKE;
+    TF_REPEATED "HF-TF-012" High: "Something that there can only be one of occurs twice",
+        "Programs take the first, the last or a mixture of both, so one could be checked and the other used.",
+        REMAKE;
+    TF_FIELD "HF-TF-013" Low: "A field that TensorFlow does not have",
+        "Programs pass over it. It may come from a later version, or be something that was put there.",
+        NOTHING;
+    TF_HIDDEN "HF-TF-014" High: "Data in fields that TensorFlow does not have",
+        "So much lies where no program looks that it can be a file of its own.",
+        REMAKE;
+    TF_TEXT "HF-TF-015" Low: "A name with characters that do not show",
+        "Invisible or direction-changing characters, or bytes that are no text, make a name look like another.",
+        NOTHING;
+    TF_LIMIT "HF-TF-016" High: "A graph that is too complex to follow",
+        "It has more parts than an inspection remembers. What was not seen cannot be admitted.",
+        CONVERT;
+    TF_ADMITTED "HF-TF-017" Low: "A TensorFlow graph",
+        "It is well formed and only computes, but the engine here cannot use it.",
+        NOTHING;
 }
 
 /// The text of `docs/findings.md`.
@@ -665,6 +792,8 @@ fn subject(prefix: &str) -> &'static str {
         "HF-TAR" => "tar archives",
         "HF-CMP" => "compressed files",
         "HF-PT" => "PyTorch checkpoints",
+        "HF-ONNX" => "ONNX models",
+        "HF-TF" => "TensorFlow graphs",
         _ => "other",
     }
 }

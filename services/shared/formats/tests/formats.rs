@@ -151,9 +151,13 @@ fn each_kind_is_refused_by_its_name() {
             "{:x?}",
             &bytes[..bytes.len().min(32)]
         );
-        let [found] = findings(&bytes).try_into().unwrap();
-        assert_eq!(found.id, id, "{name}");
-        assert!(found.severity >= Severity::High, "{name}");
+        let found = findings(&bytes);
+        // Inspectors of formats that are not accepted yet may say more.
+        let named = found.iter().find(|finding| finding.id == id);
+        assert!(
+            named.is_some_and(|finding| finding.severity >= Severity::High),
+            "{name}: {found:?}"
+        );
     }
 }
 
