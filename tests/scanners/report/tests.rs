@@ -84,14 +84,22 @@ fn judged(file: &str, expected: Label, holdfast: Verdict, said: &str) -> Judged 
 fn a_tool_that_skips_the_tensors_has_no_rate() {
     let page = page(&results());
     assert!(
-        page.contains("| GGUF | picklescan | accepted | 0.10 | 0.10 | – | – | 20 MiB | headers |"),
+        page.contains("| GGUF | picklescan | accepted | 0.10 | – | – | 0.10 | – | 20 MiB | headers |"),
         "{page}"
     );
     assert!(
-        page.contains("| GGUF | modelaudit | flagged | 4.00 | 4.00 | 268 | 0.20 | 20 MiB | 200 % |"),
+        page.contains("| GGUF | modelaudit | flagged | 4.00 | 268 | 0.20 | 4.00 | 0.20 | 20 MiB | 200 % |"),
         "{page}"
     );
     assert!(page.contains("**refused by name**"), "{page}");
+}
+
+#[test]
+fn a_busy_machine_is_said() {
+    let mut results = results();
+    assert!(!page(&results).contains("busy with other work"));
+    results.speed.rows[0].processor_seconds = 0.4;
+    assert!(page(&results).contains("openssl took 2.0 times its processor time"));
 }
 
 #[test]

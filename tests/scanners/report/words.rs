@@ -47,11 +47,11 @@ seconds to start.
 /// What the columns of speed mean.
 pub const SPEED: &str = "\
 - **says**: what it thinks of the file, which is well formed and harmless.
-- **of a processor**: the processor time of the tool and what it started, in seconds: it hardly depends on what else runs on the machine. \
-Above the seconds, where several cores were used.
 - **MB/s** (millions of bytes) and **÷ openssl**: how fast the file went by, and that divided by the speed of `openssl dgst -sha256`, \
 which reads and hashes and does nothing else, in the same run. Above 1 is faster than openssl. Not given for a tool that does not read \
 the tensors: it would be the size of what it skipped.
+- **processor seconds**: the processor time of the tool and what it started, least of the rounds, and openssl's divided by that. It \
+hardly depends on what else runs on the machine. Holdfast hashes and parses in two threads, so its seconds can be fewer.
 - **peak memory**: the most that was resident, of all processes of the tool together.
 - **of the file read**: what it asked the kernel to read, beyond what the same tool reads for a file of the same format with as good \
 as no tensors, divided by the size of the file. 200 % is twice. `headers` is less than 1 %. A file can also be mapped, which the \
