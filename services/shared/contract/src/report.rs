@@ -88,7 +88,7 @@ pub struct ModelFacts {
 }
 
 /// The formats, by the names that reports use, of files that are models. Everything else goes with one, or is neither.
-pub const MODEL_FORMATS: [&str; 7] = [
+pub const MODEL_FORMATS: [&str; 10] = [
     "gguf",
     "safetensors",
     "pickle",
@@ -96,6 +96,9 @@ pub const MODEL_FORMATS: [&str; 7] = [
     "pytorch-zip",
     "npy",
     "npz",
+    "onnx",
+    "tensorflow-saved-model",
+    "tensorflow-graph",
 ];
 
 /// The finding that says of a file which is no model what it is and that it goes with one, in a sentence for people.

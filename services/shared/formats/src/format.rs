@@ -67,11 +67,11 @@ formats! {
     SevenZip "7z" "a 7-Zip archive" Some(&rules::FMT_ARCHIVE), ["7z"];
     Rar "rar" "a RAR archive" Some(&rules::FMT_ARCHIVE), ["rar"];
 
-    Onnx "onnx" "an ONNX model" Some(&rules::FMT_MODEL), ["onnx", "pb"];
+    Onnx "onnx" "an ONNX model" None, ["onnx", "pb"];
     Hdf5 "hdf5" "an HDF5 file, as Keras used it" Some(&rules::FMT_MODEL), ["h5", "hdf5", "keras"];
     Npy "npy" "a NumPy array" None, ["npy"];
-    SavedModel "tensorflow-saved-model" "a TensorFlow SavedModel" Some(&rules::FMT_MODEL), ["pb"];
-    TensorflowGraph "tensorflow-graph" "a TensorFlow graph" Some(&rules::FMT_MODEL), ["pb", "graphdef"];
+    SavedModel "tensorflow-saved-model" "a TensorFlow SavedModel" None, ["pb"];
+    TensorflowGraph "tensorflow-graph" "a TensorFlow graph" None, ["pb", "graphdef"];
     Tflite "tflite" "a TensorFlow Lite model" Some(&rules::FMT_MODEL), ["tflite", "lite"];
     Executorch "executorch" "an ExecuTorch program" Some(&rules::FMT_MODEL), ["pte"];
     Coreml "coreml" "a Core ML model" Some(&rules::FMT_MODEL), ["mlmodel"];
@@ -166,7 +166,10 @@ mod tests {
                 &Format::Tar,
                 &Format::Gzip,
                 &Format::Zlib,
+                &Format::Onnx,
                 &Format::Npy,
+                &Format::SavedModel,
+                &Format::TensorflowGraph,
                 &Format::Json,
                 &Format::Text,
             ]

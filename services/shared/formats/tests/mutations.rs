@@ -1,5 +1,5 @@
-//! A bounded stand-in for the fuzz targets of pickles, NumPy arrays, archives and documents: changes to their seeds break
-//! nothing, and no cut of the bytes changes the outcome. `HOLDFAST_FUZZ_SECONDS` makes it run longer.
+//! A bounded stand-in for the fuzz targets of pickles, NumPy arrays, archives, documents, ONNX and TensorFlow models: changes to
+//! their seeds break nothing, and no cut of the bytes changes the outcome. `HOLDFAST_FUZZ_SECONDS` makes it run longer.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use holdfast_contract::report::Finding;
 use holdfast_formats::document::{Configuration, Prose, Secrets};
+use holdfast_formats::onnx::Onnx;
 use holdfast_formats::pickle::{Context, Pickle, Summary};
+use holdfast_formats::tensorflow::Tensorflow;
 use holdfast_formats::testing::{
-    Assembler, Member, Random, archive, deflate, mutate, tar_archive, tar_member, tar_records, weights,
+    Assembler, Member, Proto, Random, archive, deflate, mutate, onnx, tar_archive, tar_member, tar_records,
+    tensorflow, weights,
 };
 use holdfast_formats::{FileInspector, Inspector};
 
@@ -225,5 +228,92 @@ fn no_cut_changes_what_inspectors_find(name: &str, seeds: &[Vec<u8>], words: &[&
         assert_eq!(run(&[head, tail]), whole, "{bytes:x?}");
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
         assert_eq!(run(&single), whole, "{bytes:x?}");
+    });
+}
+
+/// The findings of an inspector, which point into the file and are short.
+fn inspected(mut inspector: Box<dyn Inspector>, pieces: &[&[u8]]) -> (Vec<Finding>, u64) {
+    let mut at = 0;
+    for piece in pieces {
+        inspector.feed(at, piece);
+        at += piece.len() as u64;
+    }
+    let (findings, omitted) = inspector.finish(at).findings.into_parts();
+    for finding in &findings {
+        assert!(finding.offset.is_none_or(|offset| offset <= at), "{finding:?}");
+        assert!(finding.message.len() < 500, "{finding:?}");
+    }
+    (findings, omitted)
+}
+
+/// Whole, in two pieces and byte by byte, a changed file has the same outcome.
+fn changes_break_nothing(seeds: &[Proto], inspector: impl Fn() -> Box<dyn Inspector>) {
+    let seeds: Vec<_> = seeds.iter().map(Proto::build).collect();
+    let words: &[&[u8]] = &[
+        b"\x0a",
+        b"\x12",
+        b"\x1a",
+        b"\x2a\x00",
+        b"\x3a\x02\x0a\x00",
+        b"\x08\x01",
+        b"\x80\x01",
+        b"\xff\xff\xff\xff\x0f",
+        b"\x6a\x00",
+        b"\x70\x01",
+        b"../",
+        b"PyOp",
+        b"\xe2\x80\xae",
+        b"\x52\x02\x0a\x00",
+        b"\x42\x00",
+    ];
+    let mut admitted = 0;
+    rounds(|random| {
+        let bytes = mutate(&seeds, words, random);
+        let whole = inspected(inspector(), &[&bytes]);
+        admitted += u32::from(
+            whole
+                .0
+                .iter()
+                .any(|finding| finding.id.ends_with("-021") || finding.id == "HF-TF-017"),
+        );
+        let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
+        assert_eq!(inspected(inspector(), &[head, tail]), whole, "{bytes:x?}");
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(inspected(inspector(), &single), whole, "{bytes:x?}");
+    });
+    assert!(admitted > 100, "{admitted} admitted");
+}
+
+#[test]
+fn no_change_breaks_the_onnx_inspector() {
+    let external = onnx::shape(1, &[2])
+        .text(8, "w")
+        .message(13, &onnx::entry("location", "a/b"))
+        .int(14, 1);
+    let function = Proto::new()
+        .text(1, "F")
+        .message(7, &onnx::node("", "Relu", &["a"], &["b"]))
+        .text(10, "mine");
+    let custom = onnx::graph(&[onnx::node("mine", "F", &["x"], &["y"])], &[external]);
+    changes_break_nothing(
+        &[onnx::small(), onnx::model(&custom).message(25, &function)],
+        || Box::new(Onnx::default()),
+    );
+}
+
+#[test]
+fn no_change_breaks_the_tensorflow_inspector() {
+    let nodes = [
+        tensorflow::small(),
+        vec![
+            tensorflow::node("saver_filename", "Placeholder", &[]),
+            tensorflow::call("s", "save", &["saver_filename"]),
+        ],
+    ]
+    .concat();
+    let graph = tensorflow::graph(&nodes, &[tensorflow::saver("save")]);
+    changes_break_nothing(std::slice::from_ref(&graph), || Box::new(Tensorflow::graph()));
+    changes_break_nothing(&[tensorflow::saved_model(&graph)], || {
+        Box::new(Tensorflow::saved_model())
     });
 }

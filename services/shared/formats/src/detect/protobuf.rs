@@ -14,45 +14,56 @@ enum Field<'a> {
     Fixed,
 }
 
+/// From how many fields on a message is one, although what follows is not: a broken model is still called by its name.
+const CONVINCING: usize = 3;
+
 /// The fields of a message that may be cut off at its end; `None` if it is no message.
 fn fields(mut rest: &[u8]) -> Option<Vec<Field<'_>>> {
     let mut fields = Vec::new();
     while !rest.is_empty() && fields.len() < MAX_FIELDS {
-        let Some((tag, after)) = varint(rest) else {
-            // Cut off within a number.
-            return (rest.len() < 10 && !fields.is_empty()).then_some(fields);
-        };
-        let number = tag >> 3;
-        if number == 0 || number >= 1 << 29 {
-            return None;
+        // Cut off within a number.
+        let cut = rest.len() < 10 && !fields.is_empty() && varint(rest).is_none();
+        match field(rest) {
+            Some((field, after)) => {
+                fields.push(field);
+                rest = after;
+            }
+            None if cut || fields.len() >= CONVINCING => return Some(fields),
+            None => return None,
         }
-        rest = match tag & 7 {
-            0 => {
-                let (value, after) = varint(after)?;
-                fields.push(Field::Number(number, value));
-                after
-            }
-            2 => {
-                let (length, after) = varint(after)?;
-                let length = usize::try_from(length).ok().filter(|length| *length < 1 << 32)?;
-                let (content, after) = after.split_at(length.min(after.len()));
-                fields.push(Field::Bytes(number, content));
-                after
-            }
-            1 | 5 => {
-                fields.push(Field::Fixed);
-                let width = if tag & 7 == 1 { 8 } else { 4 };
-                after.get(width..).unwrap_or_default()
-            }
-            _ => return None,
-        };
     }
     (!fields.is_empty()).then_some(fields)
 }
 
+/// One field and what follows it.
+fn field(bytes: &[u8]) -> Option<(Field<'_>, &[u8])> {
+    let (tag, after) = varint(bytes)?;
+    let number = tag >> 3;
+    if number == 0 || number >= 1 << 29 {
+        return None;
+    }
+    Some(match tag & 7 {
+        0 => {
+            let (value, after) = varint(after)?;
+            (Field::Number(number, value), after)
+        }
+        2 => {
+            let (length, after) = varint(after)?;
+            let length = usize::try_from(length).ok().filter(|length| *length < 1 << 32)?;
+            let (content, after) = after.split_at(length.min(after.len()));
+            (Field::Bytes(number, content), after)
+        }
+        1 | 5 => {
+            let width = if tag & 7 == 1 { 8 } else { 4 };
+            (Field::Fixed, after.get(width..).unwrap_or_default())
+        }
+        _ => return None,
+    })
+}
+
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
-    for (index, byte) in bytes.iter().enumerate().take(9) {
+    for (index, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
             return Some((value, bytes.get(index + 1..)?));
@@ -82,8 +93,9 @@ fn is_onnx(fields: &[Field<'_>]) -> bool {
     let known = fields.iter().all(|field| match field {
         Field::Number(1, version) => (1..=64).contains(version),
         Field::Number(number, _) => *number == 5,
-        Field::Bytes(2 | 3 | 4 | 6, text) => is_text(text),
-        Field::Bytes(number, _) => matches!(number, 7 | 8 | 14 | 20 | 25 | 26),
+        Field::Bytes(2 | 3 | 4 | 6, text) => is_prose(text),
+        // What is beyond the known ones is left to the inspector.
+        Field::Bytes(number, _) => matches!(number, 7 | 8 | 14 | 20 | 25..),
         Field::Fixed => false,
     });
     let has = |wanted: &[u64]| {
@@ -138,6 +150,13 @@ fn is_graph(all: &[Field<'_>]) -> bool {
     matches!(all.first(), Some(Field::Bytes(1, content)) if node(content))
 }
 
+/// Text that may have several lines, or be empty: writers of ONNX put a version there that they do not know, and descriptions.
+fn is_prose(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .all(|byte| matches!(byte, b'\n' | b'\r' | b'\t' | b' '..=b'~' | 0x80..))
+}
+
 fn is_text(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | 0x80..))
 }
@@ -166,6 +185,13 @@ mod tests {
         ]
         .concat();
         let bare = bytes(2, &bytes(2, &node));
+        let described = [
+            vec![0x08, 8],
+            bytes(3, b""),
+            bytes(6, b"two\nlines"),
+            bytes(7, b"\x0a\x03abc"),
+        ]
+        .concat();
         let coreml = [
             vec![0x08, 4],
             bytes(
@@ -176,6 +202,7 @@ mod tests {
         .concat();
         for (file, format) in [
             (onnx, Some(Format::Onnx)),
+            (described, Some(Format::Onnx)),
             (saved, Some(Format::SavedModel)),
             (bare, Some(Format::SavedModel)),
             (coreml, Some(Format::Coreml)),

@@ -1,7 +1,7 @@
 //! ONNX: reads the model as it streams by, checks each tensor against its bytes, and says which operators need more than the file.
 //!
 //! Field numbers and meaning: `onnx-ml.proto` of ONNX 1.23. At least as strict as the ONNX checker about what is inspected here; whether
-//! shapes and types of the graph fit together is left to the runtime. Memory: bounded by [`model::MAX_NAMES`], the depth of nesting and a
+//! shapes and types of the graph fit together is left to the runtime. Memory: bounded by `model::MAX_NAMES`, the depth of nesting and a
 //! few texts, whatever the file claims.
 
 mod external;

@@ -26,6 +26,8 @@ pub enum Origin {
     Argument(u8),
     /// A constant text that leads nowhere else.
     Text,
+    /// Whoever runs the graph, or else these other values.
+    Default(Box<[Fingerprint]>),
     /// These other values together.
     From(Box<[Fingerprint]>),
     /// Anything else.
@@ -94,6 +96,10 @@ impl Flow {
                 Origin::Given => given = true,
                 Origin::Argument(number) => roots |= 1_u32.checked_shl(u32::from(*number))?,
                 Origin::Text => {}
+                Origin::Default(values) => {
+                    given = true;
+                    pending.extend(values.iter().copied());
+                }
                 Origin::From(values) => {
                     single &= values.len() == 1;
                     pending.extend(values.iter().copied());
@@ -204,7 +210,8 @@ pub fn origin(operator: &str, inputs: &[Fingerprint], constant: Option<bool>) ->
     match operator {
         "Placeholder" | "PlaceholderV2" => Origin::Given,
         "Const" if constant == Some(true) => Origin::Text,
-        "PlaceholderWithDefault" | "StringJoin" | "Pack" | "Concat" | "ConcatV2" => from(inputs),
+        "PlaceholderWithDefault" => Origin::Default(inputs.get(..1).unwrap_or_default().into()),
+        "StringJoin" | "Pack" | "Concat" | "ConcatV2" => from(inputs),
         // The first input decides which of the others it is.
         "Select" | "SelectV2" => from(inputs.get(1..).unwrap_or_default()),
         // What follows is a number or a shape.

@@ -69,7 +69,8 @@ impl Model {
                 self.graphs += u64::from(part == Part::Graph);
                 self.scopes.push(Scope::new(spot.at, part, field));
                 if matches!(part, Part::Variable | Part::Asset) {
-                    self.elsewhere(spot.at, findings);
+                    let place = self.place(spot.at);
+                    self.elsewhere(place, findings);
                 }
                 ON
             }
@@ -152,10 +153,10 @@ impl Model {
         Place::at(at).of_any(name.as_deref())
     }
 
-    fn elsewhere(&mut self, at: u64, findings: &mut Findings) {
+    fn elsewhere(&mut self, place: Place, findings: &mut Findings) {
         if !std::mem::replace(&mut self.elsewhere, true) {
             let message = "the model has variables or word lists, whose content is not in the file";
-            findings.add(&rules::TF_ELSEWHERE, self.place(at), message);
+            findings.add(&rules::TF_ELSEWHERE, place, message);
         }
     }
 
@@ -410,7 +411,7 @@ impl Model {
                 place.clone(),
                 format_args!("the operator {} {how}", shown()),
             ),
-            Standing::Variable => self.elsewhere(at, findings),
+            Standing::Variable => self.elsewhere(place.clone(), findings),
             Standing::Saver(inputs) => followed = Some(inputs),
             Standing::Unknown => {
                 let key = node.operator.fingerprint();

@@ -5,6 +5,7 @@
 mod gguf;
 mod mutation;
 mod pickle;
+mod protobuf;
 mod safetensors;
 mod tar;
 mod zip;
@@ -15,6 +16,7 @@ use std::ops::Range;
 pub use gguf::{GgufBuilder, Tensor, Value};
 pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
+pub use protobuf::{Proto, onnx, tensorflow};
 pub use safetensors::{Entry, SafetensorsBuilder};
 pub use tar::{tar_archive, tar_header, tar_member, tar_records};
 pub use zip::{Member, archive, deflate};

@@ -1,0 +1,23 @@
+//! The ONNX inspector alone, over bytes cut in two places.
+
+#![no_main]
+
+use holdfast_formats::Inspector;
+use holdfast_formats::onnx::Onnx;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (u16, &[u8])| {
+    let (cut, bytes) = input;
+    let cut = usize::from(cut).min(bytes.len());
+    let run = |pieces: &[&[u8]]| {
+        let mut inspector = Box::new(Onnx::default());
+        let mut at = 0;
+        for piece in pieces {
+            inspector.feed(at, piece);
+            at += piece.len() as u64;
+        }
+        let found = inspector.finish(at);
+        (found.findings.into_parts(), found.facts)
+    };
+    assert_eq!(run(&[bytes]), run(&[&bytes[..cut], &bytes[cut..]]));
+});
