@@ -32,7 +32,7 @@ impl Watch {
         }
         match u32::from(character) {
             0xE0020..=0xE007F => (!self.continues_flag(character)).then_some(Unseen::Deceives),
-            // One chooses between forms of the character before it. More of them, or one after nothing, are letters of an alphabet.
+            // One chooses between forms of the character before it. More of them are letters of an alphabet.
             0xFE00..=0xFE0F if !last.is_some_and(is_selector) => None,
             0xE0100..=0xE01EF if last.is_some_and(is_ideograph) => None,
             0xFE00..=0xFE0F | 0xE0100..=0xE01EF | 0x202A..=0x202E | 0x2066..=0x2069 | 0xE0000..=0xE001F => {

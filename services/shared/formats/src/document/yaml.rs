@@ -8,7 +8,7 @@ use crate::rules;
 use crate::text;
 
 /// Words that only stand in settings that name code.
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 14] = [
     "_target_",
     "auto_map",
     "custom_pipeline",
@@ -19,7 +19,9 @@ const WORDS: [&str; 12] = [
     "__reduce",
     "__class__",
     "__import__",
-    "python/",
+    "!!python/",
+    "!python/",
+    "2002:python/",
     "trust_remote_code: true",
 ];
 /// Tags of plain values.
@@ -41,6 +43,11 @@ const TAGS: [&str; 13] = [
 /// Packages of the reference code of well-known models, whose settings name their classes.
 const PACKAGES: [&str; 2] = ["ldm", "sgm"];
 
+/// Where readers of YAML begin another line.
+const BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+/// Where a part of a flow ends.
+const ENDS: [char; 5] = ['{', '}', '[', ']', ','];
+
 /// Looks at the settings in `source`, a whole document.
 pub fn judge(source: &str, findings: &mut Findings) {
     let resolved = resolved(source);
@@ -54,8 +61,8 @@ pub fn judge(source: &str, findings: &mut Findings) {
         }
     }
     let mut at = 0;
-    for line in source.split_inclusive('\n') {
-        if line.starts_with("%TAG") {
+    for line in source.split_inclusive(BREAKS) {
+        if line.trim_start_matches('\u{feff}').starts_with("%TAG") {
             let message =
                 "the settings give names of their own to tags, which decide what a loader makes of a value";
             findings.add(&rules::DOC_CODE, Place::at(at as u64), message);
@@ -66,7 +73,16 @@ pub fn judge(source: &str, findings: &mut Findings) {
         }
         at += line.len();
     }
-    targets(source, findings);
+    for (at, value) in targets(source) {
+        let message = format_args!("the settings have a loader call \"{}\"", text::shown(value));
+        findings.add(&rules::DOC_CODE, Place::at(at as u64), message);
+    }
+    if resolved != source {
+        for (_, value) in targets(&resolved) {
+            let message = format_args!("the settings have a loader call \"{}\"", text::shown(value));
+            findings.add(&rules::DOC_CODE, Place::whole(), message);
+        }
+    }
 }
 
 /// The tags in a line, and where they begin: an exclamation mark where a value can begin.
@@ -75,7 +91,13 @@ fn tags(line: &str) -> impl Iterator<Item = (usize, &str)> {
         let (before, rest) = line.split_at_checked(at)?;
         let trimmed = before.trim_end();
         let previous = trimmed.rsplit(char::is_whitespace).next().unwrap_or_default();
-        let begins = trimmed.is_empty()
+        // A colon needs no space behind it after a quoted name or a list, nor at the start of a line.
+        let key = trimmed.strip_suffix(':');
+        let closed = key.is_some_and(|key| {
+            key.is_empty() || key.ends_with(['"', '\'', ']', '}']) || key.ends_with(char::is_whitespace)
+        });
+        let begins = trimmed.trim_start_matches('\u{feff}').is_empty()
+            || closed
             || trimmed.ends_with(['[', '{', ','])
             || (before.len() > trimmed.len()
                 && (trimmed.ends_with([':', '-', '?']) || previous.starts_with(['&', '!'])));
@@ -84,26 +106,32 @@ fn tags(line: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// `target: package.Class` is how the reference code of diffusion models says what to import and call.
-fn targets(source: &str, findings: &mut Findings) {
+/// `target: package.Class` is how the reference code of diffusion models says what to import and call. Returns where such a
+/// member is, and what it names.
+fn targets(source: &str) -> Vec<(usize, &str)> {
+    let is_end = |character: char| BREAKS.contains(&character) || ENDS.contains(&character);
+    let mut found = Vec::new();
     let mut pending = false;
     let mut at = 0;
-    for segment in source.split_inclusive(['\n', '{', '}', '[', ']', ',']) {
-        let plain = segment.trim_end_matches(['\n', '{', '}', '[', ']', ',']);
-        let entry = plain.trim_start_matches([' ', '\t', '-', '?']).trim_end();
+    for segment in source.split_inclusive(is_end) {
+        let plain = segment.trim_end_matches(is_end);
+        let entry = plain
+            .trim_start_matches([' ', '\t', '-', '?', '\u{feff}'])
+            .trim_end();
         let (key, value) = match entry.split_once(':') {
             Some((key, value)) => (unquoted(key), unquoted(value)),
             None => ("", unquoted(entry)),
         };
-        let is_target = key == "target" || (pending && key.is_empty());
-        if is_target && is_dotted(value) && !PACKAGES.iter().any(|package| root(value) == *package) {
-            let message = format_args!("the settings have a loader call \"{}\"", text::shown(value));
-            findings.add(&rules::DOC_CODE, Place::at(at as u64), message);
+        // The name may be one that was given elsewhere.
+        let is_target = key == "target" || key.starts_with('*') || (pending && key.is_empty());
+        if is_target && is_dotted(value) && !PACKAGES.contains(&root(value)) {
+            found.push((at, value));
         }
         // The value may stand in a line of its own.
-        pending = (key == "target" || entry == "target" || pending) && value_is_missing(entry, value);
+        pending = (key == "target" || value == "target" || pending) && value_is_missing(entry, value);
         at += segment.len();
     }
+    found
 }
 
 fn value_is_missing(entry: &str, value: &str) -> bool {
@@ -197,7 +225,8 @@ mod tests {
             "name: \"It is great!\"\nnote: wow !important\nwhat: !!str 12\n",
             "target: 0.5\ntarget_modules: [q_proj, v_proj]\ntarget: accuracy\nmetric:\n  target: loss # a.b\n",
             "model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n",
-            "path: C:\\models\\x\n",
+            "path: C:\\models\\x\nlib: /usr/lib/python/x\nurl: https://example.org/python/a\n",
+            "layers: [{kind: target}, {kind: mlp.gate}]\ncheck: \"a\" # wow: !\n",
         ] {
             assert_eq!(found(source), [], "{source}");
         }
@@ -227,6 +256,16 @@ mod tests {
             ("? target\n: os.system\n", Some(9)),
             ("\"target\": \"os.system\"\n", Some(0)),
             ("target: &a os.system\n", Some(0)),
+            ("\"tar\\x67et\": os.system\n", None),
+            ("target: \"os\\x2esystem\"\n", None),
+            ("a: &k target\n*k : os.system\n", Some(13)),
+            ("{\"a\":!!py%74hon/name:os.system ''}\n", Some(5)),
+            ("{\"a\"\n:!!py%74hon/name:os.system ''}\n", Some(6)),
+            ("a: 1\u{2028}!apply:os.system []\n", Some(7)),
+            ("a: 1\r!apply:os.system []\r", Some(5)),
+            ("a: 1\r%TAG !p! tag:x\n", Some(5)),
+            ("\u{feff}%TAG !p! tag:x\n", Some(0)),
+            ("a: 1\rtarget: os.system\r", Some(5)),
             ("x: {trust_remote_code: true}\n", Some(4)),
         ] {
             assert!(found(source).contains(&at), "{source}: {:?}", found(source));
