@@ -239,11 +239,14 @@ fn everything_else_has_its_id() {
     let duplicates = model(&Proto::new().messages(5, &twice));
     let mixed = model(&Proto::new().messages(5, &twice[..1]).message(15, &sparse));
     for (proto, expected) in [
-        (good.clone().raw(b"\x08"), &["HF-ONNX-001"][..]),
+        (good.clone().raw(b"\x28"), &["HF-ONNX-001"][..]),
         (good.clone().raw(b"\x3a\x7f"), &["HF-ONNX-014", "HF-ONNX-001"]),
-        (good.clone().raw(b"\x0b\x0c"), &["HF-ONNX-001"]),
+        (good.clone().raw(b"\x2b\x2c"), &["HF-ONNX-001"]),
         (good.clone().raw(&[0; 16]), &["HF-ONNX-001"]),
-        (good.clone().raw(b"\x0a\x00"), &["HF-ONNX-001"]),
+        (
+            good.clone().message(14, &Proto::new().int(1, 1)),
+            &["HF-ONNX-001"],
+        ),
         (good.clone().raw(b"\x28\x81\x00"), &["HF-ONNX-001"]),
         (step(&deep), &["HF-ONNX-001"]),
         (duplicates, &["HF-ONNX-012"]),

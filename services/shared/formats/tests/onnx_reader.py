@@ -1,13 +1,14 @@
 """Reads ONNX models, one in hexadecimal a line, with the onnx package, and prints what it makes of each.
 
-A line is `-` where the package gives up, otherwise: tensors, elements in them, and the operators as domain/name in hexadecimal.
+A line is `-` where the package gives up, otherwise three numbers: tensors, elements in them, and operators that are neither part of the
+standard nor functions of the model.
 """
 
 import resource
 import sys
 
 import onnx
-from onnx import numpy_helper
+from onnx import defs, numpy_helper
 
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 
@@ -59,8 +60,10 @@ def read(data):
                     tensors.append(getattr(one, field))
         operators |= {(node.domain, node.op_type) for node in nodes}
     elements = sum(numpy_helper.to_array(tensor).size for tensor in tensors)
-    names = [f"{domain.encode().hex()}/{name.encode().hex()}" for domain, name in operators]
-    return " ".join([str(len(tensors)), str(elements), *names])
+    functions = {(function.domain, function.name) for function in model.functions}
+    known = {(schema.domain, schema.name) for schema in defs.get_all_schemas_with_history()}
+    unknown = {("" if domain == "ai.onnx" else domain, name) for domain, name in operators}
+    return f"{len(tensors)} {elements} {len(unknown - known - functions)}"
 
 
 for line in sys.stdin:

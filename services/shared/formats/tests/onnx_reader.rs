@@ -65,6 +65,7 @@ fn what_is_admitted_is_read_alike() {
         b"\x0a\x01a",
         b"\x10\x01",
         b"\x22\x04Relu",
+        b"\x22\x04Rely",
         b"\x3a\x00",
         b"\x42\x01w",
         b"\x4a\x00",
@@ -97,6 +98,7 @@ fn what_is_admitted_is_read_alike() {
         let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
         assert_eq!(number(answer.next()), Some(facts.tensors), "{bytes:x?}");
         assert_eq!(number(answer.next()), Some(facts.parameters), "{bytes:x?}");
+        assert_eq!(number(answer.next()), Some(0), "{bytes:x?}");
     }
     println!(
         "{} models, {read} read by the package, {admitted} admitted",

@@ -83,15 +83,26 @@ fn functions_are_known_as_operators_by_their_name() {
     assert_eq!(of("yours"), ["HF-TF-005"]);
 }
 
+/// A `SavedModel` with these steps beside ordinary ones, and functions.
+fn run(nodes: &[Proto], functions: &[Proto]) -> Vec<String> {
+    ids_of(&saved_model(&graph(
+        &[small(), nodes.to_vec()].concat(),
+        functions,
+    )))
+}
+
+/// A function that calls the function `save` with its second argument.
+fn between() -> Proto {
+    function("between", &["other", "name"], &[call("c", "save", &["name"])])
+}
+
+fn given() -> Proto {
+    node("saver_filename", "Placeholder", &[])
+}
+
 #[test]
 fn savers_get_their_file_from_whoever_runs_the_graph() {
-    let run = |nodes: &[Proto], functions: &[Proto]| {
-        ids_of(&saved_model(&graph(
-            &[small(), nodes.to_vec()].concat(),
-            functions,
-        )))
-    };
-    let given = node("saver_filename", "Placeholder", &[]);
+    let given = given();
     // As TensorFlow 2 writes it.
     assert_eq!(
         run(
@@ -115,8 +126,7 @@ fn savers_get_their_file_from_whoever_runs_the_graph() {
     ];
     assert_eq!(run(&first, &[]), ADMITTED);
     // Through another function.
-    let between = function("between", &["other", "name"], &[call("c", "save", &["name"])]);
-    let both = [saver("save"), between];
+    let both = [saver("save"), between()];
     assert_eq!(
         run(
             &[given.clone(), call("s", "between", &["w", "saver_filename"])],
@@ -124,7 +134,12 @@ fn savers_get_their_file_from_whoever_runs_the_graph() {
         ),
         ADMITTED
     );
+}
 
+#[test]
+fn savers_with_a_file_of_their_own_are_refused() {
+    let given = given();
+    let both = [saver("save"), between()];
     let path = text("path", "/etc/cron.d/x");
     for (nodes, functions) in [
         (
@@ -241,7 +256,7 @@ fn everything_else_has_its_id() {
         (good.clone().raw(&[0; 16]), &["HF-TF-001"]),
         (good.clone().raw(b"\x0a\x7f"), &["HF-TF-001"]),
         (asset("vocab.txt"), &["HF-TF-006"]),
-        (asset("../../etc/passwd"), &["HF-TF-007", "HF-TF-006"]),
+        (asset("../../etc/passwd"), &["HF-TF-006", "HF-TF-007"]),
         (
             meta(&Proto::new().message(7, &Proto::new().message(1, &variable))),
             &["HF-TF-006"],

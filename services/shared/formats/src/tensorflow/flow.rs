@@ -12,10 +12,15 @@ use crate::text::Fingerprint;
 pub const MAX_NODES: usize = 1 << 18;
 /// The most inputs of a step that are followed. A saver of a model on several machines joins a few dozen.
 const MAX_INPUTS: usize = 64;
-/// How many steps a name is followed back.
+/// How many of such inputs a graph keeps in all.
+const MAX_KEPT_INPUTS: usize = 1 << 18;
+/// How many steps the name of a file is followed back, and how many each argument of a call.
 const MAX_STEPS: usize = 256;
+const MAX_ARGUMENT_STEPS: usize = 16;
+/// How many arguments of a function are told apart.
+const MAX_ARGUMENTS: u8 = 32;
 /// The most calls of functions in all graphs, and the most steps that save or load.
-const MAX_CALLS: usize = 1 << 16;
+const MAX_CALLS: usize = 1 << 14;
 
 /// Where a value comes from, as far as it can be the name of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,25 +55,34 @@ pub struct Use {
 pub struct Flow {
     origins: BTreeMap<Fingerprint, Origin>,
     arguments: u8,
+    kept_inputs: usize,
     uses: Vec<Use>,
 }
 
 impl Flow {
     /// Takes the next argument of the function. What has more of them than can be counted takes no file name in one of those.
     pub fn argument(&mut self, name: Fingerprint) {
-        if self.arguments < 32 {
+        if self.arguments < MAX_ARGUMENTS {
             self.origins.insert(name, Origin::Argument(self.arguments));
             self.arguments += 1;
         }
     }
 
     /// Takes a step. Returns false if there is one of this name already.
-    pub fn step(&mut self, name: Fingerprint, origin: Origin) -> bool {
+    pub fn step(&mut self, name: Fingerprint, mut origin: Origin) -> bool {
+        if let Origin::From(values) | Origin::Default(values) = &origin {
+            self.kept_inputs += values.len();
+            if self.kept_inputs > MAX_KEPT_INPUTS {
+                origin = Origin::Other;
+            }
+        }
         self.origins.insert(name, origin).is_none()
     }
 
     /// Takes a step that saves, loads or calls. Returns whether there is room for it.
-    pub fn uses(&mut self, used: Use) -> bool {
+    pub fn uses(&mut self, mut used: Use) -> bool {
+        used.inputs.truncate(MAX_ARGUMENTS.into());
+        used.inputs.shrink_to_fit();
         self.uses.push(used);
         self.uses.len() <= MAX_CALLS
     }
@@ -79,7 +93,7 @@ impl Flow {
     }
 
     /// The arguments, as bits, that decide on a value; none if the graph itself does.
-    fn roots(&self, value: Fingerprint) -> Option<u32> {
+    fn roots(&self, value: Fingerprint, steps: usize) -> Option<u32> {
         let mut roots = 0;
         let mut pending = vec![value];
         let mut seen = BTreeSet::new();
@@ -89,7 +103,7 @@ impl Flow {
             if !seen.insert(value) {
                 continue;
             }
-            if seen.len() > MAX_STEPS {
+            if seen.len() > steps {
                 return None;
             }
             match self.origins.get(&value)? {
@@ -140,7 +154,7 @@ impl Calls {
             match used.callee {
                 None => {
                     for input in &used.inputs {
-                        match (flow.roots(*input), function) {
+                        match (flow.roots(*input, MAX_STEPS), function) {
                             (None, _) => {
                                 self.wrong.insert(used.at);
                             }
@@ -153,13 +167,15 @@ impl Calls {
                 }
                 Some(_) if self.made.len() >= MAX_CALLS => self.too_many = true,
                 Some(callee) => {
-                    let numbered = used.inputs.iter().zip(0..32_u8);
+                    let numbered = used.inputs.iter().zip(0..MAX_ARGUMENTS);
                     self.made.push(Call {
                         caller: function,
                         callee,
                         at: used.at,
                         known: numbered
-                            .filter_map(|(input, number)| Some((number, flow.roots(*input)?)))
+                            .filter_map(|(input, number)| {
+                                Some((number, flow.roots(*input, MAX_ARGUMENT_STEPS)?))
+                            })
                             .collect(),
                     });
                 }
@@ -177,7 +193,7 @@ impl Calls {
                 let Some(needs) = self.needs.get(&call.callee).copied() else {
                     continue;
                 };
-                for number in (0..32_u8).filter(|number| needs >> number & 1 == 1) {
+                for number in (0..MAX_ARGUMENTS).filter(|number| needs >> number & 1 == 1) {
                     let known = call.known.iter().find(|(known, _)| *known == number);
                     match (known, call.caller) {
                         (None, _) => changed |= self.wrong.insert(call.at),

@@ -54,11 +54,7 @@ impl Reader {
                 Event::String(text) => {
                     // The code itself, wherever it is: Keras marks what it makes a function of with this.
                     let name = text.whole().unwrap_or_default();
-                    *lambda |= *class
-                        && matches!(
-                            name.rsplit('>').next(),
-                            Some("Lambda" | "__lambda__" | "function")
-                        );
+                    *lambda |= *class && matches!(name.rsplit('>').next(), Some("Lambda" | "__lambda__"));
                     *class = false;
                 }
                 _ => *class = false,

@@ -1,7 +1,8 @@
 //! TensorFlow's `SavedModel` (`saved_model.pb`) and graphs alone (frozen graphs): what the operators do, and what the file leaves out.
 //!
 //! A graph is a program, so each step of it and of its functions is judged by its operator. Whether shapes and types of the steps fit together
-//! is left to TensorFlow. Memory: bounded by `flow::MAX_NODES` and the depth of nesting, whatever the file claims.
+//! is left to TensorFlow. A `SavedModel` with variables or other files beside it is refused, because the digest of what was inspected does
+//! not cover them; a frozen graph has everything in it. Memory: bounded by `flow::MAX_NODES` and the depth of nesting, whatever the file claims.
 
 mod flow;
 mod keras;
