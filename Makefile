@@ -7,10 +7,10 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 programs = $(CARGO_TARGET_DIR)/release
 
-.PHONY: help run build test check bench install clean
+.PHONY: help run build test check bench bench-scanners install clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: build ## Build, then start the suite in evaluation mode (ARGS="--listen 127.0.0.1:9000")
 	@exec $(programs)/holdfast up $(ARGS)
@@ -32,6 +32,10 @@ bench: ## Measure the figures of the design, each beside what it is compared wit
 	@scripts/setup-dependencies test
 	@cargo build --release --locked
 	@cargo bench --locked --workspace --no-fail-fast --bench '*'
+
+bench-scanners: ## Compare with other scanners of model files (ARGS="--size 512MiB"); writes docs/comparison.md
+	@scripts/setup-dependencies scanners
+	@scripts/bench-scanners $(ARGS)
 
 install: ## Copy what was built to where the systemd units look for it, below DESTDIR
 	@scripts/install $(programs) "$(DESTDIR)"

@@ -56,6 +56,8 @@ pub enum Command {
         after_help = "Exit codes: 0 all may be admitted, 1 one is refused, 2 one could not be inspected.\n\n\
                       Examples:\n  holdfast inspect --json model.gguf downloads/\n  \
                       holdfast inspect --sarif models/ > findings.sarif\n  \
+                      holdfast inspect --disarm model.safetensors model.pt\n  \
+                      holdfast inspect --policy policies/inspect.toml models/\n  \
                       holdfast inspect --explain HF-TPL-002"
     )]
     Inspect(InspectArguments),
@@ -214,6 +216,12 @@ pub struct InspectArguments {
     /// Print one SARIF 2.1.0 document, for code-scanning sites
     #[arg(long, conflicts_with = "json")]
     pub sarif: bool,
+    /// Refuse what this policy does not accept, beyond what the inspection refuses
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["disarm", "explain"])]
+    pub policy: Option<PathBuf>,
+    /// Write the tensors of one PyTorch checkpoint to a new safetensors file, without running anything
+    #[arg(long, value_name = "NEW-FILE", conflicts_with_all = ["sarif", "explain"])]
+    pub disarm: Option<PathBuf>,
     /// Say what a finding means, by its id
     #[arg(long, value_name = "ID", conflicts_with_all = ["files", "sarif"])]
     pub explain: Option<String>,

@@ -69,7 +69,7 @@ fn report(output: &Output) -> Report {
         .to_owned();
     match serde_json::from_str(&last).unwrap() {
         Line::Report { report } => *report,
-        line @ Line::Progress { .. } => panic!("{line:?}"),
+        line => panic!("{line:?}"),
     }
 }
 

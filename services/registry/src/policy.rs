@@ -1,6 +1,6 @@
 //! Whether a model may come in. The one place where policy `model.admit` will be asked; until then the inspection's verdict decides.
 
-use holdfast_contract::report::Verdict;
+use holdfast_contract::report::{COMPANION_FINDING, MODEL_FORMATS, Report, Verdict};
 use holdfast_ipc::Peer;
 use holdfast_statement::ScanStatement;
 
@@ -21,6 +21,9 @@ pub enum Decision {
 /// Called after the statement was verified, and before a byte of the artifact is copied.
 pub fn may_admit(statement: &ScanStatement, _peer: &Peer) -> Decision {
     match statement.report.verdict {
+        Verdict::Admit | Verdict::Conditional if !is_model(&statement.report.format) => Decision::Refuse {
+            reason: no_model(&statement.report),
+        },
         Verdict::Admit | Verdict::Conditional => Decision::Admit,
         Verdict::Refuse => {
             let worst = statement.report.findings.first();
@@ -34,6 +37,25 @@ pub fn may_admit(statement: &ScanStatement, _peer: &Peer) -> Decision {
     }
 }
 
+/// Why what passed the inspection is not kept, for the person who handed it in.
+fn no_model(report: &Report) -> String {
+    let told = report
+        .findings
+        .iter()
+        .find(|finding| finding.id == COMPANION_FINDING);
+    match told {
+        Some(finding) => format!("{}: only models are kept here", finding.message),
+        None => format!(
+            "it passed the inspection but is no model (its format is {}): only models are kept here",
+            report.format
+        ),
+    }
+}
+
+fn is_model(format: &str) -> bool {
+    MODEL_FORMATS.contains(&format)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,10 +63,18 @@ mod tests {
     use holdfast_contract::{Digest, Timestamp};
 
     fn decision(verdict: Verdict) -> Decision {
+        decision_on(verdict, "gguf")
+    }
+
+    fn decision_on(verdict: Verdict, format: &str) -> Decision {
+        decision_with(verdict, format, "HF-X-001", "It is a pickle")
+    }
+
+    fn decision_with(verdict: Verdict, format: &str, id: &str, message: &str) -> Decision {
         let finding = Finding {
-            id: "HF-X-001".into(),
+            id: id.into(),
             severity: Severity::High,
-            message: "It is a pickle".into(),
+            message: message.into(),
             offset: None,
             part: None,
             advice: String::new(),
@@ -52,7 +82,7 @@ mod tests {
         let report = Report {
             sha256: None,
             size_bytes: 0,
-            format: "x".into(),
+            format: format.into(),
             verdict,
             conditions: vec![],
             findings: vec![finding],
@@ -75,6 +105,28 @@ mod tests {
                 name: "quarantine".into(),
             },
         )
+    }
+
+    #[test]
+    fn what_is_no_model_stays_out_whatever_the_verdict() {
+        for format in ["json", "text", "zip", "tar", "gzip", "unknown", "", "GGUF"] {
+            for verdict in [Verdict::Admit, Verdict::Conditional] {
+                assert_ne!(decision_on(verdict, format), Decision::Admit, "{format}");
+            }
+        }
+        for format in MODEL_FORMATS {
+            assert_eq!(decision_on(Verdict::Admit, format), Decision::Admit);
+        }
+    }
+
+    #[test]
+    fn what_goes_with_a_model_is_told_what_it_is() {
+        let told = "this is a tokenizer's configuration and goes with a model; it is no model itself";
+        let reason = format!("{told}: only models are kept here");
+        assert_eq!(
+            decision_with(Verdict::Admit, "json", COMPANION_FINDING, told),
+            Decision::Refuse { reason }
+        );
     }
 
     #[test]

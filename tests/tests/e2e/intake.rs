@@ -69,6 +69,67 @@ fn a_model_with_an_unusable_template_is_admitted_on_a_condition() {
     assert_eq!(submission["model"]["conditions"][0], "no-chat-template");
 }
 
+#[test]
+fn what_goes_with_a_model_passes_the_inspection_and_is_not_kept_as_one() {
+    let shared = Suite::shared();
+    let suite = &shared.suite;
+    let directory = tempfile::tempdir().unwrap();
+    let archive = zip(&[("config.json", br#"{"model_type": "llama"}"#)], b"");
+    for (name, bytes) in [
+        ("config.json", br#"{"model_type": "llama"}"#.to_vec()),
+        ("README.md", b"# A model\n".to_vec()),
+        ("snapshot.zip", archive),
+    ] {
+        let path = write(directory.path(), name, &bytes);
+        let mut command = holdfast_tests::suite::command(&directory.path().join("no-suite"));
+        let report = run(
+            command.args(["--json", "inspect"]).arg(&path),
+            Duration::from_mins(1),
+        );
+        assert_eq!(report.expect(0).json()["verdict"], "admit", "{name}");
+        let exit = suite.import(&path);
+        let told = exit.expect(1).json();
+        assert_eq!(told["stage"], "refused", "{told}");
+        assert!(
+            told["problem"]["detail"]
+                .as_str()
+                .unwrap()
+                .contains("is no model"),
+            "{told}"
+        );
+        assert!(suite.models().iter().all(|model| model.name != name), "{name}");
+    }
+}
+
+#[test]
+fn a_policy_refuses_more_and_a_wrong_one_inspects_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = write(directory.path(), "model.gguf", &files::small(3));
+    let inspect = |policy: &str| {
+        let policy = write(directory.path(), "policy.toml", policy.as_bytes());
+        let mut command = holdfast_tests::suite::command(&directory.path().join("no-suite"));
+        command
+            .args(["--json", "inspect", "--policy"])
+            .arg(policy)
+            .arg(&model);
+        run(&mut command, Duration::from_mins(1))
+    };
+    let shipped = std::fs::read_to_string(holdfast_tests::source().join("policies/inspect.toml")).unwrap();
+    for policy in ["", &shipped] {
+        assert_eq!(inspect(policy).expect(0).json()["verdict"], "admit");
+    }
+    let refused = inspect("formats = [\"safetensors\"]").expect(1).json();
+    assert_eq!(refused["verdict"], "refuse");
+    assert!(ids(&refused).contains(&"HF-POL-001"), "{refused}");
+    for wrong in ["formats = [\"gguff\"]", "nonsense"] {
+        let exit = inspect(wrong);
+        assert!(
+            exit.expect(2).stdout.is_empty() || exit.stdout.contains("error"),
+            "{exit:?}"
+        );
+    }
+}
+
 /// A file, how it is called, the format it is recognised as, the finding that refuses it, and where.
 type Bad = (&'static str, Vec<u8>, &'static str, &'static str, Option<u64>);
 
@@ -113,15 +174,15 @@ fn bad() -> Vec<Bad> {
             "archive.safetensors",
             zip(&[("model/data.pkl", &files::pickle())], b""),
             "pytorch-zip",
-            "HF-FMT-011",
-            None,
+            "HF-PKL-001",
+            Some(74),
         ),
         (
             "archive.gguf",
-            zip(&[("a.txt", b"hello")], b""),
+            zip(&[("../a.txt", b"hello")], b""),
             "zip",
-            "HF-FMT-012",
-            None,
+            "HF-ZIP-005",
+            Some(0),
         ),
         (
             "text.gguf",

@@ -24,3 +24,4 @@ mod models;
 mod page;
 mod rest;
 mod store;
+mod torch;

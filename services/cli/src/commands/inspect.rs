@@ -12,8 +12,12 @@ use holdfast_inspection::{Inspected, Worker};
 use crate::args::InspectArguments;
 use crate::exit;
 use crate::output::{Bar, Output, finding, size};
+use policy::Policy;
 
+mod disarm;
 mod files;
+mod jobs;
+mod policy;
 mod sarif;
 
 /// The worker program.
@@ -21,40 +25,46 @@ const WORKER: &str = "holdfast-inspect";
 /// The most files that are inspected at once. Each takes a processor and a part of a second one.
 const MAX_AT_ONCE: usize = 16;
 
-/// Inspects each file in a jailed worker of its own. 0 when all may be admitted, 1 when one is refused, 2 when one could not be
+/// Inspects each file in a jailed worker, which small files share. 0 when all may be admitted, 1 when one is refused, 2 when one could not be
 /// opened or the worker not be started.
 pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<u8> {
     if let Some(id) = &arguments.explain {
         return explain(output, id);
     }
     let worker = Worker::new(worker()?);
+    if let Some(target) = &arguments.disarm {
+        return disarm::run(output, &worker, &arguments.files, target).await;
+    }
+    let policy = match &arguments.policy {
+        Some(path) => Policy::read(path)?,
+        None => Policy::default(),
+    };
     let files = files::list(&arguments.files)?;
-    let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let total = files.iter().map(length).sum();
+    let length = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.len());
+    let total = files.iter().filter_map(|path| length(path)).sum();
+    let jobs = jobs::plan(&files, length);
     let (bar, done) = (RefCell::new(Bar::new(output, size)), Cell::new(0));
-    let inspections = files.iter().map(|path| {
+    let inspections = jobs.iter().map(|job| {
         let (worker, bar, done) = (&worker, &bar, &done);
-        async move {
-            let mut last = 0;
-            let progress = |now: u64| {
-                done.set(done.get() + now.saturating_sub(last));
-                last = now;
-                bar.borrow_mut().show("inspecting", done.get(), total);
-            };
-            (path, worker.inspect_path(path, progress).await)
-        }
+        let progress = move |more: u64| {
+            done.set(done.get() + more);
+            bar.borrow_mut().show("inspecting", done.get(), total);
+        };
+        job.run(worker, progress)
     });
     let at_once = std::thread::available_parallelism().map_or(1, |count| count.get().min(MAX_AT_ONCE));
     let mut inspections = stream::iter(inspections).buffered(at_once);
     let mut code = exit::OK;
     let mut inspected = Vec::new();
-    while let Some((path, report)) = inspections.next().await {
+    while let Some(reports) = inspections.next().await {
         bar.borrow_mut().clear();
-        let report = report.context("start the inspection worker")?;
-        code = code.max(outcome(path, &report));
-        if arguments.sarif {
-            inspected.push((path.clone(), report));
-        } else {
+        for (path, mut report) in reports.context("start the inspection worker")? {
+            policy.apply(&mut report);
+            code = code.max(outcome(path, &report));
+            if arguments.sarif {
+                inspected.push((path.clone(), report));
+                continue;
+            }
             let shown = path.to_string_lossy();
             output.value(&Inspected {
                 path: &shown,

@@ -87,6 +87,23 @@ pub struct ModelFacts {
     pub chat_template: bool,
 }
 
+/// The formats, by the names that reports use, of files that are models. Everything else goes with one, or is neither.
+pub const MODEL_FORMATS: [&str; 10] = [
+    "gguf",
+    "safetensors",
+    "pickle",
+    "pytorch-legacy",
+    "pytorch-zip",
+    "npy",
+    "npz",
+    "onnx",
+    "tensorflow-saved-model",
+    "tensorflow-graph",
+];
+
+/// The finding that says of a file which is no model what it is and that it goes with one, in a sentence for people.
+pub const COMPANION_FINDING: &str = "HF-DOC-009";
+
 /// The result of inspecting one artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

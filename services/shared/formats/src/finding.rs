@@ -86,8 +86,8 @@ impl Findings {
     /// archive.
     #[must_use]
     pub fn within(mut self, member: &str, place: impl Fn(u64) -> u64) -> Self {
+        self = self.moved(place);
         for finding in &mut self.listed {
-            finding.offset = finding.offset.map(&place);
             finding.part = Some(match &finding.part {
                 Some(part) => text::shown(&format!("{member}: {part}")),
                 None => text::shown(member),
@@ -96,9 +96,23 @@ impl Findings {
         self
     }
 
+    /// The findings with each offset turned into another.
+    #[must_use]
+    pub fn moved(mut self, place: impl Fn(u64) -> u64) -> Self {
+        for finding in &mut self.listed {
+            finding.offset = finding.offset.map(&place);
+        }
+        self
+    }
+
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
+    }
+
+    /// Whether there is a finding of this kind.
+    pub fn has(&self, rule: &Rule) -> bool {
+        self.listed.iter().any(|finding| finding.id == rule.id)
     }
 
     /// Whether a finding refuses the file.

@@ -56,9 +56,9 @@ formats! {
     Skops "skops" "a skops model (a zip archive)" Some(&rules::FMT_CHECKPOINT), ["skops", "zip"];
 
     Zip "zip" "a zip archive" None, ["zip", "jar", "mar", "whl", "apk"];
-    Tar "tar" "a tar archive" Some(&rules::FMT_ARCHIVE), ["tar", "nemo", "pt", "pth"];
-    Gzip "gzip" "gzip-compressed data" Some(&rules::FMT_ARCHIVE), ["gz", "tgz", "joblib", "pkl"];
-    Zlib "zlib" "zlib-compressed data" Some(&rules::FMT_ARCHIVE), ["zlib", "joblib", "pkl", "z"];
+    Tar "tar" "a tar archive" None, ["tar", "nemo", "pt", "pth"];
+    Gzip "gzip" "gzip-compressed data" None, ["gz", "tgz", "joblib", "pkl"];
+    Zlib "zlib" "zlib-compressed data" None, ["zlib", "joblib", "pkl", "z"];
     Bzip2 "bzip2" "bzip2-compressed data" Some(&rules::FMT_ARCHIVE), ["bz2", "joblib", "pkl"];
     Xz "xz" "xz-compressed data" Some(&rules::FMT_ARCHIVE), ["xz", "joblib", "pkl"];
     Lzma "lzma" "lzma-compressed data" Some(&rules::FMT_ARCHIVE), ["lzma", "joblib", "pkl"];
@@ -92,9 +92,9 @@ formats! {
     Gif "gif" "a GIF picture" Some(&rules::FMT_DOCUMENT), ["gif"];
     Html "html" "a web page" Some(&rules::FMT_DOCUMENT), ["html", "htm"];
     Xml "xml" "an XML document" Some(&rules::FMT_DOCUMENT), ["xml", "svg"];
-    Json "json" "a JSON document" Some(&rules::FMT_DOCUMENT), ["json", "ipynb", "jsonl"];
+    Json "json" "a JSON document" None, ["json", "ipynb", "jsonl"];
     GitLfs "git-lfs-pointer" "a Git LFS pointer in place of the file itself" Some(&rules::FMT_DOCUMENT), [];
-    Text "text" "plain text" Some(&rules::FMT_DOCUMENT),
+    Text "text" "plain text" None,
         ["txt", "md", "yaml", "yml", "toml", "ini", "csv", "jinja", "j2", "template", "py", "cfg", "log", "index"];
 
     Empty "empty" "an empty file" Some(&rules::FMT_EMPTY), [];
@@ -163,10 +163,15 @@ mod tests {
                 &Format::PytorchZip,
                 &Format::Npz,
                 &Format::Zip,
+                &Format::Tar,
+                &Format::Gzip,
+                &Format::Zlib,
                 &Format::Onnx,
                 &Format::Npy,
                 &Format::SavedModel,
                 &Format::TensorflowGraph,
+                &Format::Json,
+                &Format::Text,
             ]
         );
     }

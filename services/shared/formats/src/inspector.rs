@@ -5,7 +5,10 @@
 
 use holdfast_contract::report::ModelFacts;
 
+use crate::compressed::Compressed;
 use crate::detect::{self, PROBE_BYTES};
+use crate::disarm::Weights;
+use crate::document::{Configuration, Prose, Secrets};
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
@@ -15,6 +18,7 @@ use crate::pickle::{Context, Pickle};
 use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::tail::Tail;
+use crate::tar::Tar;
 use crate::tensorflow::Tensorflow;
 use crate::text;
 use crate::zip::{Budget, Directory, Held, Peek, Wrong, Zip};
@@ -37,6 +41,21 @@ pub struct Found {
     pub facts: Option<ModelFacts>,
     /// A more exact answer to what the file is.
     pub format: Option<Format>,
+    /// Where the numbers of a checkpoint are.
+    pub weights: Option<Weights>,
+}
+
+/// Adds what a further member of an archive is known to hold.
+pub(crate) fn learn(known: &mut Option<ModelFacts>, more: Option<ModelFacts>) {
+    match (known, more) {
+        (_, None) => {}
+        (known @ None, more) => *known = more,
+        (Some(known), Some(more)) => {
+            known.tensors = known.tensors.saturating_add(more.tensors);
+            known.parameters = known.parameters.saturating_add(more.parameters);
+            known.chat_template |= more.chat_template;
+        }
+    }
 }
 
 /// What the inspection of a file came to.
@@ -48,6 +67,8 @@ pub struct Outcome {
     pub findings: Findings,
     /// What was learnt about the model.
     pub facts: Option<ModelFacts>,
+    /// Where the numbers are, of a checkpoint that could be converted.
+    pub weights: Option<Weights>,
     /// How many bytes the file had.
     pub size_bytes: u64,
 }
@@ -131,7 +152,7 @@ impl FileInspector {
                 head.extend_from_slice(probed);
                 if head.len() == PROBE_BYTES {
                     let head = std::mem::take(head);
-                    let mut stage = start(&head, &mut self.directory, &self.budget);
+                    let mut stage = start(&head, &self.name, &mut self.directory, &self.budget);
                     if let Stage::Running { inspectors, .. } = &mut stage {
                         feed_all(inspectors, PROBE_BYTES as u64, rest);
                     }
@@ -155,7 +176,7 @@ impl FileInspector {
     pub fn finish(mut self) -> Outcome {
         let size = self.at;
         let stage = match self.stage {
-            Stage::Probing(head) => start(&head, &mut self.directory, &self.budget),
+            Stage::Probing(head) => start(&head, &self.name, &mut self.directory, &self.budget),
             running @ Stage::Running { .. } => running,
         };
         let (mut format, tar, inspectors) = match stage {
@@ -167,7 +188,7 @@ impl FileInspector {
             Stage::Probing(_) => (Format::Unknown, false, Vec::new()),
         };
         let mut findings = Findings::default();
-        if tar && format.refused_by().is_none() {
+        if tar && format != Format::Tar && format.refused_by().is_none() {
             findings.add(
                 &rules::FMT_POLYGLOT,
                 Place::at(0),
@@ -184,13 +205,14 @@ impl FileInspector {
                 format_args!("{format} content ends in the directory of a zip archive"),
             );
         }
-        let mut facts = None;
+        let (mut facts, mut weights) = (None, None);
         let mut inner = Findings::default();
         for inspector in inspectors.into_iter().chain(self.further) {
             let found = inspector.finish(size);
             inner.append(found.findings);
             facts = facts.or(found.facts);
             format = found.format.unwrap_or(format);
+            weights = weights.or(found.weights);
         }
         refuse(format, &mut findings);
         judge_name(format, &self.name, &mut findings);
@@ -199,6 +221,7 @@ impl FileInspector {
             format,
             findings,
             facts,
+            weights,
             size_bytes: size,
         }
     }
@@ -211,17 +234,26 @@ fn feed_all(inspectors: &mut [Box<dyn Inspector>], at: u64, chunk: &[u8]) {
 }
 
 /// Decides the format by the first bytes and gives them to its inspectors.
-fn start(head: &[u8], directory: &mut Option<Result<Directory, Wrong>>, budget: &Budget) -> Stage {
+fn start(
+    head: &[u8],
+    name: &str,
+    directory: &mut Option<Result<Directory, Wrong>>,
+    budget: &Budget,
+) -> Stage {
     let format = detect::detect(head);
     let mut inspectors: Vec<Box<dyn Inspector>> = match format {
         Format::Gguf => vec![Box::new(Gguf::default())],
         Format::Safetensors => vec![Box::new(Safetensors::default())],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
+        Format::Json => vec![Box::new(Configuration::new(name)), Box::new(Secrets::default())],
+        Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
+        Format::Zip | Format::Tar | Format::Gzip | Format::Zlib => {
+            vec![container(format, name, directory.take(), budget)]
+        }
         Format::Onnx => vec![Box::new(Onnx::default())],
         Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
         Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
-        Format::Zip => vec![archive(directory.take(), budget)],
         _ => Vec::new(),
     };
     feed_all(&mut inspectors, 0, head);
@@ -232,12 +264,22 @@ fn start(head: &[u8], directory: &mut Option<Result<Directory, Wrong>>, budget: 
     }
 }
 
-fn archive(directory: Option<Result<Directory, Wrong>>, budget: &Budget) -> Box<dyn Inspector> {
-    match (budget.deeper(), directory) {
-        (None, _) => Box::new(Wrong::too_deep()),
-        (Some(budget), Some(Ok(directory))) => Box::new(Zip::new(directory, budget)),
-        (Some(_), Some(Err(wrong))) => Box::new(wrong),
-        (Some(budget), None) => Box::new(Held::new(budget)),
+/// The inspector for what has other files in it.
+fn container(
+    format: Format,
+    name: &str,
+    directory: Option<Result<Directory, Wrong>>,
+    budget: &Budget,
+) -> Box<dyn Inspector> {
+    let Some(budget) = budget.deeper() else {
+        return Box::new(Wrong::too_deep());
+    };
+    match (format, directory) {
+        (Format::Tar, _) => Box::new(Tar::new(budget)),
+        (Format::Gzip | Format::Zlib, _) => Box::new(Compressed::new(format, name, budget)),
+        (_, Some(Ok(directory))) => Box::new(Zip::new(directory, budget)),
+        (_, Some(Err(wrong))) => Box::new(wrong),
+        (_, None) => Box::new(Held::new(budget)),
     }
 }
 
@@ -264,6 +306,11 @@ fn judge_name(format: Format, name: &str, findings: &mut Findings) {
         );
     }
     if let Some(extension) = format.contradicted_by(name) {
+        // A page or a text under the name of a model is a download that went wrong, not a document that goes with one.
+        if matches!(format, Format::Json | Format::Text) {
+            let message = format_args!("this is {}, not what its name says", format.description());
+            findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);
+        }
         findings.add(
             &rules::FMT_NAME,
             Place::whole(),

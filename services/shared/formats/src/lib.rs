@@ -4,20 +4,27 @@
 //! executed, memory is bounded by constants whatever the file claims, and the result does not depend on how the bytes were cut.
 //! Trust boundary: every byte fed in, and the file's name, are hostile. Text from a file leaves this crate sanitised.
 
+mod compressed;
 pub mod detect;
+pub mod disarm;
+pub mod document;
 pub mod finding;
 pub mod format;
 pub mod gguf;
+mod inflate;
 pub mod inspector;
 pub mod json;
 mod names;
 pub mod npy;
 pub mod onnx;
+mod paths;
 pub mod pickle;
 pub mod protobuf;
 pub mod rules;
 pub mod safetensors;
+mod scripts;
 mod tail;
+mod tar;
 mod template;
 pub mod tensorflow;
 #[cfg(feature = "testing")]

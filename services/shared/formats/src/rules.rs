@@ -93,6 +93,19 @@ rules! {
         "Its size or its times are not what they were before. What was inspected may not be what is used.",
         "Make sure that nothing writes to the file, then try again.";
 
+    POL_FORMAT "HF-POL-001" High: "A format that your policy does not accept",
+        "The policy that the inspection was given lists the formats that it accepts.",
+        "Convert the file, or change the policy.";
+    POL_SIZE "HF-POL-002" High: "A file that is larger than your policy accepts",
+        "The policy that the inspection was given has a largest size.",
+        "Change the policy if the file is meant to be this large.";
+    POL_FINDING "HF-POL-003" High: "A finding that your policy refuses",
+        "The inspection alone would not refuse the file for it.",
+        "Read what the finding means, and get another version of the file or change the policy.";
+    POL_CONDITION "HF-POL-004" High: "Conditions that your policy does not accept",
+        "The inspection alone would admit the file under conditions.",
+        "Read which finding asks for the condition, and get another version of the file or change the policy.";
+
     FMT_UNKNOWN "HF-FMT-001" High: "The content is of no known kind",
         "Nothing that Holdfast knows looks like this. What cannot be recognised cannot be checked.",
         "Make sure that it is a GGUF or safetensors file. It may be encrypted, compressed or damaged.";
@@ -362,6 +375,9 @@ rules! {
     ST_ELEMENT_ALIGNMENT "HF-ST-023" Info: "A tensor that is not aligned to its elements",
         "Its data does not begin at a multiple of its element size. It loads a little slower.",
         NOTHING;
+    ST_SCRIPT "HF-ST-024" High: "A program in the metadata",
+        "Metadata describes a model. Commands and program text in it wait for a page, a tool or a person that runs them.",
+        REMAKE;
 
     PKL_DANGEROUS "HF-PKL-001" Critical: "A pickle that takes control",
         "Loading it would import, and perhaps call, something that runs commands or code, opens files or connections, or loads \
@@ -430,6 +446,57 @@ rules! {
         "Writers of pickles leave exactly one object at the end. What is made besides is only made for what happens then.",
         REMAKE;
 
+    DOC_MALFORMED "HF-DOC-001" High: "The document is malformed",
+        "It is not JSON as the standard has it, so programs may read it differently or not at all.",
+        AGAIN;
+    DOC_DUPLICATE "HF-DOC-002" High: "A member is there twice",
+        "Which of two members with one name counts depends on the program, so one can be shown and the other used.",
+        REMAKE;
+    DOC_CODE "HF-DOC-003" High: "The document has a loader run code",
+        "It names a class, a function or a module that the loading program imports or calls: code from the model's own directory, from \
+         another repository, or any that is installed.",
+        "Do not load the model with this document. Look at the code that it names, or get a version of the model that needs none.";
+    DOC_PATH "HF-DOC-004" High: "The document names a file outside of the model's directory",
+        "A loader opens the files that it lists. These lie elsewhere on the machine or in a network.",
+        HARMFUL;
+    DOC_HIDDEN "HF-DOC-005" High: "Characters that deceive",
+        "The document holds characters that turn the direction of the text around them, or an invisible alphabet in which a model can be told \
+         what no person sees.",
+        REMAKE;
+    DOC_TOO_LONG "HF-DOC-006" High: "A text is too long to be judged",
+        "Chat templates and settings are judged as a whole, up to a size that ordinary ones stay far below.",
+        REMAKE;
+    DOC_NOT_TEXT "HF-DOC-007" High: "A text that is not all text",
+        "It holds bytes that no text in UTF-8 has.",
+        AGAIN;
+    DOC_PROGRAM "HF-DOC-008" High: "Program code",
+        "Code that lies beside a model is run by loaders when a configuration names it.",
+        "Remove it, unless you have read it and mean to run it yourself.";
+    DOC_TEMPLATE "HF-DOC-010" High: "A template that cannot be judged",
+        "The document holds a template that cannot be read here. Another program may read it all the same, and then nobody has looked at it.",
+        "Get another version of the model, or remove the template.";
+    DOC_ADMITTED "HF-DOC-009" Low: "A document that goes with a model",
+        "It was read whole and names no code, no files elsewhere and nothing that hides. It is not a model and cannot be admitted as one.",
+        NOTHING;
+    DOC_INVISIBLE "HF-DOC-011" Low: "Characters that do not show",
+        "The document holds invisible characters. Word processors and web pages leave some behind; they can also make two names look the \
+         same.",
+        NOTHING;
+    DOC_ELSEWHERE "HF-DOC-012" Low: "The document names something elsewhere on the machine",
+        "It holds a path outside of the model's directory, mostly left over from the machine it was made on. A loader may look there and \
+         use what it finds.",
+        "Make sure that nothing you do not know lies at that path, or remove the entry.";
+    DOC_INSTALLS "HF-DOC-013" Low: "A list of software to install",
+        "Whoever hands it to an installer runs the code of everything it names. Holdfast does not, and the model does not need it here.",
+        "Install nothing from it without having looked at what it names.";
+    DOC_FETCHES "HF-DOC-014" High: "A list that has software fetched from an address of its own",
+        "Instead of the usual index of packages it names another server, a repository or a file, so that an installer runs code that \
+         nobody else has looked at.",
+        "Remove the list: the model does not need it here.";
+    SEC_CREDENTIAL "HF-SEC-001" Low: "What looks like a credential",
+        "Somebody may have left a key or a token in the document. It does not make the model dangerous to you.",
+        "Tell the publisher. If it is yours, revoke it.";
+
     ZIP_DIRECTORY "HF-ZIP-001" High: "The archive's directory cannot be used",
         "The list of members at the end of the archive is missing, malformed, too large or contradicts itself, so programs may disagree on \
          what the archive holds.",
@@ -479,6 +546,33 @@ rules! {
         RETRY;
     ZIP_ADMITTED "HF-ZIP-015" Low: "An archive whose members were all inspected",
         "Every member was unpacked and inspected, and nothing was found in them that refuses the file.",
+        NOTHING;
+
+    TAR_HEADER "HF-TAR-001" High: "A malformed description of a member",
+        "What the archive says about a member cannot be read, or can be read in two ways, so programs may unpack different things.",
+        AGAIN;
+    TAR_NAME "HF-TAR-002" High: "A member's name is dangerous or ambiguous",
+        "Names that lead out of the directory they are unpacked to overwrite other files; of two members with the same name, it depends on \
+         the program which one is used.",
+        HARMFUL;
+    TAR_LINK "HF-TAR-003" High: "A member is no ordinary file",
+        "Links and devices have no place in a model; unpacked, they reach beyond their directory.",
+        HARMFUL;
+    TAR_PADDING "HF-TAR-004" High: "Something is hidden between or after the members",
+        "The space that fills a member up to a whole block, and what follows the archive's end, is empty in archives that ordinary tools make.",
+        REMAKE;
+    TAR_TRUNCATED "HF-TAR-005" High: "The archive is cut off",
+        "It ends before the blocks that mark its end.",
+        AGAIN;
+    TAR_ADMITTED "HF-TAR-006" Low: "An archive whose members were all inspected",
+        "Every member was inspected, and nothing was found in them that refuses the file.",
+        NOTHING;
+
+    CMP_DATA "HF-CMP-001" High: "The compressed data is damaged",
+        "It does not unpack, its checksum is wrong, or something follows it.",
+        AGAIN;
+    CMP_ADMITTED "HF-CMP-002" Low: "A compressed file whose content was inspected",
+        "Everything that comes out of it was inspected, and nothing was found that refuses the file.",
         NOTHING;
 
     PT_STRAY "HF-PT-001" High: "Something else in a PyTorch checkpoint",
@@ -685,6 +779,7 @@ pub fn page() -> String {
 fn subject(prefix: &str) -> &'static str {
     match prefix {
         "HF-IO" => "reading the file",
+        "HF-POL" => "policies",
         "HF-FMT" => "what kind of file it is",
         "HF-GGUF" => "GGUF files",
         "HF-TPL" => "chat templates",
@@ -692,6 +787,10 @@ fn subject(prefix: &str) -> &'static str {
         "HF-PKL" => "Python pickles",
         "HF-NPY" => "NumPy arrays",
         "HF-ZIP" => "zip archives",
+        "HF-DOC" => "documents that come with models",
+        "HF-SEC" => "credentials in documents",
+        "HF-TAR" => "tar archives",
+        "HF-CMP" => "compressed files",
         "HF-PT" => "PyTorch checkpoints",
         "HF-ONNX" => "ONNX models",
         "HF-TF" => "TensorFlow graphs",

@@ -63,9 +63,9 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("skops", "HF-FMT-011", zip(&[("schema.json", b"")], b"")),
         ("zip", "HF-FMT-002", zip(&[("readme", b"")], b"")),
         ("zip", "HF-FMT-002", zip(&[], b"")),
-        ("tar", "HF-FMT-012", tar()),
-        ("gzip", "HF-FMT-012", b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec()),
-        ("zlib", "HF-FMT-012", b"\x78\x9c\x4b\x4c\x84\x81".to_vec()),
+        ("tar", "HF-FMT-002", [tar(), vec![0; 1024]].concat()),
+        ("gzip", "HF-CMP-001", b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec()),
+        ("zlib", "HF-CMP-001", b"\x78\x9c\x4b\x4c\x84\x81".to_vec()),
         ("bzip2", "HF-FMT-012", b"BZh91AY&SY\x01\x02".to_vec()),
         ("xz", "HF-FMT-012", b"\xfd7zXZ\0\0\x04".to_vec()),
         ("lzma", "HF-FMT-012", b"\x5d\0\0\x80\0\xff\xff\xff\xff".to_vec()),
@@ -125,7 +125,8 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "json",
             "HF-FMT-015",
-            b"{\"architectures\": [\"LlamaForCausalLM\"]}".to_vec(),
+            b"[1, 2]\n".to_vec(),
+
         ),
         (
             "git-lfs-pointer",
@@ -150,9 +151,13 @@ fn each_kind_is_refused_by_its_name() {
             "{:x?}",
             &bytes[..bytes.len().min(32)]
         );
-        let [found] = findings(&bytes).try_into().unwrap();
-        assert_eq!(found.id, id, "{name}");
-        assert!(found.severity >= Severity::High, "{name}");
+        let found = findings(&bytes);
+        // Inspectors of formats that are not accepted yet may say more.
+        let named = found.iter().find(|finding| finding.id == id);
+        assert!(
+            named.is_some_and(|finding| finding.severity >= Severity::High),
+            "{name}: {found:?}"
+        );
     }
 }
 

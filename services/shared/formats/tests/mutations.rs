@@ -1,14 +1,19 @@
-//! A bounded stand-in for the fuzz targets of pickles, NumPy arrays, ONNX and TensorFlow models: changes to their seeds break nothing, and no cut
-//! of the bytes changes the outcome. `HOLDFAST_FUZZ_SECONDS` makes it run longer.
+//! A bounded stand-in for the fuzz targets of pickles, NumPy arrays, archives, documents, ONNX and TensorFlow models: changes to
+//! their seeds break nothing, and no cut of the bytes changes the outcome. `HOLDFAST_FUZZ_SECONDS` makes it run longer.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use holdfast_contract::report::Finding;
+use holdfast_formats::document::{Configuration, Prose, Secrets};
 use holdfast_formats::onnx::Onnx;
 use holdfast_formats::pickle::{Context, Pickle, Summary};
 use holdfast_formats::tensorflow::Tensorflow;
-use holdfast_formats::testing::{Proto, Random, mutate, onnx, tensorflow};
+use holdfast_formats::testing::{
+    Assembler, Member, Proto, Random, archive, deflate, mutate, onnx, tar_archive, tar_member, tar_records,
+    tensorflow, weights,
+};
 use holdfast_formats::{FileInspector, Inspector};
 
 /// Rounds without a time limit.
@@ -112,6 +117,117 @@ fn no_change_breaks_the_numpy_inspector() {
         let bytes = mutate(&seeds, words, random);
         let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
         assert_eq!(run(&[head, tail]), run(&[&bytes]), "{bytes:x?}");
+    });
+}
+
+/// The whole inspection in pieces; the directory of an archive is read first or not.
+fn inspect(name: &str, pieces: &[&[u8]], ahead: Option<&[u8]>) -> (String, Vec<Finding>) {
+    let mut inspector = FileInspector::new(name);
+    if let Some(bytes) = ahead {
+        inspector = inspector.looking_ahead(bytes.len() as u64, &mut |at, buffer| {
+            let at = usize::try_from(at).unwrap_or(usize::MAX);
+            let part = bytes.get(at..).and_then(|rest| rest.get(..buffer.len()));
+            part.map(|part| buffer.copy_from_slice(part)).is_some()
+        });
+    }
+    for piece in pieces {
+        inspector.feed(piece);
+    }
+    let outcome = inspector.finish();
+    (outcome.format.name().to_owned(), outcome.findings.into_parts().0)
+}
+
+fn no_cut_changes_the_outcome(name: &str, seeds: &[Vec<u8>], words: &[&[u8]]) {
+    rounds(|random| {
+        let bytes = mutate(seeds, words, random);
+        let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
+        let whole = inspect(name, &[&bytes], None);
+        assert_eq!(inspect(name, &[head, tail], None), whole, "{bytes:x?}");
+        assert_eq!(inspect(name, &[head, tail], Some(&bytes)), whole, "{bytes:x?}");
+    });
+}
+
+#[test]
+#[rustfmt::skip]
+fn no_change_breaks_the_inspectors_of_archives() {
+    let pickle = Assembler::protocol(2).state_dict(&[("w", &[2, 3])]).stop();
+    let zip = archive(&[
+        Member::stored("m/data.pkl", &pickle),
+        Member::stored("m/byteorder", b"little").descriptor(16),
+        Member::stored("m/data/0", &weights(24)).packed(8, deflate(&weights(24))),
+    ]);
+    let tar = tar_archive(&[
+        tar_member("x", b'x', &tar_records(&[("path", "a.pkl")])),
+        tar_member("a.pkl", b'0', &pickle),
+        tar_member("b/", b'5', b""),
+    ]);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&pickle).unwrap();
+    let nested = archive(&[Member::stored("a.zip", &zip.bytes), Member::stored("b.tar", &tar)]);
+    let seeds = [zip.bytes, tar, gzip.finish().unwrap(), nested.bytes];
+    let words: &[&[u8]] = &[
+        b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x07", b"PK\x07\x08", b"../", b"/", b"\0\0", b"\xff\xff\xff\xff", b"\x08\0",
+        b"data.pkl", b"\x1f\x8b\x08", b"ustar\0", b"0000000\0", b"x", b"L",
+    ];
+    no_cut_changes_the_outcome("a", &seeds, words);
+}
+
+#[test]
+#[rustfmt::skip]
+fn no_change_breaks_the_inspector_of_documents() {
+    let seeds: Vec<Vec<u8>> = [
+        r#"{"model_type": "x", "auto_map": {"A": "m.X"}, "a": [1, true, null, "\u0061"]}"#,
+        r#"{"weight_map": {"t": "../x"}, "chat_template": [{"name": "a", "template": "{{ x.__class__ }}"}]}"#,
+        r#"{"unet": ["my", "Net"], "_diffusers_version": "1", "a": "AKIAABCDEFGHIJKLMNOP"}"#,
+        r#"{"a": 0, "\u202eb": 1}"#,
+        r#"[{"type": "sentence_transformers.models.Pooling"}, {"type": "x.Y"}]"#,
+        "a: !!py%74hon/name:os.system ''\n\"\\x5ftarget_\": {target: os.system}\n",
+        "\u{feff}{\"model_type\": \"x\"} \n",
+        "key: hf_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7 -----BEGIN PRIVATE KEY-----",
+        "numpy\n-i https://x/\n\u{1f3f4}\u{e0067}\u{e0062}\u{200b}\u{fe0f}\u{fe0f}",
+    ]
+    .iter()
+    .map(|text| text.as_bytes().to_vec())
+    .collect();
+    let words: &[&[u8]] = &[
+        b"{", b"}", b"[", b"]", b"\"", b":", b",", b"\\u202e", b"\xe2\x80\xae", b"true", b"{{", b"%}", b"hf_", b"\"auto_map\":", b"\xff",
+        b"\n", b"!", b"\\x5f", b"target:", b"[\"a\", \"B\"]", b"\xf3\xa0\x81\xa7", b"\xc2\x85", b"\x1b", b"\xef\xbb\xbf",
+    ];
+    for name in ["config.json", "README.md", "a.jinja", "a.yaml", "requirements.txt", "vocab.txt", "model_index.json"] {
+        no_cut_changes_the_outcome(name, &seeds, words);
+        no_cut_changes_what_inspectors_find(name, &seeds, words);
+    }
+}
+
+/// The same without the first bytes being collected, so that even short documents come in pieces.
+fn no_cut_changes_what_inspectors_find(name: &str, seeds: &[Vec<u8>], words: &[&[u8]]) {
+    let run = |pieces: &[&[u8]]| {
+        let inspectors: [Box<dyn Inspector>; 3] = [
+            Box::new(Configuration::new(name)),
+            Box::new(Prose::new(name)),
+            Box::new(Secrets::default()),
+        ];
+        inspectors.map(|mut inspector| {
+            let mut at = 0;
+            for piece in pieces {
+                inspector.feed(at, piece);
+                at += piece.len() as u64;
+            }
+            let findings = inspector.finish(at).findings.into_parts().0;
+            for finding in &findings {
+                assert!(finding.offset.is_none_or(|offset| offset <= at), "{finding:?}");
+                assert!(finding.message.len() < 600, "{finding:?}");
+            }
+            findings
+        })
+    };
+    rounds(|random| {
+        let bytes = mutate(seeds, words, random);
+        let whole = run(&[&bytes]);
+        let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
+        assert_eq!(run(&[head, tail]), whole, "{bytes:x?}");
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(run(&single), whole, "{bytes:x?}");
     });
 }
 

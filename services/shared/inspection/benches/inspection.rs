@@ -6,13 +6,16 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use holdfast_contract::report::Verdict;
-use holdfast_formats::testing::{GgufBuilder, SafetensorsBuilder, weights};
-use holdfast_inspection::{Source, inspect};
+use holdfast_formats::FileInspector;
+use holdfast_formats::testing::{Assembler, GgufBuilder, Member, SafetensorsBuilder, archive, weights};
+use holdfast_inspection::Source;
+use holdfast_inspection::pipeline::inspect_with;
 
 const ROUNDS: usize = 7;
 
@@ -22,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let files = [
         ("gguf", gguf(directory.path(), mebibytes)?),
         ("safetensors", safetensors(directory.path(), mebibytes)?),
+        ("pytorch-zip", checkpoint(directory.path(), mebibytes)?),
     ];
     let worker = worker();
     for (format, path) in &files {
@@ -48,7 +52,11 @@ fn measure(format: &str, path: &Path, worker: Option<&Path>) -> Result<(), Box<d
         })?);
         here.push(timed(|| {
             let source = Source::open(path).map_err(|report| format!("{report:?}"))?;
-            let report = inspect(&source.file, Some(source.size_bytes), "bench", |_| ());
+            let size = source.size_bytes;
+            let inspector = FileInspector::new("bench").looking_ahead(size, &mut |at, buffer| {
+                source.file.read_exact_at(buffer, at).is_ok()
+            });
+            let report = inspect_with(&source.file, Some(size), inspector, |_| ());
             assert_eq!(report.verdict, Verdict::Admit, "{report:?}");
             Ok(())
         })?);
@@ -123,6 +131,29 @@ fn worker() -> Option<PathBuf> {
         .parent()?
         .join("holdfast-inspect");
     program.exists().then_some(program)
+}
+
+/// A PyTorch checkpoint of about `mebibytes` in tensors of 64 MiB.
+fn checkpoint(directory: &Path, mebibytes: usize) -> Result<PathBuf, Box<dyn Error>> {
+    let names: Vec<String> = (0..mebibytes.div_ceil(64))
+        .map(|index| format!("layer.{index}.weight"))
+        .collect();
+    let tensors: Vec<(&str, &[i32])> = names
+        .iter()
+        .map(|name| (name.as_str(), &[4096, 4096][..]))
+        .collect();
+    let pickle = Assembler::protocol(2).state_dict(&tensors).stop();
+    let numbers = weights(64 << 20);
+    let crc = crc32fast::hash(&numbers);
+    let storages =
+        (0..tensors.len()).map(|index| Member::stored(&format!("m/data/{index}"), &numbers).crc(crc));
+    let members: Vec<Member> = [Member::stored("m/data.pkl", &pickle)]
+        .into_iter()
+        .chain(storages)
+        .collect();
+    let path = directory.join("bench.pt");
+    std::fs::write(&path, archive(&members).bytes)?;
+    Ok(path)
 }
 
 /// A file of about `mebibytes` in tensors of 64 MiB.

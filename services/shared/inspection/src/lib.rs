@@ -5,6 +5,8 @@
 //! [`Worker`] starts that program for a daemon or a command and believes nothing it says that does not add up.
 //! Trust boundary: the file, and from the client's side the worker too. A worker that dies, hangs or babbles is a refusal.
 
+pub mod batch;
+mod convert;
 mod hashing;
 pub mod pipeline;
 pub mod process;
@@ -14,6 +16,7 @@ pub mod source;
 mod verify;
 pub mod worker;
 
+pub use convert::Conversion;
 pub use pipeline::inspect;
 pub use report::Inspected;
 pub use source::Source;

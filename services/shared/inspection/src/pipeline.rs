@@ -7,8 +7,10 @@ use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::thread;
 
+use holdfast_contract::Digest;
 use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
 use holdfast_contract::report::Report;
+use holdfast_formats::disarm::Weights;
 use holdfast_formats::{FileInspector, Rule, rules};
 
 use crate::hashing::{Chunk, Hasher};
@@ -34,8 +36,18 @@ pub fn inspect_with(
     inspector: FileInspector,
     progress: impl FnMut(u64),
 ) -> Report {
+    inspect_whole(reader, size, inspector, progress).0
+}
+
+/// [`inspect_with`], and where the numbers are, if it is a checkpoint.
+pub fn inspect_whole(
+    reader: impl Read,
+    size: Option<u64>,
+    inspector: FileInspector,
+    progress: impl FnMut(u64),
+) -> (Report, Option<Weights>) {
     if let Some(size) = size.filter(|size| *size > MAX_ARTIFACT_BYTES) {
-        return too_large(&inspector, size);
+        return (too_large(&inspector, size), None);
     }
     let pass = Pass {
         reader,
@@ -63,7 +75,18 @@ struct Pass<R, P> {
 }
 
 impl<R: Read, P: FnMut(u64)> Pass<R, P> {
-    fn run(mut self, mut hasher: Hasher<'_>) -> Report {
+    fn run(mut self, hasher: Hasher<'_>) -> (Report, Option<Weights>) {
+        match self.read_all(hasher) {
+            Ok(sha256) => {
+                let mut outcome = self.inspector.finish();
+                let weights = outcome.weights.take();
+                (complete(outcome, sha256), weights)
+            }
+            Err(report) => (*report, None),
+        }
+    }
+
+    fn read_all(&mut self, mut hasher: Hasher<'_>) -> Result<Digest, Box<Report>> {
         // One chunk holds a small file and shows that nothing follows it.
         let room = match self.size {
             Some(size) if size <= SMALL_BYTES => usize::try_from(size).unwrap_or(CHUNK_BYTES) + 1,
@@ -83,7 +106,7 @@ impl<R: Read, P: FnMut(u64)> Pass<R, P> {
             chunk.clear();
             if let Err(error) = self.read(&mut chunk) {
                 let message = format!("reading failed after {done} bytes: {error}");
-                return self.stopped(&rules::IO_READ, done, &message);
+                return Err(self.stopped(&rules::IO_READ, done, &message));
             }
             let read = chunk.filled().len() as u64;
             if read == 0 {
@@ -92,10 +115,10 @@ impl<R: Read, P: FnMut(u64)> Pass<R, P> {
             done += read;
             if let Some(size) = self.size.filter(|size| done > *size) {
                 let message = format!("the file had {size} bytes at first, now it has more");
-                return self.stopped(&rules::IO_GREW, done, &message);
+                return Err(self.stopped(&rules::IO_GREW, done, &message));
             }
             if done > MAX_ARTIFACT_BYTES {
-                return too_large(&self.inspector, done);
+                return Err(Box::new(too_large(&self.inspector, done)));
             }
             let chunk = Arc::new(chunk);
             hasher.feed(&chunk);
@@ -106,12 +129,11 @@ impl<R: Read, P: FnMut(u64)> Pass<R, P> {
         }
         if let Some(size) = self.size.filter(|size| done < *size) {
             let message = format!("the file had {size} bytes at first, only {done} could be read");
-            return self.stopped(&rules::IO_SHRANK, done, &message);
+            return Err(self.stopped(&rules::IO_SHRANK, done, &message));
         }
-        match hasher.finish() {
-            Some(sha256) => complete(self.inspector.finish(), sha256),
-            None => self.stopped(&rules::IO_WORKER_DIED, done, "the digest could not be computed"),
-        }
+        hasher
+            .finish()
+            .ok_or_else(|| self.stopped(&rules::IO_WORKER_DIED, done, "the digest could not be computed"))
     }
 
     /// Fills the chunk, or reads to the end of the file.
@@ -130,7 +152,8 @@ impl<R: Read, P: FnMut(u64)> Pass<R, P> {
         }
     }
 
-    fn stopped(&self, rule: &'static Rule, done: u64, message: &str) -> Report {
-        refusal(rule, self.inspector.format(), self.size.unwrap_or(done), message)
+    fn stopped(&self, rule: &'static Rule, done: u64, message: &str) -> Box<Report> {
+        let size = self.size.unwrap_or(done);
+        Box::new(refusal(rule, self.inspector.format(), size, message))
     }
 }

@@ -5,19 +5,21 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufReader, BufWriter, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::process::ExitCode;
 
-use holdfast_contract::report::Report;
+use holdfast_contract::report::{Report, Verdict};
+use holdfast_formats::disarm::Weights;
 use holdfast_formats::{FileInspector, Format, rules};
 use holdfast_sandbox::{Forbidden, Sandbox, SandboxError, limits};
 use rustix::fs::{Advice, FileType, Stat, fadvise, fstat};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::pipeline::inspect_with;
+use crate::batch;
+use crate::pipeline::inspect_whole;
 use crate::protocol::{Line, PROGRESS_BYTES, deadline};
 use crate::report::{INSPECTOR, refusal};
 
@@ -25,6 +27,8 @@ use crate::report::{INSPECTOR, refusal};
 const ADDRESS_SPACE_BYTES: u64 = 256 << 20;
 /// Memory that the process may write to, in bytes.
 const DATA_BYTES: u64 = 64 << 20;
+/// Bytes of the converted file that are written at a time.
+const OUTPUT_BYTES: usize = 64 << 10;
 
 const HELP: &str = "\
 Inspects one model file and prints a report.
@@ -32,10 +36,14 @@ Inspects one model file and prints a report.
 The file is read from standard input; standard output, which must be a pipe or a terminal, gets one JSON object a line:
 progress, and then the report. Before it reads, the process gives up everything but its three descriptors.
 
-Usage: holdfast-inspect [--size=BYTES] [--name=NAME] < FILE
+Usage: holdfast-inspect [--size=BYTES] [--name=NAME] [--convert|--batch] < FILE
 
   --size=BYTES  size of the file; one that turns out longer or shorter is refused [default: its size when opened]
   --name=NAME   what the file is called, to note a name that contradicts the content
+  --convert     after the report of a checkpoint that is not refused, print its tensors as a safetensors file: a line that says
+                how many bytes follow, and then the bytes
+  --batch       inspect small files that follow each other, each with the lengths of its name and its content before them, as
+                32-bit numbers; print a report for each
   --help        print this
   --version     print the version
 
@@ -66,6 +74,9 @@ pub enum ProcessError {
     /// Standard output is a file, which the limit on written files would break in the middle.
     #[error("standard output must be a pipe or a terminal, not a file")]
     Output,
+    /// A batch could not be read.
+    #[error("read the batch")]
+    Batch(#[from] std::io::Error),
     /// The result could not be printed.
     #[error("print the result")]
     Print(#[source] std::io::Error),
@@ -82,6 +93,8 @@ struct Arguments {
 enum Task {
     #[default]
     Inspect,
+    Convert,
+    Batch,
     Prove,
     Help,
     Version,
@@ -117,6 +130,8 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, Process
                 Err(_) => return Err(ProcessError::Argument(argument)),
             },
             ("--name", Some(value)) => value.clone_into(&mut parsed.name),
+            ("--convert", None) => parsed.task = Task::Convert,
+            ("--batch", None) => parsed.task = Task::Batch,
             ("--prove-confinement", None) => parsed.task = Task::Prove,
             ("--help" | "-h", None) => parsed.task = Task::Help,
             ("--version" | "-V", None) => parsed.task = Task::Version,
@@ -134,7 +149,19 @@ fn run(arguments: &Arguments) -> Result<(), ProcessError> {
             confine(0)?;
             holdfast_sandbox::prove_and_exit(&Forbidden::default())
         }
-        Task::Inspect => {
+        Task::Batch => {
+            let input = descriptor(std::io::stdin().as_fd(), "standard input")?;
+            confine(arguments.size.unwrap_or(0))?;
+            let mut out = BufWriter::with_capacity(OUTPUT_BYTES, std::io::stdout().lock());
+            batch::serve(BufReader::new(input), |report| {
+                let line = line(&Line::Report {
+                    report: Box::new(report),
+                })?;
+                writeln!(out, "{line}").map_err(ProcessError::Print)
+            })?;
+            out.flush().map_err(ProcessError::Print)
+        }
+        Task::Inspect | Task::Convert => {
             let input = descriptor(std::io::stdin().as_fd(), "standard input")?;
             let output = descriptor(std::io::stdout().as_fd(), "standard output")?;
             let before = stat(&input, "standard input")?;
@@ -143,10 +170,15 @@ fn run(arguments: &Arguments) -> Result<(), ProcessError> {
             }
             let size = arguments.size.or_else(|| size(&before));
             confine(size.unwrap_or(0))?;
-            let report = read(&input, &before, size, &arguments.name);
+            let (report, weights) = read(&input, &before, size, &arguments.name);
+            let refused = report.verdict == Verdict::Refuse;
             print(&line(&Line::Report {
                 report: Box::new(report),
-            })?)
+            })?)?;
+            match arguments.task {
+                Task::Convert if !refused => convert(&input, weights.as_ref()),
+                _ => Ok(()),
+            }
         }
     }
 }
@@ -175,7 +207,33 @@ fn data(bytes: u64) -> Result<(), Errno> {
     setrlimit(Resource::Data, limit)
 }
 
-fn read(input: &File, before: &Stat, size: Option<u64>, name: &str) -> Report {
+/// Prints the tensors as a safetensors file, or why not.
+fn convert(input: &File, weights: Option<&Weights>) -> Result<(), ProcessError> {
+    let plan = match weights.map(Weights::plan) {
+        Some(Ok(plan)) => plan,
+        Some(Err(cannot)) => {
+            return print(&line(&Line::NotConverted {
+                why: cannot.to_string(),
+            })?);
+        }
+        None => {
+            let why = "it is no PyTorch checkpoint".to_owned();
+            return print(&line(&Line::NotConverted { why })?);
+        }
+    };
+    print(&line(&Line::Converted {
+        bytes: plan.bytes(),
+        tensors: plan.tensors(),
+    })?)?;
+    let mut out = BufWriter::with_capacity(OUTPUT_BYTES, std::io::stdout().lock());
+    plan.write(
+        &mut |at, buffer| input.read_exact_at(buffer, at).is_ok(),
+        &mut out,
+    )
+    .map_err(ProcessError::Print)
+}
+
+fn read(input: &File, before: &Stat, size: Option<u64>, name: &str) -> (Report, Option<Weights>) {
     // Read ahead further than usual; a pipe has no such thing, and the advice may be ignored.
     let _ = fadvise(input, 0, None, Advice::Sequential);
     let mut next = PROGRESS_BYTES;
@@ -183,7 +241,7 @@ fn read(input: &File, before: &Stat, size: Option<u64>, name: &str) -> Report {
     if let Some(size) = size.filter(|_| is_file(before)) {
         inspector = inspector.looking_ahead(size, &mut |at, buffer| input.read_exact_at(buffer, at).is_ok());
     }
-    let report = inspect_with(input, size, inspector, |done_bytes| {
+    let (report, weights) = inspect_whole(input, size, inspector, |done_bytes| {
         if done_bytes >= next {
             next = done_bytes + PROGRESS_BYTES;
             // Whoever listens has gone away if this fails, and then this process goes with it.
@@ -194,9 +252,12 @@ fn read(input: &File, before: &Stat, size: Option<u64>, name: &str) -> Report {
         Ok(after) if is_file(before) && changed(before, &after) && report.sha256.is_some() => {
             let format = Format::find(&report.format).unwrap_or(Format::Unknown);
             let message = "the file was written to while it was read";
-            refusal(&rules::IO_CHANGED, format, report.size_bytes, message)
+            (
+                refusal(&rules::IO_CHANGED, format, report.size_bytes, message),
+                None,
+            )
         }
-        _ => report,
+        _ => (report, weights),
     }
 }
 

@@ -32,10 +32,22 @@ pub enum Line {
         /// Bytes read so far.
         done_bytes: u64,
     },
-    /// The result. Nothing follows it.
+    /// The result. Nothing follows it, unless a conversion was asked for.
     Report {
         /// The report.
         report: Box<Report>,
+    },
+    /// The bytes of the converted file follow this line.
+    Converted {
+        /// How many they are.
+        bytes: u64,
+        /// How many tensors they hold.
+        tensors: u64,
+    },
+    /// There will be no converted file.
+    NotConverted {
+        /// Why, in words that follow "the file cannot be converted: ".
+        why: String,
     },
 }
 

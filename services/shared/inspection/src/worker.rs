@@ -38,6 +38,12 @@ pub enum WorkerError {
         #[source]
         source: std::io::Error,
     },
+    /// A batch of files cannot be put together.
+    #[error("put small files together for one worker")]
+    Batch(#[source] std::io::Error),
+    /// What was asked for cannot be written.
+    #[error("write the converted file")]
+    Output(#[source] std::io::Error),
 }
 
 /// The worker program. Each inspection starts it anew.
@@ -49,9 +55,9 @@ pub struct Worker {
 
 /// Why a worker's work is of no use.
 #[derive(Debug)]
-struct Failure {
-    rule: &'static Rule,
-    message: String,
+pub(crate) struct Failure {
+    pub(crate) rule: &'static Rule,
+    pub(crate) message: String,
 }
 
 impl Worker {
@@ -112,14 +118,11 @@ impl Worker {
             ));
         }
         file.rewind().map_err(WorkerError::Rewind)?;
-        let mut child = self.start(file, name, size_bytes)?;
+        let mut child = self.start(file, name, size_bytes, &[])?;
         let limit = (self.deadline)(size_bytes);
         let outcome = match tokio::time::timeout(limit, follow(&mut child, size_bytes, progress)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure {
-                rule: &rules::IO_WORKER_SLOW,
-                message: format!("the inspection took longer than {} seconds", limit.as_secs()),
-            }),
+            Err(_) => Err(slow(limit)),
         };
         Ok(match outcome {
             Ok(report) => report,
@@ -136,8 +139,20 @@ impl Worker {
         })
     }
 
-    fn start(&self, file: File, name: &str, size: u64) -> Result<Child, WorkerError> {
+    /// How long a file of this size may take.
+    pub(crate) fn deadline(&self, size: u64) -> Duration {
+        (self.deadline)(size)
+    }
+
+    pub(crate) fn start(
+        &self,
+        file: File,
+        name: &str,
+        size: u64,
+        arguments: &[&str],
+    ) -> Result<Child, WorkerError> {
         Command::new(&self.program)
+            .args(arguments)
             .arg(format!("--size={size}"))
             .arg(format!("--name={}", argument(name)))
             .env_clear()
@@ -226,6 +241,9 @@ async fn listen(mut stdout: ChildStdout, mut progress: impl FnMut(u64)) -> Resul
             match serde_json::from_slice(&line) {
                 Ok(Line::Progress { done_bytes }) => progress(done_bytes),
                 Ok(Line::Report { report: last }) => report = Some(*last),
+                Ok(Line::Converted { .. } | Line::NotConverted { .. }) => {
+                    return Err(answer("it converted what it was not asked to convert"));
+                }
                 Err(_) => return Err(answer("it printed something that is no report")),
             }
         }
@@ -236,7 +254,7 @@ async fn listen(mut stdout: ChildStdout, mut progress: impl FnMut(u64)) -> Resul
 }
 
 /// Reads everything, keeps the beginning.
-async fn complaints(mut stderr: impl AsyncRead + Unpin) -> String {
+pub(crate) async fn complaints(mut stderr: impl AsyncRead + Unpin) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 1024];
     while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
@@ -246,21 +264,28 @@ async fn complaints(mut stderr: impl AsyncRead + Unpin) -> String {
     text::bounded(&String::from_utf8_lossy(&kept), MAX_COMPLAINT_BYTES)
 }
 
-fn answer(what: &str) -> Failure {
+pub(crate) fn answer(what: &str) -> Failure {
     Failure {
         rule: &rules::IO_WORKER_ANSWER,
         message: format!("the inspecting process gave no usable result: {what}"),
     }
 }
 
-fn died(how: &str) -> Failure {
+pub(crate) fn slow(limit: Duration) -> Failure {
+    Failure {
+        rule: &rules::IO_WORKER_SLOW,
+        message: format!("the inspection took longer than {} seconds", limit.as_secs()),
+    }
+}
+
+pub(crate) fn died(how: &str) -> Failure {
     Failure {
         rule: &rules::IO_WORKER_DIED,
         message: format!("the inspecting process ended early: {how}"),
     }
 }
 
-fn describe(status: ExitStatus) -> String {
+pub(crate) fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("it failed with exit code {code}"),

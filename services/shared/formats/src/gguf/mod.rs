@@ -145,7 +145,7 @@ impl Inspector for Gguf {
         Found {
             findings: self.findings,
             facts: Some(facts),
-            format: None,
+            ..Found::default()
         }
     }
 }

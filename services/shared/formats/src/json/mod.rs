@@ -142,6 +142,14 @@ type Step = Result<ControlFlow<()>, JsonError>;
 type Receiver<'a> = &'a mut dyn FnMut(u64, Event<'_>) -> ControlFlow<()>;
 
 impl Json {
+    /// A reader that keeps so many bytes of each text.
+    pub fn keeping(bytes: usize) -> Self {
+        Self {
+            text: Text::keeping(bytes),
+            ..Self::default()
+        }
+    }
+
     /// Takes the next bytes. `receive` gets each event with the position where it begins, counted from the start of the
     /// JSON, and may stop.
     pub fn feed(

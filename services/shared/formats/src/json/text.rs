@@ -2,25 +2,43 @@
 
 use crate::text::{Fingerprint, Utf8};
 
-/// The most bytes of a text that are kept.
+/// The most bytes of a text that are kept, unless the reader is told otherwise.
 pub const MAX_TEXT_BYTES: usize = 1024;
 
 /// A text after escapes are resolved.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Text {
     kept: Vec<u8>,
+    limit: usize,
     bytes: u64,
     fingerprint: Fingerprint,
     utf8: Utf8,
 }
 
+impl Default for Text {
+    fn default() -> Self {
+        Self::keeping(MAX_TEXT_BYTES)
+    }
+}
+
 impl Text {
+    /// A text of which so many bytes are kept.
+    pub(super) fn keeping(limit: usize) -> Self {
+        Self {
+            kept: Vec::new(),
+            limit,
+            bytes: 0,
+            fingerprint: Fingerprint::default(),
+            utf8: Utf8::default(),
+        }
+    }
+
     /// Whether it ends with a whole character.
     pub(super) fn is_complete(&self) -> bool {
         self.utf8.is_complete()
     }
 
-    /// The first [`MAX_TEXT_BYTES`] of it.
+    /// The beginning of it: [`MAX_TEXT_BYTES`], unless the reader was told to keep more.
     pub fn kept(&self) -> &[u8] {
         &self.kept
     }
@@ -45,7 +63,7 @@ impl Text {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
-        let room = MAX_TEXT_BYTES.saturating_sub(self.kept.len());
+        let room = self.limit.saturating_sub(self.kept.len());
         self.kept.extend(bytes.iter().take(room));
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         self.fingerprint.feed(bytes);

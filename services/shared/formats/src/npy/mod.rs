@@ -239,7 +239,7 @@ impl Inspector for Npy {
                 tensor_type: self.kind.clone(),
                 ..ModelFacts::default()
             }),
-            format: None,
+            ..Found::default()
         }
     }
 }

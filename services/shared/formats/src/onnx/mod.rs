@@ -3,7 +3,7 @@
 //! Field numbers and meaning: `onnx-ml.proto` of ONNX 1.23. At least as strict as the ONNX checker about what is inspected here; whether
 //! shapes and types of the graph fit together is left to the runtime. A model whose numbers are in another file is refused however
 //! harmless the path is: the digest of what was inspected does not cover them. Operators that ONNX Runtime has built in are noted only;
-//! what needs a library of somebody else's is refused, unless the model defines it as a function, which is inspected like a graph. Memory: bounded by [`model::MAX_NAMES`], the depth of nesting and a
+//! what needs a library of somebody else's is refused, unless the model defines it as a function, which is inspected like a graph. Memory: bounded by `model::MAX_NAMES`, the depth of nesting and a
 //! few texts, whatever the file claims.
 
 mod external;
@@ -85,7 +85,7 @@ impl Inspector for Onnx {
         Found {
             findings,
             facts: Some(facts),
-            format: None,
+            ..Found::default()
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Legacy {
     next: usize,
     count: Vec<u8>,
     left: u64,
+    /// Where the numbers of each storage begin, in the order of the keys.
+    places: Vec<u64>,
 }
 
 impl Legacy {
@@ -102,9 +104,18 @@ impl Legacy {
                     format_args!("a storage of {count} elements is not as large as the pickle says");
                 findings.add(&rules::PKL_LEGACY, Place::at(at + taken as u64 - 8), message);
             }
+            self.places.push(at + taken as u64);
             self.left = storage.map_or(0, |storage| count.saturating_mul(storage.element.bytes));
         }
         taken
+    }
+
+    /// Where the numbers of the storages begin, by key.
+    pub fn places(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        self.keys
+            .iter()
+            .map(|key| &**key)
+            .zip(self.places.iter().copied())
     }
 
     /// Whether the storages are all there.

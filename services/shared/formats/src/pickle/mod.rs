@@ -28,6 +28,7 @@ mod value;
 
 use holdfast_contract::report::ModelFacts;
 
+use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
@@ -119,7 +120,7 @@ impl Pickle {
         self.report_plain();
         let machine = &mut self.reader.machine;
         let mut findings = std::mem::take(&mut machine.findings);
-        self.summary.complete(machine);
+        self.summary.complete(machine, &self.legacy);
         if self.context == Context::File && !findings.refuse() {
             let message = format_args!(
                 "a pickle of protocol {} that holds {} tensors and otherwise plain data",
@@ -382,6 +383,7 @@ impl Inspector for Pickle {
         Found {
             findings,
             facts: Some(facts(&summary)),
+            weights: Weights::of(summary),
             format: None,
         }
     }

@@ -1,7 +1,8 @@
 //! What was learnt about a pickle: what it imports, and the tensors that it would make, by name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::legacy::Legacy;
 use super::machine::Machine;
 use super::torch::{MAX_TENSORS, Storage, Tensor};
 use super::value::{Kind, Node, Value};
@@ -34,6 +35,8 @@ pub struct Summary {
     pub globals: Vec<String>,
     /// The storages that they refer to.
     pub storages: Vec<Storage>,
+    /// Where in the same file the numbers of each storage begin, if they are there.
+    pub places: Vec<Option<u64>>,
     /// The tensors in the order of their appearance. Several may view one storage.
     pub tensors: Vec<NamedTensor>,
     /// Whether every tensor that is made is listed, under the name it really has.
@@ -80,7 +83,7 @@ impl Summary {
     }
 
     /// Takes what the machine knows in the end.
-    pub(super) fn complete(&mut self, machine: &mut Machine) {
+    pub(super) fn complete(&mut self, machine: &mut Machine, legacy: &Legacy) {
         self.protocol = machine.protocol;
         self.globals = machine
             .globals
@@ -90,7 +93,10 @@ impl Summary {
             .map(|global| global.shown.to_string())
             .collect();
         self.complete = !self.inexact && self.listed.len() == machine.tensors.made().len();
+        let places: BTreeMap<&[u8], u64> = legacy.places().collect();
         self.storages = std::mem::take(&mut machine.tensors).into_storages();
+        let place = |storage: &Storage| places.get(storage.key.as_bytes()).copied();
+        self.places = self.storages.iter().map(place).collect();
     }
 }
 

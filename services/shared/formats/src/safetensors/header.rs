@@ -8,6 +8,7 @@ use crate::finding::{Findings, Place};
 use crate::json::{Event, Text};
 use crate::names::Names;
 use crate::rules::{self, Rule};
+use crate::scripts;
 use crate::text::{self, Fingerprint};
 
 /// The most tensors of a file. The largest published ones have some tens of thousands.
@@ -123,7 +124,7 @@ impl Header {
                 self.go(State::Entry)
             }
             (State::Metadata, Event::Key(key)) => self.metadata_key(at, key, findings),
-            (State::MetadataEntry, Event::String(value)) => self.metadata_value(value),
+            (State::MetadataEntry, Event::String(value)) => self.metadata_value(at, value, findings),
             (State::Entry, Event::Key(key)) => self.field(at, key, findings),
             (State::Entry, Event::EndObject) => self.end_entry(findings),
             (State::Dtype, Event::String(value)) => self.dtype(at, value, findings),
@@ -222,7 +223,12 @@ impl Header {
         self.go(State::MetadataEntry)
     }
 
-    fn metadata_value(&mut self, value: &Text) -> ControlFlow<()> {
+    fn metadata_value(&mut self, at: u64, value: &Text, findings: &mut Findings) -> ControlFlow<()> {
+        if let Some(word) = scripts::found_in(&String::from_utf8_lossy(value.kept())) {
+            let message = format_args!("the metadata holds a command or a program: \"{word}\"");
+            let place = Place::at(at).of_any(self.metadata_key.as_deref());
+            findings.add(&rules::ST_SCRIPT, place, message);
+        }
         let shown = || Some(text::shown_bytes(value.kept())).filter(|text| !text.is_empty());
         match self.metadata_key.take().as_deref() {
             Some("modelspec.title") => self.title = shown(),

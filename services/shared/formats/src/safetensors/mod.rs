@@ -18,6 +18,8 @@ use header::{Extent, Header};
 
 /// The longest header (`MAX_HEADER_SIZE` of the library).
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// How much of a text in the metadata is looked at.
+const MAX_METADATA_BYTES: usize = 64 << 10;
 /// Bytes of the number in front of the header.
 const LENGTH_BYTES: u64 = 8;
 
@@ -53,7 +55,7 @@ impl Default for Safetensors {
             length: Vec::new(),
             header_end: 0,
             first_seen: false,
-            json: Json::default(),
+            json: Json::keeping(MAX_METADATA_BYTES),
             header: Header::default(),
             findings: Findings::default(),
         }
@@ -109,7 +111,7 @@ impl Inspector for Safetensors {
         Found {
             findings: self.findings,
             facts: Some(facts),
-            format: None,
+            ..Found::default()
         }
     }
 }

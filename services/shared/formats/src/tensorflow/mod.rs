@@ -2,7 +2,7 @@
 //!
 //! A graph is a program, so each step of it and of its functions is judged by its operator. Whether shapes and types of the steps fit together
 //! is left to TensorFlow. A `SavedModel` with variables or other files beside it is refused, because the digest of what was inspected does
-//! not cover them; a frozen graph has everything in it. Memory: bounded by [`flow::MAX_NODES`] and the depth of nesting, whatever the file claims.
+//! not cover them; a frozen graph has everything in it. Memory: bounded by `flow::MAX_NODES` and the depth of nesting, whatever the file claims.
 
 mod flow;
 mod keras;
@@ -91,7 +91,7 @@ impl Inspector for Tensorflow {
         Found {
             findings,
             facts: Some(facts),
-            format: None,
+            ..Found::default()
         }
     }
 }

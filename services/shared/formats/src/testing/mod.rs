@@ -7,6 +7,7 @@ mod mutation;
 mod pickle;
 mod protobuf;
 mod safetensors;
+mod tar;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use protobuf::{Proto, onnx, tensorflow};
 pub use safetensors::{Entry, SafetensorsBuilder};
+pub use tar::{tar_archive, tar_header, tar_member, tar_records};
 pub use zip::{Member, archive, deflate};
 
 /// A file with the places of its fields.

@@ -17,6 +17,8 @@ const CHANGING: [u16; 4] = [0x7075, 0x6375, 0x9901, 0x0017];
 pub struct Entry {
     /// Its name, as written.
     pub name: Box<[u8]>,
+    /// The version of the format that a program must know, times ten.
+    pub needs: u16,
     /// General purpose bits.
     pub flags: u16,
     /// How it is compressed.
@@ -80,6 +82,7 @@ impl Entry {
         let mode = u16::try_from(word(bytes, 38)? >> 16).ok()?;
         let entry = Self {
             name: name.into(),
+            needs: half(bytes, 6)?,
             flags: half(bytes, 8)?,
             method: half(bytes, 10)?,
             crc: word(bytes, 16)?,
@@ -104,6 +107,7 @@ impl Entry {
         let changed = extras(bytes.get(name_end..)?, &mut wide, false)?;
         Some(Self {
             name: bytes.get(LOCAL_BYTES..name_end)?.into(),
+            needs: half(bytes, 4)?,
             flags: half(bytes, 6)?,
             method: half(bytes, 8)?,
             crc: word(bytes, 14)?,

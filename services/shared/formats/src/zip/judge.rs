@@ -1,30 +1,30 @@
 //! What can be said against members before a byte of them is read: names, kinds, ciphers, and how they lie in the archive.
 
-use std::collections::BTreeSet;
-
 use super::directory::Directory;
 use super::entry::{DESCRIPTOR, EFFORT, ENCRYPTED, Entry, LOCAL_BYTES, UTF8};
 use crate::finding::{Findings, Place};
+use crate::paths::{self, Seen};
 use crate::rules;
-use crate::text::{self, Fingerprint};
+use crate::text;
 
 /// Methods of compression that are understood.
 pub const STORED: u16 = 0;
 /// Deflate, RFC 1951.
 pub const DEFLATED: u16 = 8;
 
+/// The newest version of the format that readers know, times ten.
+pub const NEWEST: u16 = 63;
+
 /// Adds what is wrong with the members, and says whether their content can be read all the same.
 pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
     let mut legible = true;
-    let mut names = BTreeSet::new();
+    let mut names = Seen::default();
     for entry in &directory.entries {
         let place = || Place::at(entry.at).of(&text::shown_bytes(&entry.name));
         if let Some(why) = bad_name(entry) {
             findings.add(&rules::ZIP_NAME, place(), format_args!("a member's name {why}"));
         }
-        // Some file systems do not tell upper from lower case, nor a directory from a file of that name.
-        let folded = String::from_utf8_lossy(&entry.name).to_lowercase();
-        if !names.insert(Fingerprint::of(folded.trim_end_matches('/').as_bytes())) {
+        if !names.insert(&entry.name) {
             let message = "two members have the same name, or differ in upper and lower case only";
             findings.add(&rules::ZIP_DUPLICATE, place(), message);
         }
@@ -37,6 +37,11 @@ pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
         } else if entry.flags & !(EFFORT | DESCRIPTOR | UTF8) != 0 {
             legible = false;
             let message = format_args!("a member has the unknown flags {:#06x}", entry.flags);
+            findings.add(&rules::ZIP_METHOD, place(), message);
+        }
+        if entry.needs > NEWEST {
+            legible = false;
+            let message = format_args!("a member needs version {} of the format", entry.needs);
             findings.add(&rules::ZIP_METHOD, place(), message);
         }
         if !matches!(entry.method, STORED | DEFLATED) {
@@ -106,26 +111,9 @@ impl Entry {
 }
 
 fn bad_name(entry: &Entry) -> Option<&'static str> {
-    let Ok(name) = std::str::from_utf8(&entry.name) else {
-        return Some("is not UTF-8");
-    };
-    let mut parts = name.strip_suffix('/').unwrap_or(name).split('/');
-    let drive = matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
-    if name.is_empty() {
-        Some("is empty")
-    } else if name.starts_with('/') || drive {
-        Some("begins at the root of the file system")
-    } else if name.contains('\\') {
-        Some("holds a backslash, which some programs take for a directory")
-    } else if parts.any(|part| matches!(part, ".." | "." | "")) {
-        Some("leads out of the archive's directory or says nothing")
-    } else if name.chars().any(text::is_hidden) {
-        Some("has characters that do not show")
-    } else if !name.is_ascii() && entry.flags & UTF8 == 0 {
-        Some("has letters beyond ASCII without saying in which encoding")
-    } else {
-        None
-    }
+    let unclear = !entry.name.is_ascii() && entry.flags & UTF8 == 0;
+    paths::bad(&entry.name)
+        .or_else(|| unclear.then_some("has letters beyond ASCII without saying in which encoding"))
 }
 
 /// What a member is, besides a file or a directory, by its Unix mode.

@@ -1,13 +1,9 @@
 //! The bytes of one member on their way out of the archive: unpacked, counted, summed, and handed to whoever looks at them.
 
-use flate2::{Decompress, FlushDecompress, Status};
-
 use super::budget::Budget;
 use super::entry::Entry;
 use super::judge::DEFLATED;
-
-/// Bytes that are unpacked at a time.
-const WINDOW_BYTES: usize = 64 << 10;
+use crate::inflate::Inflate;
 
 /// What is wrong with a member's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,36 +21,18 @@ pub enum Damage {
 /// A member that is being read.
 #[derive(Debug)]
 pub struct Unpacker {
-    packed: Option<Packed>,
+    packed: Option<Inflate>,
     crc: crc32fast::Hasher,
     out: u64,
     size: u64,
     expected: u32,
 }
 
-struct Packed {
-    inflate: Decompress,
-    window: Box<[u8]>,
-    ended: bool,
-}
-
-impl std::fmt::Debug for Packed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Packed")
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Unpacker {
     /// For a member's data, from its first byte.
     pub fn new(entry: &Entry) -> Self {
         Self {
-            packed: (entry.method == DEFLATED).then(|| Packed {
-                inflate: Decompress::new(false),
-                window: vec![0; WINDOW_BYTES].into_boxed_slice(),
-                ended: false,
-            }),
+            packed: (entry.method == DEFLATED).then(|| Inflate::new(false)),
             crc: crc32fast::Hasher::new(),
             out: 0,
             size: entry.size,
@@ -75,51 +53,34 @@ impl Unpacker {
             self.out += bytes.len() as u64;
             return Ok(());
         };
-        let mut rest = bytes;
-        loop {
-            if packed.ended {
-                return if rest.is_empty() {
-                    Ok(())
+        let (crc, out, size) = (&mut self.crc, &mut self.out, self.size);
+        let mut wrong = None;
+        let taken = packed
+            .feed(bytes, |unpacked| {
+                let sum = *out + unpacked.len() as u64;
+                if !budget.spend(unpacked.len()) {
+                    wrong = Some(Damage::Budget);
+                } else if sum > size {
+                    // Said now, so that nobody unpacks what the directory does not admit to.
+                    wrong = Some(Damage::Size(sum));
                 } else {
-                    Err(Damage::Packed)
-                };
-            }
-            let (taken, made) = (packed.inflate.total_in(), packed.inflate.total_out());
-            let status = packed
-                .inflate
-                .decompress(rest, &mut packed.window, FlushDecompress::None)
-                .map_err(|_| Damage::Packed)?;
-            let taken = usize::try_from(packed.inflate.total_in() - taken).unwrap_or(usize::MAX);
-            let made = usize::try_from(packed.inflate.total_out() - made).unwrap_or(usize::MAX);
-            rest = rest.get(taken..).unwrap_or_default();
-            let output = packed.window.get(..made).unwrap_or_default();
-            packed.ended = status == Status::StreamEnd;
-            if !output.is_empty() {
-                if !budget.spend(output.len()) {
-                    return Err(Damage::Budget);
+                    crc.update(unpacked);
+                    receive(*out, unpacked);
+                    *out = sum;
                 }
-                let out = self.out + output.len() as u64;
-                // Said now, so that nobody unpacks what the directory does not admit to.
-                if out > self.size {
-                    return Err(Damage::Size(out));
-                }
-                self.crc.update(output);
-                receive(self.out, output);
-                self.out = out;
-            }
-            // The window may have held back what these bytes stand for; then more comes out of no bytes.
-            if rest.is_empty() && made < WINDOW_BYTES && !packed.ended {
-                return Ok(());
-            }
-            if taken == 0 && made == 0 && !packed.ended {
-                return Err(Damage::Packed);
-            }
+                wrong.is_none()
+            })
+            .map_err(|_| Damage::Packed)?;
+        match wrong {
+            Some(damage) => Err(damage),
+            None if taken < bytes.len() => Err(Damage::Packed),
+            None => Ok(()),
         }
     }
 
     /// The member's bytes have ended.
     pub fn finish(self) -> Result<u64, Damage> {
-        if self.packed.is_some_and(|packed| !packed.ended) {
+        if self.packed.is_some_and(|packed| !packed.has_ended()) {
             return Err(Damage::Packed);
         }
         if self.out != self.size {

@@ -167,6 +167,10 @@ impl Zip {
             let message = format_args!("a member's own header and the directory disagree on {what}");
             return self.wrong(&rules::ZIP_DISAGREES, entry.at, message);
         }
+        if local.needs > judge::NEWEST {
+            let message = format_args!("a member needs version {} of the format", local.needs);
+            return self.wrong(&rules::ZIP_METHOD, entry.at, message);
+        }
         if local.changed {
             let message = "a member has a second name, a second comment or a cipher in its extra fields";
             return self.wrong(&rules::ZIP_EXTRA, entry.at, message);
@@ -338,11 +342,12 @@ impl Inspector for Zip {
             );
         }
         let format = self.package.format;
-        let facts = self.package.conclude(complete, &mut self.findings);
+        let (facts, weights) = self.package.conclude(complete, &mut self.findings);
         Found {
             findings: self.findings,
             facts,
             format: Some(format),
+            weights,
         }
     }
 }

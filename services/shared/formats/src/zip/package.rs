@@ -8,9 +8,10 @@ use super::entry::Entry;
 use super::judge::STORED;
 use super::torch::{self, Checkpoint};
 use crate::detect;
+use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
-use crate::inspector::{FileInspector, Inspector};
+use crate::inspector::{FileInspector, Inspector, learn};
 use crate::npy::Npy;
 use crate::pickle::{Context, Pickle};
 use crate::rules;
@@ -116,7 +117,12 @@ impl Package {
     ) {
         let name = text::shown_bytes(&entry.name);
         let (found, facts) = match content {
-            Content::Raw => return,
+            Content::Raw => {
+                if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| entry.method == STORED) {
+                    checkpoint.placed(&String::from_utf8_lossy(&entry.name), data_at);
+                }
+                return;
+            }
             Content::Note(text) => {
                 return torch::note(&name, &text, size, data_at, findings);
             }
@@ -145,27 +151,14 @@ impl Package {
                 entry.at
             }
         }));
-        if let Some(facts) = facts {
-            self.learn(facts);
-        }
-    }
-
-    fn learn(&mut self, facts: ModelFacts) {
-        match &mut self.facts {
-            None => self.facts = Some(facts),
-            Some(known) => {
-                known.tensors = known.tensors.saturating_add(facts.tensors);
-                known.parameters = known.parameters.saturating_add(facts.parameters);
-                known.chat_template |= facts.chat_template;
-            }
-        }
+        learn(&mut self.facts, facts);
     }
 
     /// The archive has ended; `complete` says whether all members were read.
-    pub fn conclude(self, complete: bool, findings: &mut Findings) -> Option<ModelFacts> {
-        let facts = match self.checkpoint {
-            Some(checkpoint) => checkpoint.conclude(complete, findings),
-            None => self.facts,
+    pub fn conclude(self, complete: bool, findings: &mut Findings) -> (Option<ModelFacts>, Option<Weights>) {
+        let (facts, weights) = match self.checkpoint {
+            Some(checkpoint) => checkpoint.conclude(complete, findings).unzip(),
+            None => (self.facts, None),
         };
         if complete && self.members == 0 {
             findings.add(&rules::FMT_EMPTY, Place::whole(), "the archive has no members");
@@ -178,7 +171,7 @@ impl Package {
             );
             findings.add(&rules::ZIP_ADMITTED, Place::whole(), message);
         }
-        facts
+        (facts, weights)
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use holdfast_contract::report::ModelFacts;
 
 use super::package::{Content, pickle};
+use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
 use crate::pickle::{Summary, facts};
 use crate::rules;
@@ -24,13 +25,21 @@ const NOTES: [&str; 5] = [
 /// The longest of them.
 const MAX_NOTE_BYTES: usize = 64;
 
+/// A member with the numbers of a storage.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    bytes: u64,
+    /// Where in the archive they are, unless they are compressed.
+    at: Option<u64>,
+}
+
 /// A checkpoint as far as it has been read.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The directory that all members are in, with its slash.
     root: String,
-    /// The storages that are there, by key: how many bytes.
-    storages: BTreeMap<String, u64>,
+    /// The storages that are there, by key.
+    storages: BTreeMap<String, Stored>,
     summary: Option<Summary>,
 }
 
@@ -67,10 +76,26 @@ impl Checkpoint {
             return pickle();
         }
         if let Some(key) = rest.strip_prefix("data/") {
-            self.storages.insert(key.to_owned(), size);
+            self.storages.insert(
+                key.to_owned(),
+                Stored {
+                    bytes: size,
+                    at: None,
+                },
+            );
             return Content::Raw;
         }
         Content::Note(Vec::new())
+    }
+
+    /// The numbers in the member of this name begin there.
+    pub fn placed(&mut self, name: &str, at: u64) {
+        let key = name
+            .strip_prefix(&self.root)
+            .and_then(|rest| rest.strip_prefix("data/"));
+        if let Some(stored) = key.and_then(|key| self.storages.get_mut(key)) {
+            stored.at = Some(at);
+        }
     }
 
     /// The pickle was read.
@@ -79,17 +104,19 @@ impl Checkpoint {
     }
 
     /// Compares what the pickle names with what is there.
-    pub fn conclude(mut self, complete: bool, findings: &mut Findings) -> Option<ModelFacts> {
-        let summary = self.summary?;
-        for storage in &summary.storages {
+    pub fn conclude(mut self, complete: bool, findings: &mut Findings) -> Option<(ModelFacts, Weights)> {
+        let mut summary = self.summary?;
+        // What is known of a pickle that is refused is not all that it names.
+        let complete = complete && !findings.refuse();
+        for (storage, place_of) in summary.storages.iter().zip(&mut summary.places) {
             let place = Place::whole().of(&storage.key);
             let wanted = storage.elements.checked_mul(storage.element.bytes);
             match self.storages.remove(&*storage.key) {
-                Some(found) if Some(found) == wanted => {}
+                Some(found) if Some(found.bytes) == wanted => *place_of = found.at,
                 Some(found) => {
                     let message = format_args!(
-                        "a storage has {found} bytes, the pickle says {} elements of {}",
-                        storage.elements, storage.element.name
+                        "a storage has {} bytes, the pickle says {} elements of {}",
+                        found.bytes, storage.elements, storage.element.name
                     );
                     findings.add(&rules::PT_STORAGE, place, message);
                 }
@@ -104,11 +131,12 @@ impl Checkpoint {
                 None => {}
             }
         }
-        if complete && let Some((key, size)) = self.storages.pop_first() {
-            let message = format_args!("{size} bytes that the pickle does not use");
+        if complete && let Some((key, unused)) = self.storages.pop_first() {
+            let message = format_args!("{} bytes that the pickle does not use", unused.bytes);
             findings.add(&rules::PT_UNUSED, Place::whole().of(&key), message);
         }
-        Some(facts(&summary))
+        let facts = facts(&summary);
+        Weights::of(summary).map(|weights| (facts, weights))
     }
 }
 

@@ -1,0 +1,126 @@
+//! Which values in a JSON document a loader imports, calls, or follows to somewhere else.
+
+use super::path::Path;
+
+/// Members whose texts, however deep, name code that a loader imports or calls.
+const CODE: [&str; 16] = [
+    "auto_map",
+    "custom_pipelines",
+    "custom_pipeline",
+    "custom_generate",
+    "custom_objects",
+    "_target_",
+    "class_path",
+    "__class__",
+    "__module__",
+    "__reduce__",
+    "__reduce_ex__",
+    "__setstate__",
+    "__globals__",
+    "__builtins__",
+    "__import__",
+    "loader_module",
+];
+/// Members that name a class of the loading library. With a module in front of it, the class is imported from there.
+const CLASSES: [&str; 9] = [
+    "architectures",
+    "tokenizer_class",
+    "processor_class",
+    "config_class",
+    "image_processor_type",
+    "feature_extractor_type",
+    "video_processor_type",
+    "base_model_class",
+    "_class_name",
+];
+/// Members that name a file or a model for a loader to open.
+const FILES: [&str; 7] = [
+    "base_model_name_or_path",
+    "tokenizer_file",
+    "vocab_file",
+    "merges_file",
+    "spm_file",
+    "special_tokens_map_file",
+    "added_tokens_file",
+];
+/// Libraries whose classes models are made of.
+const LIBRARIES: [&str; 6] = [
+    "transformers",
+    "diffusers",
+    "peft",
+    "tokenizers",
+    "sentence_transformers",
+    "optimum",
+];
+
+/// Whether a loader imports or calls what the text at `path` names.
+pub fn is_named(path: &Path, value: &str) -> bool {
+    if path
+        .names()
+        .any(|name| CODE.contains(&name) || name.starts_with("py/"))
+    {
+        return true;
+    }
+    let name = path.name().unwrap_or_default();
+    let is_qualified = value.contains(['.', '/', ':', '\\']) || value.contains("--");
+    match name {
+        // What PEFT imports; the second only if a setting beside it is there.
+        "parent_library" => !is_ours(value),
+        "megatron_core" => value != "megatron.core",
+        "trust_remote_code" => !matches!(value, "" | "0" | "false" | "False"),
+        _ if CLASSES.contains(&name) => is_qualified && !is_ours(value),
+        // What sentence-transformers imports.
+        _ if name.ends_with("activation_function") || name.ends_with("activation_fn") => {
+            value.contains('.') && !is_ours(value) && !value.starts_with("torch.nn.")
+        }
+        _ => {
+            path.names().any(|name| name == "quantization_config")
+                && is_class_path(value)
+                && !is_ours(value)
+                && !value.starts_with("torch.")
+        }
+    }
+}
+
+/// Whether a name begins with one of the libraries that models are made of.
+pub fn is_ours(value: &str) -> bool {
+    is_dotted(value) && LIBRARIES.contains(&value.split('.').next().unwrap_or_default())
+}
+
+/// `package.module.Class`.
+fn is_class_path(value: &str) -> bool {
+    let class = value.rsplit_once('.').map(|(_, class)| class);
+    is_dotted(value) && class.is_some_and(|class| class.starts_with(char::is_uppercase))
+}
+
+fn is_dotted(value: &str) -> bool {
+    let letter = |character: char| character.is_alphanumeric() || character == '_';
+    value
+        .split('.')
+        .all(|part| !part.is_empty() && part.chars().all(letter))
+}
+
+/// Where a loader is sent by a file's or a model's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// To another machine, or nobody can say where.
+    Network,
+    /// To another directory of this machine.
+    Directory,
+}
+
+/// Where the text at `path` sends a loader, if it names something outside of the model's directory.
+pub fn leads_away(path: &Path, value: &str) -> Option<Away> {
+    if !path.name().is_some_and(|name| FILES.contains(&name)) {
+        return None;
+    }
+    let mut parts = value.split(['/', '\\']);
+    let drive = matches!(value.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
+    if value.contains("://") || value.starts_with("\\\\") || value.starts_with("//") || value.contains('\0') {
+        Some(Away::Network)
+    } else if value.starts_with(['/', '\\', '~']) || drive || parts.any(|part| part == "..") {
+        Some(Away::Directory)
+    } else {
+        None
+    }
+}

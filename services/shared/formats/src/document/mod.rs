@@ -1,0 +1,25 @@
+//! What comes with a model: configurations, tokenizers and their chat templates, indexes of shards, texts for people.
+//!
+//! None of it is a model, and much of it decides what code a loader runs. A document is accepted only if it is of a kind that
+//! is known here; what it makes a loader import, open or say is judged. Trust boundary: every byte, and the name.
+
+mod characters;
+mod code;
+mod config;
+mod installs;
+mod kind;
+mod path;
+mod pipeline;
+mod prose;
+mod purpose;
+mod reading;
+mod secrets;
+mod yaml;
+
+pub use config::Configuration;
+pub use kind::Kind;
+pub use prose::Prose;
+pub use secrets::Secrets;
+
+/// The longest text that is read whole: a chat template, or a document that must be.
+pub const MAX_WHOLE_BYTES: usize = 256 << 10;

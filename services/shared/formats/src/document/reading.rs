@@ -1,0 +1,289 @@
+//! What the members of a JSON document say, as they go by.
+
+use std::collections::BTreeSet;
+
+use super::characters::{self, Unseen};
+use super::code::{self, Away};
+use super::path::Path;
+use super::pipeline::Pairs;
+use super::{Kind, MAX_WHOLE_BYTES};
+use crate::finding::{Findings, Place};
+use crate::json::{Event, Text};
+use crate::paths;
+use crate::rules;
+use crate::template;
+use crate::text;
+
+/// Members at the top that hold pieces of words, which may be any characters.
+const WORDS: [&str; 9] = [
+    "vocab",
+    "merges",
+    "special_tokens",
+    "added_tokens",
+    "added_tokens_decoder",
+    "normalizer",
+    "pre_tokenizer",
+    "post_processor",
+    "decoder",
+];
+
+/// What is known of the document.
+#[derive(Debug, Default)]
+pub struct Reading {
+    path: Path,
+    kinds: BTreeSet<Kind>,
+    /// Whether there is a value at the top that is no number; a vocabulary has none.
+    others: bool,
+    numbers: u64,
+    is_object: bool,
+    /// A name with characters that do not show, until its value says that it is a piece of a word.
+    hidden_name: Option<(u64, char, Unseen)>,
+    pairs: Pairs,
+    has_template: bool,
+    /// What was found so far.
+    pub findings: Findings,
+}
+
+impl Reading {
+    /// What is known before anything was read: the name.
+    pub fn new(name: &str) -> Self {
+        let mut reading = Self::default();
+        if name.ends_with("model_index.json") {
+            reading.pairs.is_pipeline();
+        }
+        reading
+    }
+
+    /// Takes what was read at `at` in the file.
+    pub fn event(&mut self, at: u64, event: &Event<'_>) {
+        match event {
+            Event::BeginObject | Event::BeginArray => {
+                self.report_hidden();
+                match self.path.depth() {
+                    0 => self.is_object = matches!(event, Event::BeginObject),
+                    1 => {
+                        self.others = true;
+                        self.pairs.begin();
+                    }
+                    _ => {}
+                }
+                self.path.enter();
+            }
+            Event::EndObject => self.path.leave(),
+            Event::EndArray => {
+                if self.path.depth() == 2 {
+                    self.pairs.end(self.path.top_two().0, self.path.items());
+                }
+                self.path.leave();
+            }
+            Event::Key(name) => self.key(at, name),
+            Event::String(value) => self.string(at, value),
+            Event::Number(number) => {
+                // A piece of a word may be any characters.
+                self.hidden_name = None;
+                self.numbers += u64::from(self.path.depth() == 1);
+                if self.path.name() == Some("trust_remote_code") && *number != "0" {
+                    self.code(at, number);
+                }
+                self.path.value();
+            }
+            Event::Bool(value) => {
+                self.other();
+                if *value && self.path.name() == Some("trust_remote_code") {
+                    self.code(at, "true");
+                }
+            }
+            Event::Null => self.other(),
+        }
+    }
+
+    fn other(&mut self) {
+        self.report_hidden();
+        self.others |= self.path.depth() == 1;
+        self.path.value();
+    }
+
+    fn key(&mut self, at: u64, name: &Text) {
+        let shown = String::from_utf8_lossy(name.kept());
+        if self.path.depth() == 1 {
+            self.kinds.extend(Kind::of_member(&shown));
+        }
+        if !self.path.member(&shown, name.fingerprint()) {
+            let message = format_args!("the member \"{}\" is there twice", text::shown(&shown));
+            self.findings.add(&rules::DOC_DUPLICATE, Place::at(at), message);
+        }
+        if name.whole().is_none() {
+            self.too_long(at, "a name");
+        }
+        self.hidden_name = characters::first(&shown).map(|(character, unseen)| (at, character, unseen));
+    }
+
+    /// Whether what is being read is a piece of a word.
+    fn is_word(&self) -> bool {
+        match self.path.top_two() {
+            (Some("model"), Some(second)) => matches!(second, "vocab" | "merges"),
+            (Some(top), _) => WORDS.contains(&top),
+            (None, _) => false,
+        }
+    }
+
+    fn report_hidden(&mut self) {
+        if let Some((at, character, unseen)) = self.hidden_name.take()
+            && !self.is_word()
+        {
+            self.hidden(at, character, unseen);
+        }
+    }
+
+    fn hidden(&mut self, at: u64, character: char, unseen: Unseen) {
+        let rule = match unseen {
+            Unseen::Deceives => &rules::DOC_HIDDEN,
+            Unseen::Odd => &rules::DOC_INVISIBLE,
+        };
+        let message = format_args!("the document holds the character U+{:04X}", u32::from(character));
+        let place = Place::at(at).of(&self.path.shown());
+        self.findings.add(rule, place, message);
+    }
+
+    fn code(&mut self, at: u64, value: &str) {
+        let name = self.path.shown();
+        let message = format_args!("the document has a loader run code: {}", text::shown(value));
+        self.findings
+            .add(&rules::DOC_CODE, Place::at(at).of(&name), message);
+    }
+
+    fn too_long(&mut self, at: u64, what: &str) {
+        let message = format_args!("{what} of more than {MAX_WHOLE_BYTES} bytes");
+        self.findings.add(&rules::DOC_TOO_LONG, Place::at(at), message);
+    }
+
+    fn string(&mut self, at: u64, value: &Text) {
+        self.report_hidden();
+        self.others |= self.path.depth() == 1;
+        let shown = String::from_utf8_lossy(value.kept());
+        if code::is_named(&self.path, &shown) {
+            self.code(at, &shown);
+        }
+        self.module(at, &shown);
+        let is_word = self.is_word();
+        // Loaders render what is called a template. Anything else with its marks waits for somebody who does.
+        let named = self.path.name().is_some_and(|name| name.contains("template"))
+            || self.path.top_two().0 == Some("chat_template");
+        let marked = shown.contains("{{") || shown.contains("{%");
+        if !is_word && (marked || named && self.path.name() != Some("name")) {
+            self.template(at, value);
+        } else if !is_word {
+            if value.whole().is_none() {
+                self.too_long(at, "a text");
+            }
+            if let Some((character, unseen)) = characters::first(&shown) {
+                self.hidden(at, character, unseen);
+            }
+        }
+        self.file(at, value.kept(), &shown);
+        if self.path.depth() == 2 {
+            self.pairs.text(at, &shown);
+        }
+        self.path.value();
+    }
+
+    fn template(&mut self, at: u64, value: &Text) {
+        self.has_template |= self.path.top_two().0 == Some("chat_template");
+        match value.whole() {
+            // Escapes make offsets within the text meaningless; its beginning is what can be pointed at.
+            Some(source) => {
+                let mut findings = Findings::default();
+                template::inspect(source, 0, &self.path.shown(), &mut findings);
+                if findings.has(&rules::TPL_UNREADABLE) {
+                    findings.add(
+                        &rules::DOC_TEMPLATE,
+                        Place::at(at),
+                        "a template that cannot be read",
+                    );
+                }
+                self.findings.append(findings.moved(|_| at));
+            }
+            None => self.too_long(at, "a chat template"),
+        }
+    }
+
+    /// The layers of a sentence-embedding model are a list of objects, each with the class to import.
+    fn module(&mut self, at: u64, value: &str) {
+        if self.is_object || self.path.depth() != 2 || self.path.name() != Some("type") {
+            return;
+        }
+        self.kinds.insert(Kind::Modules);
+        if !code::is_ours(value) {
+            self.code(at, value);
+        }
+    }
+
+    /// A file or a model that a loader opens.
+    fn file(&mut self, at: u64, name: &[u8], shown: &str) {
+        let place = Place::at(at).of(&self.path.shown());
+        if self.path.top_two().0 == Some("weight_map") {
+            let is_address = name.windows(3).any(|window| window == b"://");
+            let why = paths::bad(name).or_else(|| is_address.then_some("is an address in a network"));
+            if let Some(why) = why {
+                let message = format_args!("the name of a file, \"{}\", {why}", text::shown_bytes(name));
+                self.findings.add(&rules::DOC_PATH, place, message);
+            }
+            return;
+        }
+        let shown_name = text::shown(shown);
+        match code::leads_away(&self.path, shown) {
+            Some(Away::Network) => {
+                let message = format_args!("a loader is sent to \"{shown_name}\"");
+                self.findings.add(&rules::DOC_PATH, place, message);
+            }
+            Some(Away::Directory) => {
+                let message = format_args!("the document names \"{shown_name}\"");
+                self.findings.add(&rules::DOC_ELSEWHERE, place, message);
+            }
+            None => {}
+        }
+    }
+
+    /// The document has ended. Returns the findings, and whether it has a chat template.
+    pub fn conclude(mut self, readable: bool) -> (Findings, bool) {
+        let (pairs, overflow) = std::mem::take(&mut self.pairs).conclude();
+        if self.kinds.contains(&Kind::Pipeline) {
+            for pair in pairs {
+                let message = format_args!("a part of the pipeline is {}", pair.shown());
+                self.findings.add(&rules::DOC_CODE, Place::at(pair.at), message);
+            }
+            if overflow {
+                let message = "the pipeline has more parts than can be looked at";
+                self.findings.add(&rules::DOC_CODE, Place::whole(), message);
+            }
+        }
+        if readable {
+            self.judge_kind();
+        }
+        (self.findings, self.has_template)
+    }
+
+    fn judge_kind(&mut self) {
+        let vocabulary = (self.is_object && self.numbers > 0 && !self.others).then_some(Kind::Vocabulary);
+        let is_notebook = self.kinds.contains(&Kind::Notebook);
+        let kind = self.kinds.first().copied().or(vocabulary);
+        match kind.filter(|_| !is_notebook) {
+            Some(kind) if !self.findings.refuse() => {
+                let message = format_args!(
+                    "this is {} and goes with a model; it is no model itself",
+                    kind.description()
+                );
+                self.findings.add(&rules::DOC_ADMITTED, Place::whole(), message);
+            }
+            Some(_) => {}
+            None => {
+                let message = if is_notebook {
+                    "this is a notebook, which is a program"
+                } else {
+                    "this JSON document is of no kind that comes with models"
+                };
+                self.findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Many small files for one worker: starting a process for each costs more than inspecting it.
+//!
+//! The files of a batch share a worker, so a file that took the worker over could lie about its neighbours. That is why the
+//! intake of models never uses it; it is for scanning directories. Files that a worker did not answer for get one of their own.
+
+use std::fs::File;
+use std::io::{Read, Seek as _, SeekFrom, Write as _};
+
+use holdfast_contract::report::Report;
+use holdfast_formats::FileInspector;
+use rustix::fs::{MemfdFlags, memfd_create};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+
+use crate::pipeline::inspect_with;
+use crate::protocol::{Line, MAX_LINE_BYTES, MAX_NAME_BYTES};
+use crate::verify::verify;
+use crate::worker::{Worker, WorkerError, complaints};
+
+/// The largest file that goes into a batch, in bytes.
+pub const MAX_FILE_BYTES: u64 = 64 << 10;
+/// The most files of a batch.
+pub const MAX_FILES: usize = 256;
+
+/// A file of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Small {
+    /// What the person calls it.
+    pub name: String,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+impl Worker {
+    /// Inspects small files with one worker. The answer has a report for each file up to where the worker failed, which may be
+    /// nowhere.
+    ///
+    /// # Errors
+    ///
+    /// When the worker cannot be started or be given the files.
+    pub async fn inspect_batch(&self, files: &[Small]) -> Result<Vec<Report>, WorkerError> {
+        let mut input =
+            File::from(memfd_create("files", MemfdFlags::CLOEXEC).map_err(|e| WorkerError::Batch(e.into()))?);
+        let frames: Vec<u8> = files.iter().flat_map(frame).collect();
+        input
+            .write_all(&frames)
+            .and_then(|()| input.seek(SeekFrom::Start(0)))
+            .map_err(WorkerError::Batch)?;
+        let size = frames.len() as u64;
+        let mut child = self.start(input, "", size, &["--batch"])?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Ok(Vec::new());
+        };
+        let complaints = tokio::spawn(complaints(stderr));
+        let mut stdout = BufReader::new(stdout);
+        let mut reports = Vec::new();
+        let reading = async {
+            for file in files {
+                let mut text = Vec::new();
+                let limit = MAX_LINE_BYTES as u64;
+                let read = (&mut stdout).take(limit).read_until(b'\n', &mut text).await;
+                let line = serde_json::from_slice(&text);
+                match (read, line) {
+                    (Ok(1..), Ok(Line::Report { report }))
+                        if verify(&report, file.content.len() as u64).is_ok() =>
+                    {
+                        reports.push(*report);
+                    }
+                    _ => break,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(self.deadline(size), reading).await;
+        // Whatever it still says is not listened to.
+        let _ = child.kill().await;
+        if let Ok(complaint) = complaints.await
+            && !complaint.is_empty()
+        {
+            tracing::warn!(complaint, "the worker complained");
+        }
+        Ok(reports)
+    }
+}
+
+/// A file as the worker reads it: the lengths of its name and its content, and then these.
+fn frame(file: &Small) -> Vec<u8> {
+    let name = file.name.as_bytes();
+    let name = name
+        .get(name.len().saturating_sub(MAX_NAME_BYTES)..)
+        .unwrap_or(name);
+    [
+        &u32::try_from(name.len()).unwrap_or(0).to_le_bytes()[..],
+        &u32::try_from(file.content.len()).unwrap_or(0).to_le_bytes(),
+        name,
+        &file.content,
+    ]
+    .concat()
+}
+
+/// The worker's side: inspects each file that `input` frames and gives its report to `answer`.
+///
+/// # Errors
+///
+/// When the input ends in the middle of a file, has one that is too large, or `answer` fails.
+pub fn serve<E: From<std::io::Error>>(
+    mut input: impl Read,
+    mut answer: impl FnMut(Report) -> Result<(), E>,
+) -> Result<(), E> {
+    loop {
+        let mut lengths = [0; 8];
+        let begun = input.read(&mut lengths).map_err(E::from)?;
+        if begun == 0 {
+            return Ok(());
+        }
+        input.read_exact(lengths.get_mut(begun..).unwrap_or_default())?;
+        // Both are 32-bit numbers, the name's first.
+        let both = u64::from_le_bytes(lengths);
+        let (name, size) = (both & u64::from(u32::MAX), both >> 32);
+        if name > MAX_NAME_BYTES as u64 || size > MAX_FILE_BYTES {
+            return Err(std::io::Error::other("a file of the batch is too large").into());
+        }
+        let (mut text, mut content) = (Vec::new(), Vec::new());
+        (&mut input).take(name).read_to_end(&mut text)?;
+        (&mut input).take(size).read_to_end(&mut content)?;
+        let inspector =
+            FileInspector::new(&String::from_utf8_lossy(&text)).looking_ahead(size, &mut |at, buffer| {
+                let at = usize::try_from(at).unwrap_or(usize::MAX);
+                let part = content.get(at..).and_then(|rest| rest.get(..buffer.len()));
+                part.map(|part| buffer.copy_from_slice(part)).is_some()
+            });
+        answer(inspect_with(content.as_slice(), Some(size), inspector, |_| ()))?;
+    }
+}

@@ -1,0 +1,72 @@
+//! What comes with models: ordinary configurations and texts, and those that have a loader run or open something.
+
+use super::Corpus;
+
+#[rustfmt::skip]
+const GOOD: &[(&str, &str)] = &[
+    ("config.json", r#"{"architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "model_type": "llama", "torch_dtype": "bfloat16"}"#),
+    ("qwen/config.json", r#"{"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "model_type": "qwen2", "rope_theta": 1000000.0, "tie_word_embeddings": false}"#),
+    ("gemma/config.json", r#"{"model_type": "gemma3_text", "sliding_window": 1024, "layer_types": ["sliding_attention", "full_attention"]}"#),
+    ("generation_config.json", r#"{"bos_token_id": 1, "do_sample": true, "eos_token_id": [2, 3], "temperature": 0.6}"#),
+    ("adapter_config.json", r#"{"base_model_name_or_path": "meta/llama", "peft_type": "LORA", "r": 16, "target_modules": ["q_proj"]}"#),
+    ("tokenizer_config.json", r#"{"chat_template": "{% for m in messages %}{{ m['content'] }}{% endfor %}", "tokenizer_class": "LlamaTokenizer"}"#),
+    ("tokenizer.json", r#"{"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {"a": 0, "\u202e": 1}, "merges": []}}"#),
+    ("model.safetensors.index.json", r#"{"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}"#),
+    ("model_index.json", r#"{"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.21.0", "unet": ["diffusers", "UNet2DConditionModel"]}"#),
+    ("special_tokens_map.json", r#"{"bos_token": "<s>", "eos_token": "</s>"}"#),
+    ("vocab.json", r#"{"a": 0, "b": 1}"#),
+    ("preprocessor_config.json", r#"{"image_processor_type": "CLIPImageProcessor", "size": 224}"#),
+    ("README.md", "# A model\n\nIt was trained.\n"),
+    ("LICENSE", "Apache License\n"),
+    ("merges.txt", "#version: 0.2\na b\n"),
+    (".gitattributes", "*.safetensors filter=lfs\n"),
+    ("chat_template.jinja", "{% for m in messages %}{{ m.content }}{% endfor %}"),
+    ("model_config.yaml", "hidden_size: 12\n"),
+];
+
+#[rustfmt::skip]
+const BAD: &[(&str, &str, &str)] = &[
+    ("auto-map/config.json", r#"{"model_type": "x", "auto_map": {"AutoModel": "modeling.Model"}}"#, "HF-DOC-003"),
+    ("auto-map-elsewhere/config.json", r#"{"model_type": "x", "auto_map": {"AutoModel": "other/code--modeling.Model"}}"#, "HF-DOC-003"),
+    ("auto-map-escaped/config.json", r#"{"model_type": "x", "\u0061uto_map": {"AutoModel": "modeling.Model"}}"#, "HF-DOC-003"),
+    ("auto-map-nested/config.json", r#"{"model_type": "x", "text_config": {"auto_map": {"AutoModel": "modeling.Model"}}}"#, "HF-DOC-003"),
+    ("trust/config.json", r#"{"model_type": "x", "trust_remote_code": true}"#, "HF-DOC-003"),
+    ("target/config.json", r#"{"model_type": "x", "encoder": {"_target_": "os.system"}}"#, "HF-DOC-003"),
+    ("object/config.json", r#"{"model_type": "x", "py/object": "os.system"}"#, "HF-DOC-003"),
+    ("pipelines/config.json", r#"{"model_type": "x", "custom_pipelines": {"a": {"impl": "code.Pipeline"}}}"#, "HF-DOC-003"),
+    ("part/model_index.json", r#"{"_class_name": "P", "_diffusers_version": "1", "unet": ["my_module", "Net"]}"#, "HF-DOC-003"),
+    ("class/model_index.json", r#"{"_class_name": ["pipeline", "Mine"], "_diffusers_version": "1"}"#, "HF-DOC-003"),
+    ("parent/model.safetensors.index.json", r#"{"weight_map": {"a": "../../other.bin"}}"#, "HF-DOC-004"),
+    ("root/model.safetensors.index.json", r#"{"weight_map": {"a": "/etc/passwd"}}"#, "HF-DOC-004"),
+    ("address/model.safetensors.index.json", r#"{"weight_map": {"a": "https://example.org/a.bin"}}"#, "HF-DOC-004"),
+    ("backslash/model.safetensors.index.json", r#"{"weight_map": {"a": "..\\a.bin"}}"#, "HF-DOC-004"),
+    ("template/tokenizer_config.json", r#"{"tokenizer_class": "x", "chat_template": "{{ ''.__class__ }}"}"#, "HF-TPL-002"),
+    ("second-template/tokenizer_config.json", r#"{"tokenizer_class": "x", "chat_template": [{"name": "default", "template": "{{ 1 }}"}, {"name": "tool", "template": "{{ self.__init__ }}"}]}"#, "HF-TPL-002"),
+    ("unread-template/tokenizer_config.json", r#"{"tokenizer_class": "x", "chat_template": "{{ ''|attr('a')(1) }}"}"#, "HF-DOC-010"),
+    ("other-template/tokenizer_config.json", r#"{"tokenizer_class": "x", "greeting": "{{ ''.__class__ }}"}"#, "HF-TPL-002"),
+    ("template.jinja", "{% import 'os' as os %}", "HF-TPL-004"),
+    ("twice/config.json", r#"{"model_type": "x", "model_type": "y"}"#, "HF-DOC-002"),
+    ("cut-off/config.json", r#"{"model_type": "x""#, "HF-DOC-001"),
+    ("trailing/config.json", r#"{"model_type": "x"}{}"#, "HF-DOC-001"),
+    ("bidi/config.json", "{\"model_type\": \"a\u{202e}b\"}", "HF-DOC-005"),
+    ("tags/README.md", "Hello\u{e0041}\u{e0042}\n", "HF-DOC-005"),
+    ("isolates/README.md", "Hello \u{2066}there\n", "HF-DOC-005"),
+    ("code/modeling.py", "x = 1\n", "HF-DOC-008"),
+    ("code/notes.txt", "import os\nos.system('true')\n", "HF-DOC-008"),
+    ("shell/install.sh", "true\n", "HF-DOC-008"),
+    ("python.yaml", "a: !!python/object/apply:os.system [\"true\"]\n", "HF-DOC-003"),
+    ("hydra.yaml", "a:\n  _target_: os.system\n", "HF-DOC-003"),
+    ("notebook.ipynb", r#"{"nbformat": 4, "cells": []}"#, "HF-FMT-015"),
+    ("unknown.json", r#"{"name": "x"}"#, "HF-FMT-015"),
+    ("model.gguf", "Access denied\n", "HF-FMT-015"),
+    ("config-as-model.safetensors", r#"{"model_type": "x"}"#, "HF-FMT-015"),
+];
+
+pub fn add(corpus: &mut Corpus) {
+    for (path, text) in GOOD {
+        corpus.accept(&format!("document/{path}"), *text);
+    }
+    for (path, text, id) in BAD {
+        corpus.refuse(&format!("document/{path}"), *text, id);
+    }
+}

@@ -1,0 +1,39 @@
+//! Files of other kinds, under their own and under borrowed names: recognised by content, refused by name.
+
+use super::Corpus;
+
+#[rustfmt::skip]
+const KINDS: &[(&str, &[u8], &str)] = &[
+    ("nothing.gguf", b"", "HF-FMT-002"),
+    ("program", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0", "HF-FMT-013"),
+    ("program.gguf", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0", "HF-FMT-013"),
+    ("program-of-a-mac", b"\xcf\xfa\xed\xfe\x07\0\0\x01\x03\0\0\0", "HF-FMT-013"),
+    ("library-of-a-mac", b"\xca\xfe\xba\xbe\0\0\0\x02\0\0\0\0", "HF-FMT-013"),
+    ("Program.class", b"\xca\xfe\xba\xbe\0\0\0\x34\0\0\0\0", "HF-FMT-013"),
+    ("model.llamafile", b"MZqFpD='\n\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "HF-FMT-013"),
+    ("script.gguf", b"#!/bin/sh\ntrue\n", "HF-FMT-013"),
+    ("module.wasm", b"\0asm\x01\0\0\0", "HF-FMT-013"),
+    ("page.gguf", b"<!DOCTYPE html><html><body>Sign in</body></html>", "HF-FMT-015"),
+    ("picture.gguf", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "HF-FMT-015"),
+    ("picture.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF", "HF-FMT-015"),
+    ("document.pdf", b"%PDF-1.7\n", "HF-FMT-015"),
+    ("pointer.gguf", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "HF-FMT-015"),
+    ("settings.xml", b"<?xml version=\"1.0\"?><a/>", "HF-FMT-015"),
+    ("archive.7z", b"7z\xbc\xaf\x27\x1c\0\x04", "HF-FMT-012"),
+    ("archive.rar", b"Rar!\x1a\x07\x01\0", "HF-FMT-012"),
+    ("packed.xz", b"\xfd7zXZ\0\0\x04", "HF-FMT-012"),
+    ("packed.bz2", b"BZh91AY&SY\x01\x02", "HF-FMT-012"),
+    ("packed.zst", b"\x28\xb5\x2f\xfd\x04\x00", "HF-FMT-012"),
+    ("packed.lz4", b"\x04\x22\x4d\x18\x64\x40", "HF-FMT-012"),
+    ("packed.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "HF-CMP-001"),
+    ("model.tflite", b"\x1c\0\0\0TFL3\0\0\0\0", "HF-FMT-014"),
+    ("model.pte", b"\x1c\0\0\0ET12\0\0\0\0", "HF-FMT-014"),
+    ("model.bin", b"ggjt\x03\0\0\0", "HF-FMT-016"),
+    ("noise.gguf", b"\x9f\x12\xe1\x00\x47\xc8\xb0\x03\xfe\x11\x92\xa4", "HF-FMT-001"),
+];
+
+pub fn add(corpus: &mut Corpus) {
+    for (path, bytes, id) in KINDS {
+        corpus.refuse(&format!("kind/{path}"), *bytes, id);
+    }
+}
