@@ -59,11 +59,11 @@ formats! {
     Tar "tar" "a tar archive" None, ["tar", "nemo", "pt", "pth"];
     Gzip "gzip" "gzip-compressed data" None, ["gz", "tgz", "joblib", "pkl"];
     Zlib "zlib" "zlib-compressed data" None, ["zlib", "joblib", "pkl", "z"];
-    Bzip2 "bzip2" "bzip2-compressed data" Some(&rules::FMT_ARCHIVE), ["bz2", "joblib", "pkl"];
-    Xz "xz" "xz-compressed data" Some(&rules::FMT_ARCHIVE), ["xz", "joblib", "pkl"];
-    Lzma "lzma" "lzma-compressed data" Some(&rules::FMT_ARCHIVE), ["lzma", "joblib", "pkl"];
-    Zstd "zstd" "zstd-compressed data" Some(&rules::FMT_ARCHIVE), ["zst", "zstd"];
-    Lz4 "lz4" "lz4-compressed data" Some(&rules::FMT_ARCHIVE), ["lz4", "joblib", "pkl"];
+    Bzip2 "bzip2" "bzip2-compressed data" None, ["bz2", "tbz", "tbz2", "joblib", "pkl"];
+    Xz "xz" "xz-compressed data" None, ["xz", "txz", "joblib", "pkl"];
+    Lzma "lzma" "lzma-compressed data" None, ["lzma", "joblib", "pkl"];
+    Zstd "zstd" "zstd-compressed data" None, ["zst", "zstd", "tzst"];
+    Lz4 "lz4" "lz4-compressed data" None, ["lz4", "tlz4", "joblib", "pkl"];
     SevenZip "7z" "a 7-Zip archive" Some(&rules::FMT_ARCHIVE), ["7z"];
     Rar "rar" "a RAR archive" Some(&rules::FMT_ARCHIVE), ["rar"];
 
@@ -166,6 +166,11 @@ mod tests {
                 &Format::Tar,
                 &Format::Gzip,
                 &Format::Zlib,
+                &Format::Bzip2,
+                &Format::Xz,
+                &Format::Lzma,
+                &Format::Zstd,
+                &Format::Lz4,
                 &Format::Onnx,
                 &Format::Npy,
                 &Format::SavedModel,

@@ -248,7 +248,15 @@ fn start(
         Format::Npy => vec![Box::new(Npy::default())],
         Format::Json => vec![Box::new(Configuration::new(name)), Box::new(Secrets::default())],
         Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
-        Format::Zip | Format::Tar | Format::Gzip | Format::Zlib => {
+        Format::Zip
+        | Format::Tar
+        | Format::Gzip
+        | Format::Zlib
+        | Format::Bzip2
+        | Format::Xz
+        | Format::Lzma
+        | Format::Zstd
+        | Format::Lz4 => {
             vec![container(format, name, directory.take(), budget)]
         }
         Format::Onnx => vec![Box::new(Onnx::default())],
@@ -276,10 +284,10 @@ fn container(
     };
     match (format, directory) {
         (Format::Tar, _) => Box::new(Tar::new(budget)),
-        (Format::Gzip | Format::Zlib, _) => Box::new(Compressed::new(format, name, budget)),
-        (_, Some(Ok(directory))) => Box::new(Zip::new(directory, budget)),
-        (_, Some(Err(wrong))) => Box::new(wrong),
-        (_, None) => Box::new(Held::new(budget)),
+        (Format::Zip, Some(Ok(directory))) => Box::new(Zip::new(directory, budget)),
+        (Format::Zip, Some(Err(wrong))) => Box::new(wrong),
+        (Format::Zip, None) => Box::new(Held::new(budget)),
+        _ => Box::new(Compressed::new(format, name, budget)),
     }
 }
 
@@ -288,12 +296,21 @@ fn refuse(format: Format, findings: &mut Findings) {
         let message = match format {
             Format::Empty => "the file has no bytes".to_owned(),
             Format::Unknown => "the content is of no known kind".to_owned(),
-            _ => format!(
-                "this is {}, not a GGUF or safetensors model",
-                format.description()
-            ),
+            _ => format!("this is {}, {}", format.description(), unfit(rule)),
         };
         findings.add(rule, Place::whole(), message);
+    }
+}
+
+/// Why what is refused by this rule is of no use.
+fn unfit(rule: &rules::Rule) -> &'static str {
+    match rule.id {
+        id if id == rules::FMT_MODEL.id || id == rules::FMT_CHECKPOINT.id => {
+            "a kind of model that is recognised but not inspected"
+        }
+        id if id == rules::FMT_GGML.id => "which current engines do not read",
+        id if id == rules::FMT_ARCHIVE.id => "which is not looked into",
+        _ => "not a model",
     }
 }
 

@@ -11,7 +11,6 @@ pub mod document;
 pub mod finding;
 pub mod format;
 pub mod gguf;
-mod inflate;
 pub mod inspector;
 pub mod json;
 mod names;
@@ -30,6 +29,7 @@ pub mod tensorflow;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+mod unpack;
 pub mod zip;
 
 pub use finding::{Findings, Place};

@@ -108,7 +108,7 @@ rules! {
 
     FMT_UNKNOWN "HF-FMT-001" High: "The content is of no known kind",
         "Nothing that Holdfast knows looks like this. What cannot be recognised cannot be checked.",
-        "Make sure that it is a GGUF or safetensors file. It may be encrypted, compressed or damaged.";
+        "Make sure that it is the model file. It may be encrypted or damaged, or of a kind that Holdfast does not know yet.";
     FMT_EMPTY "HF-FMT-002" High: "The file is empty",
         "It has no bytes at all.",
         AGAIN;
@@ -574,6 +574,15 @@ rules! {
     CMP_ADMITTED "HF-CMP-002" Low: "A compressed file whose content was inspected",
         "Everything that comes out of it was inspected, and nothing was found that refuses the file.",
         NOTHING;
+
+    CMP_MEMORY "HF-CMP-003" High: "Unpacking takes more memory than an inspection has",
+        "Compressed data refers to what came before it, and this refers too far back: more than 16 MiB in xz and LZMA, 8 MiB in \
+         Zstandard, or more than there is left where compressed files lie in each other.",
+        "Unpack it on another machine, or compress it again with an ordinary setting, such as `xz -6` or `zstd -19`.";
+    CMP_UNSUPPORTED "HF-CMP-004" High: "A part of a compression that ordinary files do not have",
+        "Filters for machine code, dictionaries in other files, or parts that readers skip: what comes out could not be inspected \
+         as other readers see it.",
+        "Unpack it on another machine and hand in what is inside.";
 
     PT_STRAY "HF-PT-001" High: "Something else in a PyTorch checkpoint",
         "A checkpoint holds one pickle, the numbers that it names and notes about the format. Anything else is read by some programs only, \

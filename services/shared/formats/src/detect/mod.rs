@@ -21,10 +21,9 @@ const MAGIC: &[(usize, &[u8], Format)] = &[
     (0, b"\xfd7zXZ\x00", Format::Xz),
     (0, b"\x28\xb5\x2f\xfd", Format::Zstd),
     (0, b"\x04\x22\x4d\x18", Format::Lz4),
+    (0, b"\x02\x21\x4c\x18", Format::Lz4),
     (0, b"7z\xbc\xaf\x27\x1c", Format::SevenZip),
     (0, b"Rar!\x1a\x07", Format::Rar),
-    (0, b"\x5d\x00\x00\x80\x00", Format::Lzma),
-    (0, b"\x5d\x00\x00\x00\x04", Format::Lzma),
     (0, b"\x93NUMPY", Format::Npy),
     (0, b"lmgg", Format::Ggml),
     (0, b"fmgg", Format::Ggml),
@@ -81,6 +80,7 @@ pub fn detect(head: &[u8]) -> Format {
         .or_else(|| text::kind(head))
         .or_else(|| protobuf::kind(head))
         .or_else(|| is_zlib(head).then_some(Format::Zlib))
+        .or_else(|| is_lzma(head).then_some(Format::Lzma))
         .unwrap_or(Format::Unknown)
 }
 
@@ -100,6 +100,7 @@ fn structured(head: &[u8]) -> Option<Format> {
         [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Format::Zstd),
         [b'#', b'!', ..] | [0xef, 0xbb, 0xbf, b'#', b'!', ..] => Some(Format::Script),
         [b'M' | b'Z', b'Z' | b'M', ..] if is_dos(head) => Some(Format::Pe),
+        [0x5d, ..] if is_lzma(head) => Some(Format::Lzma),
         _ if is_tar(head) => Some(Format::Tar),
         _ if is_hdf5(head) => Some(Format::Hdf5),
         _ => None,
@@ -172,6 +173,23 @@ fn is_zlib(head: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// The header of LZMA's old format, as liblzma tells it: properties that exist, a window of a power of two or of one and a half
+/// times that, a size that is open or below 256 GiB, and the zero that every stream begins with.
+fn is_lzma(head: &[u8]) -> bool {
+    let (Some(properties), Some(window), Some(size), Some(0)) = (
+        head.first(),
+        head.get(1..).and_then(|rest| rest.first_chunk().copied()),
+        head.get(5..).and_then(|rest| rest.first_chunk().copied()),
+        head.get(13),
+    ) else {
+        return false;
+    };
+    let (window, size) = (u32::from_le_bytes(window), u64::from_le_bytes(size));
+    let top = window & !(window >> 1);
+    let ordinary = window == u32::MAX || (window >= 4096 && (window == top || window == top | top >> 1));
+    *properties < 9 * 5 * 5 && ordinary && (size == u64::MAX || size < 1 << 38)
 }
 
 /// What a zip archive is, by the names of its members.

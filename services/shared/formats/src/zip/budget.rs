@@ -1,4 +1,5 @@
-//! How much may come out of what is compressed: a few bytes can stand for more than anybody has room or time for.
+//! How much may come out of what is compressed, and how much memory that may take: a few bytes can stand for more than anybody
+//! has room or time for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +10,14 @@ const FREE_BYTES: u64 = 1 << 30;
 const RATIO: u64 = 20;
 /// The most archives within archives.
 pub const MAX_DEPTH: u8 = 3;
+/// The memory for the windows of all compressed files that lie in each other.
+const MEMORY_BYTES: u64 = 20 << 20;
 
 /// What is left of the allowance, shared by everything in one file.
 #[derive(Debug, Clone)]
 pub struct Budget {
     left: Arc<AtomicU64>,
+    memory: Arc<AtomicU64>,
     depth: u8,
 }
 
@@ -21,6 +25,7 @@ impl Default for Budget {
     fn default() -> Self {
         Self {
             left: Arc::new(AtomicU64::new(FREE_BYTES)),
+            memory: Arc::new(AtomicU64::new(MEMORY_BYTES)),
             depth: 0,
         }
     }
@@ -48,12 +53,44 @@ impl Budget {
     pub fn deeper(&self) -> Option<Self> {
         (self.depth < MAX_DEPTH).then(|| Self {
             left: Arc::clone(&self.left),
+            memory: Arc::clone(&self.memory),
             depth: self.depth + 1,
+        })
+    }
+
+    /// Sets memory aside until what is returned is dropped; `None` if there is not so much left.
+    pub fn memory(&self, bytes: u64) -> Option<Memory> {
+        let left = self.memory.load(Ordering::Relaxed).checked_sub(bytes)?;
+        self.memory.store(left, Ordering::Relaxed);
+        Some(Memory {
+            left: Arc::clone(&self.memory),
+            bytes,
         })
     }
 
     /// Whether this is within an archive.
     pub fn is_nested(&self) -> bool {
         self.depth > 0
+    }
+}
+
+/// Memory that was set aside.
+#[derive(Debug)]
+pub struct Memory {
+    left: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Memory {
+    /// How much.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let left = self.left.load(Ordering::Relaxed).saturating_add(self.bytes);
+        self.left.store(left, Ordering::Relaxed);
     }
 }

@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::entry::Entry;
 use super::judge::DEFLATED;
-use crate::inflate::Inflate;
+use crate::unpack::Inflate;
 
 /// What is wrong with a member's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

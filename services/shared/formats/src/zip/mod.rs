@@ -19,7 +19,7 @@ use crate::format::Format;
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 use crate::text;
-pub use budget::Budget;
+pub use budget::{Budget, Memory};
 pub use directory::{Directory, MAX_DIRECTORY_BYTES, Peek, Wrong};
 use entry::{Entry, LOCAL_BYTES, local_bytes};
 pub use held::Held;

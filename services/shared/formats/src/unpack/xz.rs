@@ -1,0 +1,495 @@
+//! xz: streams of blocks of LZMA2, each with a checksum, and an index at the end that must say the same of every block.
+//!
+//! The container is read here, so that its own memory is constant; the `lzma-rust2` crate unpacks what is in a block. Source:
+//! "The .xz File Format", version 1.2.1.
+
+use lzma_rust2::{Action, Lzma2Stream, Status};
+use sha2::{Digest as _, Sha256};
+
+use super::lzma::MAX_WINDOW_BYTES;
+use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES, word};
+use crate::zip::{Budget, Memory};
+
+const MAGIC: &[u8; 6] = b"\xfd7zXZ\0";
+const FOOTER_MAGIC: &[u8; 2] = b"YZ";
+/// Header and footer of a stream.
+const FRAME_BYTES: usize = 12;
+/// The filter that every writer uses, and the only one that is understood.
+const LZMA2: u64 = 0x21;
+/// Probabilities and what is read ahead.
+const TABLES_BYTES: u64 = 128 << 10;
+
+/// The checksum after each block.
+enum Check {
+    None,
+    Crc32(crc32fast::Hasher),
+    Crc64(u64),
+    Sha256(Box<Sha256>),
+}
+
+impl Check {
+    fn of(kind: u8) -> Result<Self, Failure> {
+        Ok(match kind {
+            0 => Self::None,
+            1 => Self::Crc32(crc32fast::Hasher::new()),
+            4 => Self::Crc64(!0),
+            10 => Self::Sha256(Box::default()),
+            2..=15 => return Err(Failure::Unsupported("a checksum of a reserved kind")),
+            _ => return Err(Failure::Damaged),
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Crc32(_) => 4,
+            Self::Crc64(_) => 8,
+            Self::Sha256(_) => 32,
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::None => {}
+            Self::Crc32(crc) => crc.update(bytes),
+            Self::Crc64(crc) => {
+                for byte in bytes {
+                    let [low, ..] = crc.to_le_bytes();
+                    let entry = CRC64.get(usize::from(low ^ byte)).copied().unwrap_or(0);
+                    *crc = entry ^ (*crc >> 8);
+                }
+            }
+            Self::Sha256(sha) => sha.update(bytes),
+        }
+    }
+
+    fn matches(self, expected: &[u8]) -> bool {
+        match self {
+            Self::None => true,
+            Self::Crc32(crc) => crc.finalize().to_le_bytes() == expected,
+            Self::Crc64(crc) => (!crc).to_le_bytes() == expected,
+            Self::Sha256(sha) => sha.finalize().as_slice() == expected,
+        }
+    }
+}
+
+/// The table of ECMA-182's CRC-64, reflected.
+static CRC64: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let mut crc = index as u64;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = crc >> 1 ^ (0xc96c_5795_d787_0f42 & (crc & 1).wrapping_neg());
+            bit += 1;
+        }
+        table[index] = crc;
+        index += 1;
+    }
+    table
+};
+
+/// How many blocks there were and how large: what the index repeats.
+#[derive(Default)]
+struct Blocks {
+    count: u64,
+    sizes: crc32fast::Hasher,
+    packed: u64,
+    unpacked: u64,
+}
+
+impl Blocks {
+    fn add(&mut self, packed: u64, unpacked: u64) {
+        self.count += 1;
+        self.packed = self.packed.wrapping_add(packed);
+        self.unpacked = self.unpacked.wrapping_add(unpacked);
+        self.sizes.update(&packed.to_le_bytes());
+        self.sizes.update(&unpacked.to_le_bytes());
+    }
+
+    fn is(self, other: Self) -> bool {
+        (self.count, self.packed, self.unpacked) == (other.count, other.packed, other.unpacked)
+            && self.sizes.finalize() == other.sizes.finalize()
+    }
+}
+
+/// A block that is being unpacked.
+struct Block {
+    stream: Lzma2Stream,
+    /// Whether matches may reach farther back than is held.
+    cut: bool,
+    check: Check,
+    header_bytes: u64,
+    packed: u64,
+    unpacked: u64,
+    /// What the header says of both sizes, if it does.
+    claimed: [Option<u64>; 2],
+    _memory: Memory,
+}
+
+/// The index while it goes by.
+struct Index {
+    blocks: Blocks,
+    /// How many entries it says it has.
+    count: Option<u64>,
+    /// The first number of an entry whose second has not come.
+    packed: Option<u64>,
+    crc: crc32fast::Hasher,
+    bytes: u64,
+}
+
+enum Stage {
+    /// The header of a stream, or after the first, zeros between two.
+    Header,
+    /// The first byte of a block or of the index.
+    Next,
+    /// The rest of a block's header.
+    BlockHeader {
+        bytes: usize,
+    },
+    Data(Box<Block>),
+    /// Zeros up to a multiple of four and the checksum.
+    Check(Box<Block>),
+    Index(Box<Index>),
+    IndexCheck(Box<Index>),
+    Footer {
+        index_bytes: u64,
+    },
+}
+
+/// An xz file: one stream or more.
+pub struct Xz {
+    stage: Stage,
+    held: Held,
+    flags: [u8; 2],
+    blocks: Blocks,
+    streams: u64,
+    window: Box<[u8]>,
+    budget: Budget,
+}
+
+impl Xz {
+    /// A file whose memory comes from this allowance.
+    pub fn new(budget: &Budget) -> Self {
+        Self {
+            stage: Stage::Header,
+            held: Held::default(),
+            flags: [0; 2],
+            blocks: Blocks::default(),
+            streams: 0,
+            window: vec![0; WINDOW_BYTES].into_boxed_slice(),
+            budget: budget.clone(),
+        }
+    }
+
+    fn header(&mut self, rest: &mut &[u8]) -> Result<Option<Stage>, Failure> {
+        // Between two streams there may be zeros, four by four.
+        if self.streams > 0 {
+            if !self.held.fill(rest, 4) {
+                return Ok(None);
+            }
+            if self.held.0 == [0; 4] {
+                self.held.take();
+                return Ok(Some(Stage::Header));
+            }
+        }
+        if !self.held.fill(rest, FRAME_BYTES) {
+            return Ok(None);
+        }
+        let header = self.held.take();
+        let flags: [u8; 2] = part(&header, 6)?;
+        let sound =
+            header.starts_with(MAGIC) && flags[0] == 0 && word(&header, 8) == Some(crc32fast::hash(&flags));
+        if !sound {
+            return Err(Failure::Damaged);
+        }
+        Check::of(flags[1])?;
+        self.flags = flags;
+        Ok(Some(Stage::Next))
+    }
+
+    fn next(&mut self, rest: &mut &[u8]) -> Option<Stage> {
+        let (first, after) = rest.split_first()?;
+        *rest = after;
+        if *first == 0 {
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(&[0]);
+            return Some(Stage::Index(Box::new(Index {
+                blocks: Blocks::default(),
+                count: None,
+                packed: None,
+                crc,
+                bytes: 1,
+            })));
+        }
+        self.held.0.push(*first);
+        let bytes = 4 * (usize::from(*first) + 1);
+        Some(Stage::BlockHeader { bytes })
+    }
+
+    fn open(&mut self) -> Result<Stage, Failure> {
+        let header = self.held.take();
+        let length = header.len().saturating_sub(4);
+        let fields = header.get(..length).unwrap_or_default();
+        if word(&header, length) != Some(crc32fast::hash(fields)) {
+            return Err(Failure::Damaged);
+        }
+        let flags = fields.get(1).copied().ok_or(Failure::Damaged)?;
+        if flags & 0x3c != 0 {
+            return Err(Failure::Damaged);
+        }
+        if flags & 3 != 0 {
+            return Err(Failure::Unsupported("a filter before LZMA2"));
+        }
+        let mut rest = fields.get(2..).unwrap_or_default();
+        let mut claimed = [None; 2];
+        for (bit, size) in [0x40, 0x80].into_iter().zip(&mut claimed) {
+            if flags & bit != 0 {
+                *size = Some(number(&mut rest)?);
+            }
+        }
+        if number(&mut rest)? != LZMA2 {
+            return Err(Failure::Unsupported("another filter than LZMA2"));
+        }
+        let (1, [properties @ 0..=40, padding @ ..]) = (number(&mut rest)?, rest) else {
+            return Err(Failure::Damaged);
+        };
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(Failure::Damaged);
+        }
+        let declared = match properties {
+            40 => u64::from(u32::MAX),
+            bits => u64::from(2 | (bits & 1)) << (bits / 2 + 11),
+        };
+        let window = u32::try_from(declared).unwrap_or(u32::MAX).min(MAX_WINDOW_BYTES);
+        let memory = self.budget.memory(u64::from(window) + TABLES_BYTES);
+        Ok(Stage::Data(Box::new(Block {
+            stream: Lzma2Stream::new(window),
+            cut: declared > u64::from(window),
+            check: Check::of(self.flags[1])?,
+            header_bytes: header.len() as u64,
+            packed: 0,
+            unpacked: 0,
+            claimed,
+            _memory: memory.ok_or(Failure::Memory)?,
+        })))
+    }
+
+    fn data(&mut self, block: &mut Block, rest: &mut &[u8], receive: Receive<'_>) -> Result<Flow, Failure> {
+        let wrong = if block.cut {
+            Failure::Memory
+        } else {
+            Failure::Damaged
+        };
+        loop {
+            let result = block
+                .stream
+                .process(rest, &mut self.window, Action::Run)
+                .map_err(|_| wrong)?;
+            let made = self.window.get(..result.bytes_produced).unwrap_or_default();
+            block.packed += result.bytes_consumed as u64;
+            block.unpacked += made.len() as u64;
+            block.check.update(made);
+            *rest = rest.get(result.bytes_consumed..).unwrap_or_default();
+            if !made.is_empty() && !receive(made) {
+                return Ok(Flow::Enough);
+            }
+            if result.status == Status::StreamEnd {
+                return Ok(Flow::Done);
+            }
+            if made.len() < self.window.len() {
+                if rest.is_empty() {
+                    return Ok(Flow::More);
+                }
+                if made.is_empty() && result.bytes_consumed == 0 {
+                    return Err(wrong);
+                }
+            }
+        }
+    }
+
+    /// Padding and checksum of a block are there.
+    fn close(&mut self, block: Block) -> Result<Stage, Failure> {
+        let held = self.held.take();
+        let check_bytes = block.check.bytes();
+        let (padding, check) = held.split_at(held.len().saturating_sub(check_bytes));
+        let sizes = [block.packed, block.unpacked];
+        let as_claimed = block
+            .claimed
+            .iter()
+            .zip(sizes)
+            .all(|(claimed, size)| claimed.is_none_or(|claimed| claimed == size));
+        if padding.iter().any(|byte| *byte != 0) || !as_claimed || !block.check.matches(check) {
+            return Err(Failure::Damaged);
+        }
+        self.blocks.add(
+            block.header_bytes + block.packed + check_bytes as u64,
+            block.unpacked,
+        );
+        Ok(Stage::Next)
+    }
+
+    /// Takes bytes of the index; whether its entries are all there.
+    fn index(&mut self, index: &mut Index, rest: &mut &[u8]) -> Result<bool, Failure> {
+        while index.count != Some(index.blocks.count) || index.packed.is_some() {
+            let Some((byte, after)) = rest.split_first() else {
+                return Ok(false);
+            };
+            *rest = after;
+            index.bytes += 1;
+            index.crc.update(&[*byte]);
+            self.held.0.push(*byte);
+            if *byte & 0x80 != 0 {
+                if self.held.0.len() >= 9 {
+                    return Err(Failure::Damaged);
+                }
+                continue;
+            }
+            let bytes = self.held.take();
+            let number = number(&mut bytes.as_slice())?;
+            match (index.count, index.packed.take()) {
+                (None, _) => index.count = Some(number),
+                (Some(_), None) => index.packed = Some(number),
+                (Some(_), Some(packed)) => index.blocks.add(packed, number),
+            }
+        }
+        Ok(true)
+    }
+
+    fn footer(&mut self, index_bytes: u64) -> Result<Stage, Failure> {
+        let footer = self.held.take();
+        let fields = footer.get(4..10).unwrap_or_default();
+        let sound = word(&footer, 0) == Some(crc32fast::hash(fields))
+            && word(&footer, 4).map(|size| (u64::from(size) + 1) * 4) == Some(index_bytes)
+            && fields.get(4..) == Some(&self.flags[..])
+            && footer.ends_with(FOOTER_MAGIC);
+        if !sound {
+            return Err(Failure::Damaged);
+        }
+        self.streams += 1;
+        Ok(Stage::Header)
+    }
+}
+
+/// How far the data of a block was followed.
+#[derive(PartialEq, Eq)]
+enum Flow {
+    /// It goes on with the next bytes.
+    More,
+    /// The block has ended.
+    Done,
+    /// Nobody wants more.
+    Enough,
+}
+
+/// The bytes from there.
+fn part<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Failure> {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk().copied());
+    found.ok_or(Failure::Damaged)
+}
+
+/// A number of up to 63 bits, seven in each byte, without needless bytes.
+fn number(rest: &mut &[u8]) -> Result<u64, Failure> {
+    let mut value = 0;
+    for (index, byte) in rest.iter().enumerate().take(9) {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            if *byte == 0 && index > 0 {
+                break;
+            }
+            *rest = rest.get(index + 1..).unwrap_or_default();
+            return Ok(value);
+        }
+    }
+    Err(Failure::Damaged)
+}
+
+impl Unpack for Xz {
+    fn feed(&mut self, bytes: &[u8], receive: Receive<'_>) -> Result<(), Failure> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let stage = std::mem::replace(&mut self.stage, Stage::Header);
+            self.stage = match stage {
+                Stage::Header => match self.header(&mut rest)? {
+                    Some(stage) => stage,
+                    None => return Ok(()),
+                },
+                Stage::Next => self.next(&mut rest).unwrap_or(Stage::Next),
+                Stage::BlockHeader { bytes } => {
+                    if self.held.fill(&mut rest, bytes) {
+                        self.open()?
+                    } else {
+                        Stage::BlockHeader { bytes }
+                    }
+                }
+                Stage::Data(mut block) => match self.data(&mut block, &mut rest, receive)? {
+                    Flow::More => Stage::Data(block),
+                    Flow::Enough => return Ok(()),
+                    Flow::Done => {
+                        let check = Stage::Check(block);
+                        // A block of a multiple of four bytes without a checksum has nothing more.
+                        self.checked(check, &mut rest)?
+                    }
+                },
+                check @ Stage::Check(_) => self.checked(check, &mut rest)?,
+                Stage::Index(mut index) => {
+                    if self.index(&mut index, &mut rest)? {
+                        Stage::IndexCheck(index)
+                    } else {
+                        Stage::Index(index)
+                    }
+                }
+                Stage::IndexCheck(mut index) => {
+                    let padding = (4 - index.bytes % 4) % 4;
+                    let zeros = usize::try_from(padding).unwrap_or(0);
+                    if self.held.fill(&mut rest, zeros + 4) {
+                        let held = self.held.take();
+                        let (padding, crc) = held.split_at(zeros);
+                        index.crc.update(padding);
+                        let bytes = index.bytes + held.len() as u64;
+                        let blocks = std::mem::take(&mut self.blocks);
+                        let sound = padding.iter().all(|byte| *byte == 0)
+                            && index.crc.finalize().to_le_bytes() == crc
+                            && blocks.is(index.blocks);
+                        if !sound {
+                            return Err(Failure::Damaged);
+                        }
+                        Stage::Footer { index_bytes: bytes }
+                    } else {
+                        Stage::IndexCheck(index)
+                    }
+                }
+                Stage::Footer { index_bytes } => {
+                    if self.held.fill(&mut rest, FRAME_BYTES) {
+                        self.footer(index_bytes)?
+                    } else {
+                        Stage::Footer { index_bytes }
+                    }
+                }
+            };
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _receive: Receive<'_>) -> Result<(), Failure> {
+        match self.stage {
+            Stage::Header if self.streams > 0 && self.held.is_empty() => Ok(()),
+            _ => Err(Failure::Damaged),
+        }
+    }
+}
+
+impl Xz {
+    fn checked(&mut self, stage: Stage, rest: &mut &[u8]) -> Result<Stage, Failure> {
+        let Stage::Check(block) = stage else {
+            return Ok(stage);
+        };
+        let padding = usize::try_from((4 - block.packed % 4) % 4).unwrap_or(0);
+        if self.held.fill(rest, padding + block.check.bytes()) {
+            self.close(*block)
+        } else {
+            Ok(Stage::Check(block))
+        }
+    }
+}
