@@ -6,6 +6,7 @@ lines of a format and a compressed file and prints `refused`, or a checksum of w
 
 import bz2
 import gzip
+import io
 import lzma
 import sys
 import zlib
@@ -78,7 +79,8 @@ def unpack(kind, packed):
     if kind == "zstd":
         with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as reader:
             return reader.read()
-    return lz4.frame.decompress(packed)
+    with lz4.frame.open(io.BytesIO(packed)) as file:
+        return file.read()
 
 
 if sys.argv[1] == "make":

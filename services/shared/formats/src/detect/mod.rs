@@ -177,7 +177,7 @@ fn is_zlib(head: &[u8]) -> bool {
 
 /// The header of LZMA's old format, as liblzma tells it: properties that exist, a window of a power of two or of one and a half
 /// times that, a size that is open or below 256 GiB, and the zero that every stream begins with.
-fn is_lzma(head: &[u8]) -> bool {
+pub(crate) fn is_lzma(head: &[u8]) -> bool {
     let (Some(properties), Some(window), Some(size), Some(0)) = (
         head.first(),
         head.get(1..).and_then(|rest| rest.first_chunk().copied()),
@@ -187,8 +187,8 @@ fn is_lzma(head: &[u8]) -> bool {
         return false;
     };
     let (window, size) = (u32::from_le_bytes(window), u64::from_le_bytes(size));
-    let top = window & !(window >> 1);
-    let ordinary = window == u32::MAX || (window >= 4096 && (window == top || window == top | top >> 1));
+    let halves = window.count_ones() == 2 && window & window >> 1 != 0;
+    let ordinary = window == u32::MAX || (window >= 4096 && (window.is_power_of_two() || halves));
     *properties < 9 * 5 * 5 && ordinary && (size == u64::MAX || size < 1 << 38)
 }
 

@@ -5,6 +5,7 @@
 use lzma_rust2::{Action, LzmaStream, Status};
 
 use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES, long, word};
+use crate::detect;
 use crate::zip::{Budget, Memory};
 
 /// Properties, size of the window, size of the content.
@@ -44,14 +45,15 @@ impl Lzma {
 
     fn open(&mut self) -> Result<(), Failure> {
         let header = self.held.take();
+        // What is no such header to liblzma is none here either; the bytes after it begin with a zero.
+        if !detect::is_lzma(&[header.as_slice(), &[0]].concat()) {
+            return Err(Failure::Damaged);
+        }
         let (Some(&properties), Some(declared), Some(size)) =
             (header.first(), word(&header, 1), long(&header, 5))
         else {
             return Err(Failure::Damaged);
         };
-        if properties >= 9 * 5 * 5 {
-            return Err(Failure::Damaged);
-        }
         let (lc, lp) = (properties % 9, properties / 9 % 5);
         if lc + lp > MAX_LITERAL_BITS {
             return Err(Failure::Unsupported("properties that no writer uses"));
