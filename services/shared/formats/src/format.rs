@@ -49,7 +49,7 @@ formats! {
         ["pt", "pth", "bin", "ckpt", "pkl"];
     PytorchZip "pytorch-zip" "a PyTorch checkpoint (a zip archive with a pickle)" None,
         ["pt", "pth", "bin", "ckpt", "zip"];
-    Torchscript "torchscript" "a TorchScript program (a zip archive with code)" Some(&rules::FMT_CHECKPOINT),
+    Torchscript "torchscript" "a TorchScript program (a zip archive with code)" None,
         ["pt", "pth", "ptl", "ts", "zip"];
     Keras "keras" "a Keras model (a zip archive)" Some(&rules::FMT_CHECKPOINT), ["keras", "zip"];
     Npz "npz" "a NumPy archive" None, ["npz", "zip"];
@@ -73,6 +73,7 @@ formats! {
     SavedModel "tensorflow-saved-model" "a TensorFlow SavedModel" None, ["pb"];
     TensorflowGraph "tensorflow-graph" "a TensorFlow graph" None, ["pb", "graphdef"];
     Tflite "tflite" "a TensorFlow Lite model" Some(&rules::FMT_MODEL), ["tflite", "lite"];
+    PytorchMobile "pytorch-mobile" "a PyTorch program for phones (a flatbuffer)" Some(&rules::FMT_MODEL), ["ptl", "ff"];
     Executorch "executorch" "an ExecuTorch program" Some(&rules::FMT_MODEL), ["pte"];
     Coreml "coreml" "a Core ML model" Some(&rules::FMT_MODEL), ["mlmodel"];
     Pmml "pmml" "a PMML model" Some(&rules::FMT_MODEL), ["pmml", "xml"];
@@ -161,6 +162,7 @@ mod tests {
                 &Format::Pickle,
                 &Format::PytorchLegacy,
                 &Format::PytorchZip,
+                &Format::Torchscript,
                 &Format::Npz,
                 &Format::Zip,
                 &Format::Tar,

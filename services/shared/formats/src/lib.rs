@@ -29,6 +29,7 @@ pub mod tensorflow;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+pub mod torchscript;
 mod unpack;
 pub mod zip;
 

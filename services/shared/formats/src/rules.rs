@@ -584,6 +584,22 @@ rules! {
          as other readers see it.",
         "Unpack it on another machine and hand in what is inside.";
 
+    TS_EFFECT "HF-TS-001" Critical: "A TorchScript program that reaches out of itself",
+        "It uses an operator that reads or writes files, talks to other processes or works on memory that is not checked. Models need \
+         none of them.",
+        HARMFUL;
+    TS_OPERATOR "HF-TS-002" High: "A TorchScript program with operators that PyTorch does not have",
+        "It needs a library of its publisher's, whose operators and classes are machine code that can do anything.",
+        CONVERT;
+    TS_SOURCE "HF-TS-003" High: "A TorchScript program that cannot be followed",
+        "Its source is not written as PyTorch writes it: names are computed, modules are used as values, or texts do not end.",
+        REMAKE;
+    TS_ADMITTED "HF-TS-004" Low: "A TorchScript program of operators that compute",
+        "It is a program, which PyTorch's interpreter runs without Python. Every operator that it names was compared with those of PyTorch, \
+         and none uses files, other processes or machine code of the publisher's. What it computes was not looked at, and it can still \
+         run for as long and take as much memory as it likes. The engine here does not run such programs.",
+        "Give it bounds on time and memory where it runs, or ask for the weights as safetensors.";
+
     PT_STRAY "HF-PT-001" High: "Something else in a PyTorch checkpoint",
         "A checkpoint holds one pickle, the numbers that it names and notes about the format. Anything else is read by some programs only, \
          or is code.",

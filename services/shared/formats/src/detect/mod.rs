@@ -55,6 +55,7 @@ const MAGIC: &[(usize, &[u8], Format)] = &[
     ),
     (4, b"TFL3", Format::Tflite),
     (4, b"ET12", Format::Executorch),
+    (4, b"PTMF", Format::PytorchMobile),
 ];
 
 /// The format of a file that begins with `head`: its first [`PROBE_BYTES`], or all of it if it is shorter.

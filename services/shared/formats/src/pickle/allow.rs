@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::torch::Element;
+use crate::torchscript::{self, Standing};
 
 /// What an allowed import is, which decides how it may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,10 @@ pub enum Spec {
     Dtype,
     /// joblib's `NumpyArrayWrapper`.
     Wrapper,
+    /// A class of a TorchScript program, whose methods are in its source.
+    ScriptClass,
+    /// TorchScript's marks of what type a list or another value has.
+    ScriptType,
 }
 
 /// What calling a built-in container makes.
@@ -153,6 +158,25 @@ pub fn find(module: &str, name: &str) -> Option<Spec> {
         }
         _ => None,
     }
+}
+
+/// What a pickle of a TorchScript program may import besides. PyTorch looks these names up in the program, not in Python.
+pub fn of_script(module: &str, name: &str) -> Option<Spec> {
+    if module == "torch.jit._pickle" {
+        return matches!(
+            name,
+            "build_intlist" | "build_doublelist" | "build_boollist" | "build_tensorlist" | "restore_type_tag"
+        )
+        .then_some(Spec::ScriptType);
+    }
+    let path = module.strip_prefix("__torch__")?;
+    let inner = path.is_empty() || path.starts_with('.');
+    let class = path.strip_prefix(".torch.classes");
+    let known = class.is_none_or(|class| {
+        let space = class.strip_prefix('.').unwrap_or_default();
+        torchscript::class(space) == Standing::Known
+    });
+    (inner && known && !name.is_empty()).then_some(Spec::ScriptClass)
 }
 
 fn builtin(name: &str) -> Option<Spec> {

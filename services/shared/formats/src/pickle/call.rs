@@ -100,6 +100,10 @@ pub fn evaluate(machine: &mut Machine, spec: Spec, arguments: &[Value]) -> Made 
             Ok(Value::Plain)
         }
         (Spec::Layout, [layout]) if machine.heap.str(*layout).is_some() => Ok(Value::Plain),
+        (Spec::ScriptClass, []) => Ok(machine.heap.items(Kind::Namespace)),
+        // A named tuple or a value of an enumeration.
+        (Spec::ScriptClass, items) => Ok(machine.heap.tuple(items)),
+        (Spec::ScriptType, [value] | [value, _]) => Ok(*value),
         (Spec::Rebuild(rebuild), _) => rebuilt(machine, rebuild, arguments),
         (Spec::RebuildFromType, [Value::Global(function), Value::Global(class), inner, state]) => {
             from_type(machine, *function, *class, *inner, *state)

@@ -188,6 +188,11 @@ impl Machine {
                     Err(reason) => Err(reason),
                 }
             }
+            // The program's own source says what becomes of it, and is read by itself.
+            (_, Some(Node::Items(items))) if items.kind == Kind::Namespace && self.globals.script => {
+                self.adopt(object, state);
+                Ok(())
+            }
             (_, Some(Node::Items(items)))
                 if matches!(items.kind, Kind::Mapping | Kind::Sequence | Kind::Namespace) =>
             {
@@ -215,6 +220,20 @@ impl Machine {
             *node = Node::Dtype(changed);
         }
         Ok(())
+    }
+
+    /// Makes a state the attributes of an object, so that the tensors in it are found below its name.
+    fn adopt(&mut self, object: Value, state: Value) {
+        match self.heap.node_mut(state) {
+            Some(Node::Items(items)) if items.kind == Kind::Dict => {
+                for pair in std::mem::take(&mut items.kept).chunks_exact(2) {
+                    self.heap.append(object, pair);
+                }
+            }
+            _ => {
+                self.heap.append(object, &[Value::Int(0), state]);
+            }
+        }
     }
 
     /// A dictionary becomes the attributes of one object without any code running. A pair sets them one by one, which

@@ -53,6 +53,8 @@ type Key = (Box<[u8]>, Box<[u8]>);
 /// The imports of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Globals {
+    /// Whether the classes of a TorchScript program are among what is allowed.
+    pub script: bool,
     list: Vec<Global>,
     index: BTreeMap<Key, u32>,
 }
@@ -68,7 +70,7 @@ impl Globals {
             return None;
         }
         let judgement = match (std::str::from_utf8(module), std::str::from_utf8(name)) {
-            (Ok(module), Ok(name)) if whole => match allow::find(module, name) {
+            (Ok(module), Ok(name)) if whole => match self.find(module, name) {
                 Some(spec) => Judgement::Allowed(spec),
                 None if deny::is_dangerous(module, name) => Judgement::Dangerous,
                 None => Judgement::Refused,
@@ -85,6 +87,11 @@ impl Globals {
         });
         self.index.insert(key, index);
         Some(index)
+    }
+
+    fn find(&self, module: &str, name: &str) -> Option<Spec> {
+        let script = self.script.then(|| allow::of_script(module, name)).flatten();
+        script.or_else(|| allow::find(module, name))
     }
 
     /// An import by its number.

@@ -16,6 +16,7 @@ use super::value::{Heap, Kind, Node, Value};
 use super::{embedded, expansion, numbers, unescape};
 use crate::finding::{Findings, Place};
 use crate::rules::{self, Rule};
+use crate::{text, torchscript};
 
 /// How many findings of a kind are handed on, of which fewer are listed.
 const MAX_NOTED: u32 = 64;
@@ -68,6 +69,8 @@ pub struct Machine {
     pub findings: Findings,
     /// Whether names that nothing can have are passed over: set where bytes that are no pickle are read as one.
     pub skips_odd_names: bool,
+    /// Whether texts name the operators of a TorchScript program.
+    pub bytecode: bool,
     /// The highest protocol that a pickle announced.
     pub protocol: u8,
     /// How many findings with the values of the file in them were made.
@@ -221,6 +224,17 @@ impl Machine {
         if embedded::is_pickle(&token.first) {
             let message = "a text or byte string in the data is itself a pickle, which is not inspected";
             self.note(&rules::PKL_EMBEDDED, Place::at(token.at), message);
+        }
+        if self.bytecode
+            && let Ok(text) = std::str::from_utf8(&token.first.kept)
+        {
+            let place = Place::at(token.at);
+            torchscript::report(
+                torchscript::named(text),
+                &text::shown(text),
+                place,
+                &mut self.findings,
+            );
         }
         let value = match token.code {
             op::NONE => Value::None,

@@ -50,6 +50,10 @@ pub enum Context {
     Member,
     /// The elements of a NumPy array of objects: nothing follows the pickle.
     Array,
+    /// A member of a TorchScript archive, which may name the program's own classes: nothing follows the pickle.
+    Script,
+    /// The bytecode of a TorchScript program for phones: likewise, and its texts name operators.
+    Bytecode,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +101,12 @@ impl Pickle {
 
     /// [`Pickle::new`] for one that begins `at` bytes from the start of what is fed.
     pub fn beginning_at(context: Context, at: u64) -> Self {
+        let mut machine = Machine::default();
+        machine.globals.script = matches!(context, Context::Script | Context::Bytecode);
+        machine.bytecode = context == Context::Bytecode;
         Self {
             context,
-            reader: Reader::new(at, Machine::default(), context == Context::File),
+            reader: Reader::new(at, machine, context == Context::File),
             outer: None,
             plain: None,
             plain_done: false,

@@ -12,6 +12,7 @@ mod held;
 mod judge;
 mod member;
 mod package;
+mod script;
 mod torch;
 
 use crate::finding::{Findings, Place};
@@ -212,7 +213,8 @@ impl Zip {
         let Open {
             unpacker, content, ..
         } = &mut **member;
-        let result = unpacker.feed(mine, &self.budget, |at, bytes| content.feed(at, bytes));
+        let package = &mut self.package;
+        let result = unpacker.feed(mine, &self.budget, |at, bytes| package.feed(content, at, bytes));
         *left -= taken as u64;
         let done = *left == 0;
         if let Err(damage) = result {

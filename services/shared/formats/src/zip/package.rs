@@ -6,6 +6,7 @@ use super::budget::Budget;
 use super::directory::Directory;
 use super::entry::Entry;
 use super::judge::STORED;
+use super::script::Program;
 use super::torch::{self, Checkpoint};
 use crate::detect;
 use crate::disarm::Weights;
@@ -16,6 +17,7 @@ use crate::npy::Npy;
 use crate::pickle::{Context, Pickle};
 use crate::rules;
 use crate::text;
+use crate::torchscript::Source;
 
 /// The most bytes that are kept of a member that is a short note.
 const MAX_NOTE_BYTES: usize = 4 << 10;
@@ -30,6 +32,8 @@ pub enum Content {
     Pickle(Box<Pickle>),
     /// An array.
     Array(Box<Npy>),
+    /// The source of a TorchScript program.
+    Source(Source),
     /// Anything: it is inspected as a file is.
     File(Box<FileInspector>),
 }
@@ -41,24 +45,9 @@ impl std::fmt::Debug for Content {
             Self::Note(_) => "Note",
             Self::Pickle(_) => "Pickle",
             Self::Array(_) => "Array",
+            Self::Source(_) => "Source",
             Self::File(_) => "File",
         })
-    }
-}
-
-impl Content {
-    /// Takes the next bytes, which begin `at` bytes from the start of the content.
-    pub fn feed(&mut self, at: u64, bytes: &[u8]) {
-        match self {
-            Self::Raw => {}
-            Self::Note(kept) => {
-                let room = MAX_NOTE_BYTES.saturating_sub(kept.len());
-                kept.extend(bytes.iter().take(room));
-            }
-            Self::Pickle(pickle) => pickle.feed(at, bytes),
-            Self::Array(array) => array.feed(at, bytes),
-            Self::File(file) => file.feed(bytes),
-        }
     }
 }
 
@@ -68,6 +57,7 @@ pub struct Package {
     /// What it is.
     pub format: Format,
     checkpoint: Option<Checkpoint>,
+    program: Option<Program>,
     members: u64,
     facts: Option<ModelFacts>,
 }
@@ -84,6 +74,7 @@ impl Package {
         Self {
             format,
             checkpoint: (format == Format::PytorchZip).then(|| Checkpoint::of(&names, findings)),
+            program: (format == Format::Torchscript).then(|| Program::of(&names, findings)),
             members: 0,
             facts: None,
         }
@@ -99,10 +90,32 @@ impl Package {
         if let Some(checkpoint) = &mut self.checkpoint {
             return checkpoint.open(&name, entry.size);
         }
+        if let Some(program) = &mut self.program {
+            return program.open(&name, entry.size, budget);
+        }
         match self.format {
             Format::Npz => Content::Array(Box::new(Npy::member())),
             Format::Zip => Content::File(Box::new(FileInspector::within(&name, budget))),
             _ => Content::Raw,
+        }
+    }
+
+    /// Gives the next bytes of a member to whoever looks at it; they begin `at` bytes from its start.
+    pub fn feed(&mut self, content: &mut Content, at: u64, bytes: &[u8]) {
+        match content {
+            Content::Raw => {}
+            Content::Note(kept) => {
+                let room = MAX_NOTE_BYTES.saturating_sub(kept.len());
+                kept.extend(bytes.iter().take(room));
+            }
+            Content::Pickle(pickle) => pickle.feed(at, bytes),
+            Content::Array(array) => array.feed(at, bytes),
+            Content::Source(source) => {
+                if let Some(program) = &mut self.program {
+                    source.feed(bytes, program.code());
+                }
+            }
+            Content::File(file) => file.feed(bytes),
         }
     }
 
@@ -130,8 +143,16 @@ impl Package {
                 let (found, summary) = pickle.conclude(size);
                 if let Some(checkpoint) = &mut self.checkpoint {
                     checkpoint.unpickled(summary);
+                } else if let Some(program) = &mut self.program {
+                    program.unpickled(&String::from_utf8_lossy(&entry.name), summary);
                 }
                 (found, None)
+            }
+            Content::Source(source) => {
+                if let Some(program) = &mut self.program {
+                    source.finish(program.code());
+                }
+                return;
             }
             Content::Array(array) => {
                 let found = array.finish(size);
@@ -156,9 +177,10 @@ impl Package {
 
     /// The archive has ended; `complete` says whether all members were read.
     pub fn conclude(self, complete: bool, findings: &mut Findings) -> (Option<ModelFacts>, Option<Weights>) {
-        let (facts, weights) = match self.checkpoint {
-            Some(checkpoint) => checkpoint.conclude(complete, findings).unzip(),
-            None => (self.facts, None),
+        let (facts, weights) = match (self.checkpoint, self.program) {
+            (Some(checkpoint), _) => checkpoint.conclude(complete, findings).unzip(),
+            (None, Some(program)) => (program.conclude(complete, findings), None),
+            (None, None) => (self.facts, None),
         };
         if complete && self.members == 0 {
             findings.add(&rules::FMT_EMPTY, Place::whole(), "the archive has no members");

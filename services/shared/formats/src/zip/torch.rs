@@ -162,5 +162,10 @@ fn is_expected(name: &str) -> bool {
     let storage = name
         .strip_prefix("data/")
         .is_some_and(|key| !key.is_empty() && !key.contains('/'));
-    name == "data.pkl" || storage || NOTES.contains(&name)
+    name == "data.pkl" || storage || is_note(name)
+}
+
+/// Whether the member of this name, below the archive's directory, is a short text about the format.
+pub fn is_note(name: &str) -> bool {
+    NOTES.contains(&name)
 }
