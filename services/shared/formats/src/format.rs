@@ -47,6 +47,7 @@ formats! {
         ["pkl", "pickle", "joblib", "dill", "pt", "pth", "ckpt", "bin", "data", "p"];
     PytorchLegacy "pytorch-legacy" "a PyTorch file of the old, pickle-based kind" None,
         ["pt", "pth", "bin", "ckpt", "pkl"];
+    PytorchTar "pytorch-tar" "a PyTorch file of 2016 (a tar archive with pickles)" None, ["pt", "pth", "tar", "bin"];
     PytorchZip "pytorch-zip" "a PyTorch checkpoint (a zip archive with a pickle)" None,
         ["pt", "pth", "bin", "ckpt", "zip"];
     Torchscript "torchscript" "a TorchScript program (a zip archive with code)" None,
@@ -56,7 +57,7 @@ formats! {
     Skops "skops" "a skops model (a zip archive)" Some(&rules::FMT_CHECKPOINT), ["skops", "zip"];
 
     Zip "zip" "a zip archive" None, ["zip", "jar", "mar", "whl", "apk"];
-    Tar "tar" "a tar archive" None, ["tar", "nemo", "pt", "pth"];
+    Tar "tar" "a tar archive" None, ["tar", "nemo"];
     Gzip "gzip" "gzip-compressed data" None, ["gz", "tgz", "joblib", "pkl"];
     Zlib "zlib" "zlib-compressed data" None, ["zlib", "joblib", "pkl", "z"];
     Bzip2 "bzip2" "bzip2-compressed data" None, ["bz2", "tbz", "tbz2", "joblib", "pkl"];
@@ -161,6 +162,7 @@ mod tests {
                 &Format::Safetensors,
                 &Format::Pickle,
                 &Format::PytorchLegacy,
+                &Format::PytorchTar,
                 &Format::PytorchZip,
                 &Format::Torchscript,
                 &Format::Npz,

@@ -93,6 +93,8 @@ pub struct FileInspector {
     /// The directory of a zip archive, or why it has none, where that was read before.
     directory: Option<Result<Directory, Wrong>>,
     budget: Budget,
+    /// What a pickle is, if the file is one.
+    pickle: Context,
     further: Vec<Box<dyn Inspector>>,
 }
 
@@ -106,6 +108,7 @@ impl FileInspector {
             tail: Tail::default(),
             directory: None,
             budget: Budget::default(),
+            pickle: Context::File,
             further: Vec::new(),
         }
     }
@@ -127,6 +130,11 @@ impl FileInspector {
             budget: budget.clone(),
             ..Self::new(name)
         }
+    }
+
+    /// The same, where a pickle would be one of this kind.
+    pub(crate) fn of_pickle(self, pickle: Context) -> Self {
+        Self { pickle, ..self }
     }
 
     /// Adds an inspector that looks at every file, whatever its format.
@@ -152,7 +160,7 @@ impl FileInspector {
                 head.extend_from_slice(probed);
                 if head.len() == PROBE_BYTES {
                     let head = std::mem::take(head);
-                    let mut stage = start(&head, &self.name, &mut self.directory, &self.budget);
+                    let mut stage = start(&head, &self.name, self.pickle, &mut self.directory, &self.budget);
                     if let Stage::Running { inspectors, .. } = &mut stage {
                         feed_all(inspectors, PROBE_BYTES as u64, rest);
                     }
@@ -176,7 +184,7 @@ impl FileInspector {
     pub fn finish(mut self) -> Outcome {
         let size = self.at;
         let stage = match self.stage {
-            Stage::Probing(head) => start(&head, &self.name, &mut self.directory, &self.budget),
+            Stage::Probing(head) => start(&head, &self.name, self.pickle, &mut self.directory, &self.budget),
             running @ Stage::Running { .. } => running,
         };
         let (mut format, tar, inspectors) = match stage {
@@ -237,6 +245,7 @@ fn feed_all(inspectors: &mut [Box<dyn Inspector>], at: u64, chunk: &[u8]) {
 fn start(
     head: &[u8],
     name: &str,
+    pickle: Context,
     directory: &mut Option<Result<Directory, Wrong>>,
     budget: &Budget,
 ) -> Stage {
@@ -244,7 +253,8 @@ fn start(
     let mut inspectors: Vec<Box<dyn Inspector>> = match format {
         Format::Gguf => vec![Box::new(Gguf::default())],
         Format::Safetensors => vec![Box::new(Safetensors::default())],
-        Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
+        Format::Pickle => vec![Box::new(Pickle::new(pickle))],
+        Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
         Format::Json => vec![Box::new(Configuration::new(name)), Box::new(Secrets::default())],
         Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],

@@ -210,6 +210,14 @@ fn torch(module: &str, name: &str) -> Option<Spec> {
     if let Some(element) = name.strip_suffix("Storage").and_then(Element::of_storage) {
         return Some(Spec::StorageClass(element));
     }
+    // The types that tensors had before 0.4.
+    if name
+        .strip_suffix("Tensor")
+        .and_then(Element::of_storage)
+        .is_some()
+    {
+        return Some(Spec::Constant);
+    }
     if module != "torch" {
         return None;
     }

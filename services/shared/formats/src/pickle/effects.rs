@@ -249,6 +249,10 @@ impl Machine {
     /// What the reader fetches from outside the pickle.
     pub(super) fn persistent(&mut self, at: u64, id: Value) -> Value {
         let place = Place::at(at);
+        let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+        if self.numbered && (matches!(id, Value::Int(_)) || self.heap.str(id).is_some_and(digits)) {
+            return Value::Plain;
+        }
         let parts = self.heap.tuple_items(id).and_then(|items| match items {
             [kind, Value::Global(class), key, location, Value::Int(elements)]
             | [

@@ -71,6 +71,8 @@ pub struct Machine {
     pub skips_odd_names: bool,
     /// Whether texts name the operators of a TorchScript program.
     pub bytecode: bool,
+    /// Whether numbers stand for what lies in other members of PyTorch's oldest format.
+    pub numbered: bool,
     /// The highest protocol that a pickle announced.
     pub protocol: u8,
     /// How many findings with the values of the file in them were made.

@@ -22,6 +22,7 @@ mod opcodes;
 mod reader;
 mod show;
 mod summary;
+mod tar;
 mod torch;
 mod unescape;
 mod value;
@@ -38,6 +39,7 @@ pub(crate) use numpy::Dtype;
 use numpy::Inline;
 use reader::{Event, Reader};
 pub use summary::{NamedTensor, Summary};
+use tar::{Member, Part};
 pub use torch::{Element, MAX_TENSORS, Storage, Tensor};
 use value::Value;
 
@@ -54,6 +56,12 @@ pub enum Context {
     Script,
     /// The bytecode of a TorchScript program for phones: likewise, and its texts name operators.
     Bytecode,
+    /// The object in PyTorch's format of 2016, which names what other members of the archive hold by number.
+    TarObject,
+    /// The storages of that format.
+    TarStorages,
+    /// The tensors of that format.
+    TarTensors,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +78,8 @@ enum Stage {
     Array { left: u64 },
     /// The storages of PyTorch's old format.
     Storages,
+    /// The numbers between the pickles of PyTorch's oldest format.
+    Numbers,
     /// Nothing more is read.
     Ended,
 }
@@ -90,6 +100,8 @@ pub struct Pickle {
     stage: Stage,
     begun_at: u64,
     legacy: Legacy,
+    /// A member of PyTorch's oldest format with numbers between its pickles.
+    member: Option<Member>,
     summary: Summary,
 }
 
@@ -104,6 +116,7 @@ impl Pickle {
         let mut machine = Machine::default();
         machine.globals.script = matches!(context, Context::Script | Context::Bytecode);
         machine.bytecode = context == Context::Bytecode;
+        machine.numbered = context == Context::TarObject;
         Self {
             context,
             reader: Reader::new(at, machine, context == Context::File),
@@ -114,6 +127,11 @@ impl Pickle {
             stage: Stage::Pickle,
             begun_at: at,
             legacy: Legacy::default(),
+            member: match context {
+                Context::TarStorages => Some(Member::new(Part::Storages)),
+                Context::TarTensors => Some(Member::new(Part::Tensors)),
+                _ => None,
+            },
             summary: Summary::default(),
         }
     }
@@ -146,18 +164,22 @@ impl Pickle {
     fn end(&mut self, size: u64) {
         let missing = match self.stage {
             Stage::Ended => false,
-            Stage::Between => self.legacy.lacks_pickles(),
+            Stage::Between => match &self.member {
+                Some(member) => !member.is_complete(),
+                None => self.legacy.lacks_pickles(),
+            },
             Stage::Storages => !self.legacy.is_complete(),
             Stage::Pickle => {
                 self.reader.cut_off();
-                if self.summary.pickles > 0 && self.outer.is_none() && !self.legacy.lacks_pickles() {
+                let more = self.member.as_ref().is_some_and(|member| !member.is_complete());
+                if self.summary.pickles > 0 && self.outer.is_none() && !more && !self.legacy.lacks_pickles() {
                     self.trailing();
                     false
                 } else {
                     true
                 }
             }
-            Stage::PaddingCount { .. } | Stage::Padding { .. } | Stage::Array { .. } => true,
+            Stage::PaddingCount { .. } | Stage::Padding { .. } | Stage::Array { .. } | Stage::Numbers => true,
         };
         if missing {
             let place = Place::at(size.min(self.at()));
@@ -211,6 +233,16 @@ impl Pickle {
             self.reader = *outer;
             return;
         }
+        if let Some(member) = &mut self.member {
+            let follows = member.pickle(result, &self.reader.machine);
+            self.summary.pickles += 1;
+            self.reader.restart();
+            return match follows {
+                Some(true) => self.stage = Stage::Numbers,
+                Some(false) => self.stage = Stage::Between,
+                None => self.misshapen(),
+            };
+        }
         let role = self
             .legacy
             .pickle(self.begun_at, result, &mut self.reader.machine);
@@ -225,6 +257,17 @@ impl Pickle {
         } else {
             Stage::Between
         };
+    }
+
+    /// A part of PyTorch's oldest format is none.
+    fn misshapen(&mut self) {
+        let message = "a part of PyTorch's format of 2016 is not what it must be";
+        let place = Place::at(self.at());
+        self.reader
+            .machine
+            .findings
+            .add(&rules::PKL_LEGACY, place, message);
+        self.stage = Stage::Ended;
     }
 
     fn inline(&mut self, inline: Inline) {
@@ -284,7 +327,11 @@ impl Pickle {
             Stage::Pickle => return self.pickle(bytes),
             Stage::Between => {
                 self.begun_at = self.at();
-                if self.context != Context::File && self.summary.pickles == 1 {
+                let ended = match &self.member {
+                    Some(member) => member.is_complete(),
+                    None => self.context != Context::File && self.summary.pickles == 1,
+                };
+                if ended {
                     self.trailing();
                 }
                 self.stage = Stage::Pickle;
@@ -331,6 +378,18 @@ impl Pickle {
                 }
                 taken
             }
+            Stage::Numbers => match self.member.as_mut().and_then(|member| member.feed(bytes)) {
+                Some((taken, done)) => {
+                    if done {
+                        self.stage = Stage::Between;
+                    }
+                    taken
+                }
+                None => {
+                    self.misshapen();
+                    bytes.len()
+                }
+            },
             Stage::Ended => bytes.len(),
         };
         self.reader.lexer.skip(taken as u64);
@@ -386,10 +445,16 @@ impl Inspector for Pickle {
     }
 
     fn finish(self: Box<Self>, size: u64) -> Found {
+        let counted = match (&self.member, self.context) {
+            (Some(member), Context::TarTensors) => member.entries(),
+            _ => 0,
+        };
         let (findings, summary) = self.conclude(size);
+        let mut facts = facts(&summary);
+        facts.tensors += counted;
         Found {
             findings,
-            facts: Some(facts(&summary)),
+            facts: Some(facts),
             weights: Weights::of(summary),
             format: None,
         }

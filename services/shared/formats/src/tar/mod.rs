@@ -5,8 +5,10 @@
 mod header;
 
 use crate::finding::{Findings, Place};
+use crate::format::Format;
 use crate::inspector::{FileInspector, Found, Inspector, learn};
 use crate::paths::{self, Seen};
+use crate::pickle::Context;
 use crate::rules::{self, Rule};
 use crate::text;
 use crate::zip::Budget;
@@ -73,7 +75,16 @@ pub struct Tar {
     budget: Budget,
     findings: Findings,
     facts: Option<ModelFacts>,
+    /// Which parts of PyTorch's format of 2016 are among the members.
+    parts: [bool; 3],
 }
+
+/// Those parts, without which PyTorch loads nothing.
+const PARTS: [(&[u8], Context); 3] = [
+    (b"pickle", Context::TarObject),
+    (b"storages", Context::TarStorages),
+    (b"tensors", Context::TarTensors),
+];
 
 impl Tar {
     /// An inspector whose members share this allowance.
@@ -93,6 +104,24 @@ impl Tar {
             budget,
             findings: Findings::default(),
             facts: None,
+            parts: [false; 3],
+        }
+    }
+
+    /// The inspection of a file: by its content, unless it is a pickle and has the name of a part of PyTorch's format of 2016.
+    fn file(&mut self) -> FileInspector {
+        let name = String::from_utf8_lossy(&self.name);
+        let file = FileInspector::within(&name, &self.budget);
+        let part = PARTS
+            .iter()
+            .zip(&mut self.parts)
+            .find(|((part, _), _)| *part == self.name);
+        match part {
+            Some(((_, context), there)) => {
+                *there = true;
+                file.of_pickle(*context)
+            }
+            None => file,
         }
     }
 
@@ -213,11 +242,7 @@ impl Tar {
         let what = match kind {
             b'0' | 0 | b'7' if !changed => {
                 self.files += 1;
-                let name = String::from_utf8_lossy(&self.name);
-                return Some(Content::File(Box::new(FileInspector::within(
-                    &name,
-                    &self.budget,
-                ))));
+                return Some(Content::File(Box::new(self.file())));
             }
             b'5' => return Some(Content::Nothing),
             b'1' => "a second name of another",
@@ -359,6 +384,7 @@ impl Inspector for Tar {
         Found {
             findings: self.findings,
             facts: self.facts,
+            format: (self.parts == [true; 3]).then_some(Format::PytorchTar),
             ..Found::default()
         }
     }
