@@ -33,7 +33,7 @@ impl Gather {
         let bytes = tensor.elements()?.checked_mul(size)?;
         let mut run = size;
         let mut outer = Vec::new();
-        for (count, stride) in tensor.shape.iter().zip(&tensor.stride).rev() {
+        for (count, stride) in tensor.shape.iter().zip(tensor.stride.iter()).rev() {
             let apart = stride.checked_mul(size)?;
             if *count == 1 {
                 continue;
@@ -202,10 +202,13 @@ mod tests {
         let mut out = Vec::new();
         let mut index = vec![0; tensor.shape.len()];
         for _ in 0..tensor.elements().unwrap() {
-            let steps = index.iter().zip(&tensor.stride).map(|(i, stride)| i * stride);
+            let steps = index
+                .iter()
+                .zip(tensor.stride.iter())
+                .map(|(i, stride)| i * stride);
             let at = usize::try_from(3 + 2 * (tensor.offset + steps.sum::<u64>())).unwrap();
             out.extend_from_slice(&file[at..at + 2]);
-            for (place, count) in index.iter_mut().zip(&tensor.shape).rev() {
+            for (place, count) in index.iter_mut().zip(tensor.shape.iter()).rev() {
                 *place += 1;
                 if *place < *count {
                     break;

@@ -94,12 +94,11 @@ impl Weights {
         for named in tensors {
             let piece = self.piece(named)?;
             // A checkpoint that is a tensor itself gives it no name.
-            let name = if named.name.is_empty() {
-                "tensor"
-            } else {
-                &named.name
+            let name = match named.name.to_string() {
+                name if name.is_empty() => "tensor".to_owned(),
+                name => name,
             };
-            header.add(name, &named.tensor, piece.bytes())?;
+            header.add(&name, &named.tensor, piece.bytes())?;
             pieces.push(piece);
         }
         let held = self.storages.iter().fold(0, |sum: u64, storage| {
@@ -120,7 +119,7 @@ impl Weights {
 
     fn piece(&self, named: &NamedTensor) -> Result<Gather, Cannot> {
         let NamedTensor { name, tensor } = named;
-        let shown = || crate::text::shown(name);
+        let shown = || crate::text::shown(&name.to_string());
         let index = tensor.storage.and_then(|index| usize::try_from(index).ok());
         let index = index.ok_or_else(|| Cannot::Kind(shown()))?;
         let storage = self.storages.get(index).ok_or_else(|| Cannot::Kind(shown()))?;

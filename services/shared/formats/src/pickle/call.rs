@@ -1,5 +1,7 @@
 //! What the allowed constructors make of their arguments, and which arguments no writer of weights gives them.
 
+use std::sync::Arc;
+
 use super::allow::{Make, Rebuild, Spec};
 use super::lexer::UNKNOWN;
 use super::machine::Machine;
@@ -185,7 +187,7 @@ fn is_latin1(machine: &Machine, encoding: Value) -> bool {
 }
 
 /// The bytes that a text of such characters stands for.
-fn latin1(text: &Text) -> Box<[u8]> {
+fn latin1(text: &Text) -> Arc<[u8]> {
     String::from_utf8_lossy(&text.kept)
         .chars()
         .map(|c| u8::try_from(c).unwrap_or(b'?'))
@@ -194,7 +196,7 @@ fn latin1(text: &Text) -> Box<[u8]> {
 
 fn bytes(machine: &mut Machine, length: u64) -> Value {
     machine.heap.add(Node::Text(Text {
-        kept: Box::default(),
+        kept: Arc::default(),
         length,
         chars: length,
         bytes: true,
@@ -385,14 +387,14 @@ fn view(
         .filter(|stride| stride.len() == shape.len())
         .ok_or("the strides are none")?;
     let element = element.unwrap_or(storage.element);
+    let room = storage.elements.saturating_mul(storage.element.bytes);
     let tensor = Tensor {
         element,
-        shape: shape.into(),
-        stride: stride.into(),
+        shape: machine.tensors.list(&shape),
+        stride: machine.tensors.list(&stride),
         storage: listed.then_some(index),
         offset: u64::try_from(offset).map_err(|_| "the offset is negative")?,
     };
-    let room = storage.elements.saturating_mul(storage.element.bytes);
     let end = tensor.end().and_then(|end| end.checked_mul(element.bytes));
     if tensor.elements().is_none() || end.is_none_or(|end| end > room) {
         return Err("the tensor reaches beyond its storage");
@@ -409,8 +411,8 @@ fn unviewed(machine: &mut Machine, shape: Option<Vec<u64>>, element: Element) ->
     let shape = shape.ok_or("the shape is none")?;
     let tensor = Tensor {
         element,
-        stride: vec![0; shape.len()].into(),
-        shape: shape.into(),
+        stride: machine.tensors.list(&vec![0; shape.len()]),
+        shape: machine.tensors.list(&shape),
         storage: None,
         offset: 0,
     };

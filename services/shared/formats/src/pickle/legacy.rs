@@ -147,6 +147,6 @@ impl Legacy {
             }
             self.keys.push(key.into());
         }
-        items.count == items.kept.len() as u64 && seen.len() == machine.tensors.storages().len()
+        items.count == items.kept.len() as u64 && seen.len() == machine.tensors.storages()
     }
 }

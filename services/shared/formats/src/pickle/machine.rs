@@ -124,6 +124,22 @@ impl Machine {
         self.protocol = self.protocol.max(nested.protocol);
     }
 
+    /// How many bytes are taken beside the heap, roughly.
+    fn beside(&self) -> usize {
+        self.tensors.spent() + self.memo.spent()
+    }
+
+    /// How many bytes are taken in all, roughly.
+    pub fn spent(&self) -> usize {
+        self.heap.spent() + self.beside()
+    }
+
+    /// A pickle has come to its end: gives up everything that its result does not need.
+    pub fn settle(&mut self, result: Value) {
+        self.memo = Memo::default();
+        let _ = self.heap.collect(&[result], &mut self.memo, 0);
+    }
+
     /// Reports what was imported and not called.
     pub fn end_pickle(&mut self) {
         self.globals.report_imports(&mut self.findings);
@@ -135,7 +151,8 @@ impl Machine {
     ///
     /// When every reader gives up here.
     pub fn step(&mut self, token: &Token) -> Result<Next, Broken> {
-        if self.heap.is_full() && !self.heap.collect(&self.stack, &mut self.memo) {
+        let beside = self.beside();
+        if self.heap.is_full(beside) && !self.heap.collect(&self.stack, &mut self.memo, beside) {
             return Err(Broken::TooComplex);
         }
         if self.stack.len() >= MAX_STACK || self.marks.len() >= MAX_MARKS {
@@ -328,6 +345,8 @@ impl Machine {
         let value = self.top()?;
         let (value, keep) = if self.heap.matters(value) {
             (value, Keep::Must)
+        } else if self.memo.is_crowded() && self.heap.is_mixed(value) {
+            (Value::Mixed, Keep::Must)
         } else if self.memo.is_crowded()
             && let Some(atom) = self.heap.atom(value)
         {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pages::Pages;
 use super::value::Value;
 
 /// Entries below this index are all kept.
@@ -11,7 +12,7 @@ const DENSE: u64 = 128 << 10;
 /// How far the dense part grows at once, so that a high index costs no more than a low one.
 const SLACK: usize = 1024;
 /// The most entries that are kept beyond.
-const MAX_FAR: usize = 16 << 10;
+const MAX_FAR: usize = 256 << 10;
 /// How far beyond what is stored an index may be. Writers count; readers make room up to the index.
 const MAX_GAP: u64 = 64 << 10;
 
@@ -43,6 +44,9 @@ pub enum Stored {
 #[derive(Debug, Clone, Default)]
 pub struct Memo {
     dense: Vec<Option<Value>>,
+    /// Those beyond, which mostly come in order.
+    ordered: Pages<(u64, Value)>,
+    /// Those that did not.
     far: BTreeMap<u64, Value>,
     /// How many indices are in use, which is the index that MEMOIZE takes next.
     count: u64,
@@ -66,7 +70,7 @@ impl Memo {
         let gap = index > self.end.saturating_add(MAX_GAP);
         let dense = usize::try_from(index)
             .ok()
-            .filter(|index| *index <= self.dense.len() + SLACK && !self.far.contains_key(&(*index as u64)));
+            .filter(|index| *index <= self.dense.len() + SLACK && self.beyond(*index as u64).is_none());
         let stored = match dense {
             Some(place) if index < DENSE => self.put_dense(place, value),
             _ if gap || index < DENSE => self.put_far(index, value, Keep::Must),
@@ -79,12 +83,25 @@ impl Memo {
         stored
     }
 
+    /// How many bytes the entries beyond take, roughly.
+    pub fn spent(&self) -> usize {
+        self.ordered.len() * size_of::<(u64, Value)>() + self.far.len() * 48
+    }
+
+    fn beyond(&self, index: u64) -> Option<Value> {
+        let place = self.ordered.search(&index, |(index, _)| *index);
+        match place.ok().and_then(|place| self.ordered.get(place)) {
+            Some((_, value)) => Some(*value),
+            None => self.far.get(&index).copied(),
+        }
+    }
+
     /// The value at an index; `None` if nothing was stored there.
     pub fn at(&self, index: u64) -> Option<Value> {
         let dense = usize::try_from(index)
             .ok()
             .and_then(|index| self.dense.get(index));
-        match dense.copied().flatten().or_else(|| self.far.get(&index).copied()) {
+        match dense.copied().flatten().or_else(|| self.beyond(index)) {
             Some(value) => Some(value),
             // What was dropped did not matter.
             None => (index >= DENSE && index < self.end).then_some(Value::Plain),
@@ -93,7 +110,9 @@ impl Memo {
 
     /// Every value, to be replaced where what it refers to is given up.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
-        self.dense.iter_mut().flatten().chain(self.far.values_mut())
+        let ordered = self.ordered.iter_mut().map(|(_, value)| value);
+        let far = self.far.values_mut();
+        self.dense.iter_mut().flatten().chain(ordered).chain(far)
     }
 
     fn put_dense(&mut self, index: usize, value: Value) -> Stored {
@@ -109,17 +128,31 @@ impl Memo {
         }
     }
 
+    fn set(&mut self, index: u64, value: Value) {
+        match self.ordered.search(&index, |(index, _)| *index) {
+            Ok(place) => {
+                if let Some(entry) = self.ordered.get_mut(place) {
+                    entry.1 = value;
+                }
+            }
+            Err(place) if place == self.ordered.len() && !self.far.contains_key(&index) => {
+                self.ordered.push((index, value));
+            }
+            Err(_) => {
+                self.far.insert(index, value);
+            }
+        }
+    }
+
     fn put_far(&mut self, index: u64, value: Value, keep: Keep) -> Stored {
-        let kept = self.far.contains_key(&index);
+        let kept = self.beyond(index).is_some();
         // Below the dense part's end everything is known; beyond, indices in use may have been dropped.
         let used = kept || (index >= DENSE && index < self.end);
-        let room = self.far.len() < MAX_FAR;
+        let room = self.ordered.len() + self.far.len() < MAX_FAR;
         match keep {
             Keep::Must if !kept && !room => return Stored::Full,
             Keep::No | Keep::Gladly if !kept && (keep == Keep::No || !room) => {}
-            _ => {
-                self.far.insert(index, value);
-            }
+            _ => self.set(index, value),
         }
         if used {
             Stored::Overwritten

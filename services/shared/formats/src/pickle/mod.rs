@@ -19,6 +19,7 @@ mod memo;
 mod numbers;
 mod numpy;
 mod opcodes;
+mod pages;
 mod reader;
 mod show;
 mod summary;
@@ -38,9 +39,9 @@ use machine::Machine;
 pub(crate) use numpy::Dtype;
 use numpy::Inline;
 use reader::{Event, Reader};
-pub use summary::{NamedTensor, Summary};
+pub use summary::{Name, NamedTensor, Summary};
 use tar::{Member, Part};
-pub use torch::{Element, MAX_TENSORS, Storage, Tensor};
+pub use torch::{Element, Key, MAX_TENSORS, Storage, Tensor};
 use value::Value;
 
 /// Where a pickle was found, which decides who reads it and what may follow it.
@@ -247,6 +248,7 @@ impl Pickle {
             .legacy
             .pickle(self.begun_at, result, &mut self.reader.machine);
         if role == Role::Object {
+            self.reader.machine.settle(result);
             self.summary.list(result, &self.reader.machine);
         }
         self.summary.pickles += 1;

@@ -1,19 +1,29 @@
 //! What PyTorch's pickles are made of: element types, storages and the tensors that views of them are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
+use super::pages::Pages;
 use crate::text::Fingerprint;
 
 /// The most tensors, and the most storages, that are listed.
-pub const MAX_TENSORS: usize = 32 << 10;
+pub const MAX_TENSORS: usize = 128 << 10;
 /// The most dimensions of a tensor.
 pub const MAX_DIMENSIONS: usize = 64;
+/// What an entry of a sorted index takes, roughly.
+const INDEX_BYTES: usize = 48;
 /// The longest key of a storage: PyTorch uses decimal numbers, or addresses.
 const MAX_KEY_BYTES: usize = 64;
 
-/// The type of a tensor's elements.
+/// The type of a tensor's elements. One of few, so that it takes no more room than a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Element {
+pub struct Element(&'static Kind);
+
+/// What there is to say of a type of elements.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
     /// PyTorch's name for it.
     pub name: &'static str,
     /// What safetensors calls it, if it has it.
@@ -28,7 +38,7 @@ macro_rules! elements {
             /// The type that `torch.<name>` is.
             pub fn of_type(name: &str) -> Option<Self> {
                 match name {
-                    $($names => Some(Self { name: $name, safetensors: $safetensors, bytes: $bytes }),)+
+                    $($names => Some(Self(&Kind { name: $name, safetensors: $safetensors, bytes: $bytes })),)+
                     _ => None,
                 }
             }
@@ -36,7 +46,7 @@ macro_rules! elements {
             /// The type of the elements of `torch.<name>Storage`.
             pub fn of_storage(name: &str) -> Option<Self> {
                 match name {
-                    $($storage => Some(Self { name: $name, safetensors: $safetensors, bytes: $bytes }),)+
+                    $($storage => Some(Self(&Kind { name: $name, safetensors: $safetensors, bytes: $bytes })),)+
                     "Untyped" | "Typed" => Some(Self::BYTES),
                     _ => None,
                 }
@@ -79,18 +89,53 @@ elements! {
 
 impl Element {
     /// The elements of a storage without a type.
-    pub const BYTES: Self = Self {
+    pub const BYTES: Self = Self(&Kind {
         name: "uint8",
         safetensors: Some("U8"),
         bytes: 1,
-    };
+    });
+}
+
+impl Deref for Element {
+    type Target = Kind;
+
+    fn deref(&self) -> &Kind {
+        self.0
+    }
+}
+
+/// The key of a storage. PyTorch counts, and so a number is kept as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// A number, as it is written without needless zeros.
+    Number(u64),
+    /// Any other text.
+    Text(Box<str>),
+}
+
+impl Key {
+    fn of(key: &str) -> Self {
+        match key.parse::<u64>() {
+            Ok(number) if number.to_string() == key => Self::Number(number),
+            _ => Self::Text(key.into()),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// A storage that the pickle refers to and that lies outside of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Storage {
     /// Its key: the name of the member in the archive, or the entry in the list of keys.
-    pub key: Box<str>,
+    pub key: Key,
     /// The type of its elements.
     pub element: Element,
     /// How many elements it has.
@@ -102,10 +147,10 @@ pub struct Storage {
 pub struct Tensor {
     /// The type of its elements.
     pub element: Element,
-    /// Its dimensions.
-    pub shape: Box<[u64]>,
-    /// How many elements apart neighbours are, for each dimension.
-    pub stride: Box<[u64]>,
+    /// Its dimensions, shared with other tensors that have the same.
+    pub shape: Arc<[u64]>,
+    /// How many elements apart neighbours are, for each dimension; likewise.
+    pub stride: Arc<[u64]>,
     /// Its storage, by its place among the storages; none for tensors whose data is not simply a view.
     pub storage: Option<u32>,
     /// Where in the storage it begins, in elements of its own type.
@@ -126,7 +171,7 @@ impl Tensor {
             return Some(0);
         }
         let mut last = self.offset;
-        for (dimension, stride) in self.shape.iter().zip(&self.stride) {
+        for (dimension, stride) in self.shape.iter().zip(self.stride.iter()) {
             last = last.checked_add((dimension - 1).checked_mul(*stride)?)?;
         }
         last.checked_add(1)
@@ -147,9 +192,14 @@ pub enum Unusable {
 /// The storages and tensors of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Tensors {
-    storages: Vec<Storage>,
+    storages: Pages<Storage>,
+    /// Where each storage is by its key, unless that is its place already: PyTorch counts.
     by_key: BTreeMap<Fingerprint, u32>,
-    made: Vec<Tensor>,
+    made: Pages<Tensor>,
+    /// Every list of dimensions or strides that is in use.
+    lists: BTreeSet<Arc<[u64]>>,
+    /// How many bytes all this takes, roughly.
+    spent: usize,
 }
 
 impl Tensors {
@@ -159,13 +209,12 @@ impl Tensors {
             .ok()
             .filter(|key| key.len() <= MAX_KEY_BYTES)
             .ok_or(Unusable::Key)?;
-        let fingerprint = Fingerprint::of(key.as_bytes());
-        if let Some(index) = self.by_key.get(&fingerprint) {
-            let known = self.storage_at(*index).ok_or(Unusable::Many)?;
+        if let Some(index) = self.find(key.as_bytes()) {
+            let known = self.storage_at(index).ok_or(Unusable::Many)?;
             // PyTorch does not save a storage that is seen as different types.
             let same = (known.elements, known.element) == (elements, element);
             return if same {
-                Ok(*index)
+                Ok(index)
             } else {
                 Err(Unusable::Contradiction)
             };
@@ -174,12 +223,18 @@ impl Tensors {
             return Err(Unusable::Many);
         }
         let index = u32::try_from(self.storages.len()).map_err(|_| Unusable::Many)?;
-        self.storages.push(Storage {
-            key: key.into(),
+        self.spent += size_of::<Storage>();
+        let named = Key::of(key);
+        if named != Key::Number(index.into()) {
+            self.spent += INDEX_BYTES;
+            self.by_key.insert(Fingerprint::of(key.as_bytes()), index);
+        }
+        let storage = Storage {
+            key: named,
             element,
             elements,
-        });
-        self.by_key.insert(fingerprint, index);
+        };
+        self.storages.push(storage);
         Ok(index)
     }
 
@@ -188,8 +243,25 @@ impl Tensors {
         if self.made.len() >= MAX_TENSORS {
             return None;
         }
+        self.spent += size_of::<Tensor>();
         self.made.push(tensor);
         u32::try_from(self.made.len() - 1).ok()
+    }
+
+    /// A list of dimensions or strides, which tensors share.
+    pub fn list(&mut self, list: &[u64]) -> Arc<[u64]> {
+        if let Some(known) = self.lists.get(list) {
+            return Arc::clone(known);
+        }
+        let list: Arc<[u64]> = list.into();
+        self.spent += size_of_val::<[u64]>(&list) + INDEX_BYTES;
+        self.lists.insert(Arc::clone(&list));
+        list
+    }
+
+    /// How many bytes all this takes, roughly.
+    pub fn spent(&self) -> usize {
+        self.spent
     }
 
     /// A storage by its number.
@@ -199,7 +271,20 @@ impl Tensors {
 
     /// A storage by its key.
     pub fn storage_named(&self, key: &[u8]) -> Option<&Storage> {
-        self.storage_at(*self.by_key.get(&Fingerprint::of(key))?)
+        self.storage_at(self.find(key)?)
+    }
+
+    fn find(&self, key: &[u8]) -> Option<u32> {
+        let counted = std::str::from_utf8(key).map(Key::of);
+        if let Ok(Key::Number(number)) = counted
+            && let Ok(index) = u32::try_from(number)
+            && self
+                .storage_at(index)
+                .is_some_and(|storage| storage.key == Key::Number(number))
+        {
+            return Some(index);
+        }
+        self.by_key.get(&Fingerprint::of(key)).copied()
     }
 
     /// A tensor by its number.
@@ -207,19 +292,19 @@ impl Tensors {
         self.made.get(usize::try_from(index).ok()?)
     }
 
-    /// Every storage.
-    pub fn storages(&self) -> &[Storage] {
-        &self.storages
+    /// How many storages there are.
+    pub fn storages(&self) -> usize {
+        self.storages.len()
     }
 
     /// The storages alone, when nothing more is made of them.
     pub fn into_storages(self) -> Vec<Storage> {
-        self.storages
+        self.storages.into_vec()
     }
 
-    /// Every tensor that is made, listed or not.
-    pub fn made(&self) -> &[Tensor] {
-        &self.made
+    /// How many tensors are made, listed or not.
+    pub fn made(&self) -> usize {
+        self.made.len()
     }
 }
 

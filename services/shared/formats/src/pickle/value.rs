@@ -4,13 +4,19 @@
 //! tensors. Everything else becomes [`Value::Plain`], which is known to be data but not which. Nothing that can be
 //! called, or that changes when a state is set, ever becomes plain.
 
+use std::sync::Arc;
+
 use super::allow;
 use super::lexer::Payload;
 use super::memo::Memo;
 use super::numpy::{Array, Dtype, Wrapper};
+use super::pages::Pages;
 
-/// The most bytes that the heap takes, roughly.
-const MAX_HEAP_BYTES: usize = 8 << 20;
+/// The most bytes that the heap and the tensors take together, roughly. A checkpoint of a hundred thousand tensors with names of
+/// sixty letters takes two thirds of it.
+pub const MAX_BYTES: usize = 36 << 20;
+/// From how many bytes on what nobody refers to is looked for.
+const COLLECT_BYTES: usize = 4 << 20;
 /// How many items of any kind a container keeps.
 const KEPT_ITEMS: usize = 64;
 
@@ -80,8 +86,8 @@ pub struct Items {
 /// A text or byte string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
-    /// Its beginning.
-    pub kept: Box<[u8]>,
+    /// Its beginning, shared with the names of tensors.
+    pub kept: Arc<[u8]>,
     /// How many bytes it has.
     pub length: u64,
     /// How many characters it has, or [`super::lexer::UNKNOWN`].
@@ -125,17 +131,25 @@ pub enum Node {
 /// The heap of one pickle.
 #[derive(Debug, Clone, Default)]
 pub struct Heap {
-    nodes: Vec<Node>,
+    nodes: Pages<Node>,
     free: Vec<u32>,
     spent: usize,
+    /// How much was left after the last [`Heap::collect`].
+    live: usize,
     /// Whether containers keep every item.
     pub keep_all: bool,
 }
 
 impl Heap {
-    /// Whether it is time for [`Heap::collect`].
-    pub fn is_full(&self) -> bool {
-        self.spent > MAX_HEAP_BYTES
+    /// How many bytes it takes, roughly.
+    pub fn spent(&self) -> usize {
+        self.spent
+    }
+
+    /// Whether it is time for [`Heap::collect`], where so many bytes are taken by other things.
+    pub fn is_full(&self, beside: usize) -> bool {
+        let due = COLLECT_BYTES.max(self.live + self.live / 4);
+        self.spent > due.min(MAX_BYTES.saturating_sub(beside))
     }
 
     /// Puts something on the heap.
@@ -291,8 +305,13 @@ impl Heap {
             Value::Node(_) => match self.node(value) {
                 Some(Node::Dtype(_) | Node::Array(_) | Node::Wrapper(_) | Node::Object) => true,
                 Some(Node::Items(items)) => {
-                    matches!(items.kind, Kind::Mapping | Kind::Sequence | Kind::Namespace)
+                    // An empty one is what PyTorch gives each tensor for its hooks. Forgotten it is plain, of which nothing
+                    // can be made that an empty one could not be, and whose state cannot be set.
+                    let empty = items.count == 0 && items.kind == Kind::Mapping;
+                    !empty && matches!(items.kind, Kind::Mapping | Kind::Sequence | Kind::Namespace)
                 }
+                // Forgotten it is mixed: a call or a state that is given it is refused.
+                Some(Node::Tuple(_)) => false,
                 _ => self.is_mixed(value),
             },
             _ => false,
@@ -300,8 +319,8 @@ impl Heap {
     }
 
     /// Gives up what neither the stack nor anything that matters in the memo refers to. Returns false if that does not
-    /// make room.
-    pub fn collect(&mut self, stack: &[Value], memo: &mut Memo) -> bool {
+    /// make room beside so many bytes of other things.
+    pub fn collect(&mut self, stack: &[Value], memo: &mut Memo, beside: usize) -> bool {
         let mut seen = vec![false; self.nodes.len()];
         let mut todo: Vec<Value> = stack.to_vec();
         for value in memo.values_mut() {
@@ -341,7 +360,8 @@ impl Heap {
                 self.free.extend(u32::try_from(index));
             }
         }
-        self.spent <= MAX_HEAP_BYTES / 4 * 3
+        self.live = self.spent;
+        self.spent <= MAX_BYTES.saturating_sub(beside) / 8 * 7
     }
 
     /// What is left of a value that is given up.
@@ -362,7 +382,7 @@ impl Heap {
 fn cost(node: &Node) -> usize {
     size_of::<Node>()
         + match node {
-            Node::Text(text) => 16 + text.kept.len(),
+            Node::Text(text) => 32 + text.kept.len(),
             Node::Tuple(tuple) => 16 + size_of_val::<[Value]>(&tuple.items),
             Node::Items(items) => 16 + items.kept.capacity() * size_of::<Value>(),
             _ => 0,

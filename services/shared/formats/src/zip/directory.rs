@@ -9,10 +9,10 @@ use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules::{self, Rule};
 
-/// The largest directory that is held, with the records after it; some forty thousand members.
-pub const MAX_DIRECTORY_BYTES: u64 = 4 << 20;
+/// The largest directory that is held, with the records after it; some hundred thousand members.
+pub const MAX_DIRECTORY_BYTES: u64 = 9 << 20;
 /// The most members.
-const MAX_MEMBERS: u64 = 32 << 10;
+const MAX_MEMBERS: u64 = 128 << 10;
 /// `end of central directory record`, without a comment.
 const END: &[u8; 4] = b"PK\x05\x06";
 const END_BYTES: u64 = 22;
@@ -62,11 +62,11 @@ impl Inspector for Wrong {
 /// Fills the buffer with the bytes that begin there; false if there are not so many.
 pub type Peek<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> bool;
 
-/// Members in the order in which they lie in the archive.
+/// A directory, as it is written. Entries are read from it when they are asked for: there can be very many.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    /// The members.
-    pub entries: Vec<Entry>,
+    /// Where the entries begin in `bytes`, in the order in which the members lie in the archive.
+    order: Box<[u32]>,
     /// Where the directory begins.
     pub at: u64,
     /// Everything from there to the end of the file.
@@ -100,32 +100,49 @@ impl Directory {
         let bytes = take(ends.at, rest, peek)?;
         let length = usize::try_from(ends.bytes).unwrap_or(usize::MAX);
         let mut left = bytes.get(..length).unwrap_or_default();
-        let mut entries = Vec::new();
+        let mut order: Vec<(u64, u32)> = Vec::new();
         while !left.is_empty() {
             let here = ends.at + (length - left.len()) as u64;
             let Some((entry, taken)) = Entry::central(left) else {
                 return Err(unreadable(here, "an entry of its directory is malformed"));
             };
-            entries.push(entry);
-            if entries.len() as u64 > ends.count {
+            let begins = u32::try_from(length - left.len()).unwrap_or(u32::MAX);
+            order.push((entry.at, begins));
+            if order.len() as u64 > ends.count {
                 break;
             }
             left = left.get(taken..).unwrap_or_default();
         }
-        if entries.len() as u64 != ends.count {
+        if order.len() as u64 != ends.count {
             let message = format!(
                 "its directory has {} entries, its end record says {}",
-                entries.len(),
+                order.len(),
                 ends.count
             );
             return Err(unreadable(ends.at, message));
         }
-        entries.sort_by_key(|entry| entry.at);
+        order.sort_by_key(|(at, _)| *at);
         Ok(Self {
-            entries,
+            order: order.into_iter().map(|(_, begins)| begins).collect(),
             at: ends.at,
             bytes,
         })
+    }
+
+    /// How many members there are.
+    pub fn members(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The member of this number, in the order in which they lie in the archive.
+    pub fn entry(&self, index: usize) -> Option<Entry> {
+        let begins = usize::try_from(*self.order.get(index)?).ok()?;
+        Entry::central(self.bytes.get(begins..)?).map(|(entry, _)| entry)
+    }
+
+    /// Every member, in that order.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        (0..self.members()).filter_map(|index| self.entry(index))
     }
 
     /// [`Directory::read`] of an archive in memory.

@@ -19,16 +19,16 @@ pub const NEWEST: u16 = 63;
 pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
     let mut legible = true;
     let mut names = Seen::default();
-    for entry in &directory.entries {
+    for entry in directory.entries() {
         let place = || Place::at(entry.at).of(&text::shown_bytes(&entry.name));
-        if let Some(why) = bad_name(entry) {
+        if let Some(why) = bad_name(&entry) {
             findings.add(&rules::ZIP_NAME, place(), format_args!("a member's name {why}"));
         }
         if !names.insert(&entry.name) {
             let message = "two members have the same name, or differ in upper and lower case only";
             findings.add(&rules::ZIP_DUPLICATE, place(), message);
         }
-        if let Some(what) = special(entry) {
+        if let Some(what) = special(&entry) {
             findings.add(&rules::ZIP_LINK, place(), format_args!("a member is {what}"));
         }
         if entry.flags & ENCRYPTED != 0 {
@@ -75,14 +75,14 @@ pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
 /// Members must follow each other from the first byte up to the directory, each with room for what it claims.
 fn layout(directory: &Directory, findings: &mut Findings) -> bool {
     let mut sound = true;
-    let places = directory.entries.iter().map(|entry| entry.at);
+    let places = directory.entries().map(|entry| entry.at);
     let mut ends = places.skip(1).chain([directory.at]);
-    if let Some(first) = directory.entries.first().filter(|first| first.at != 0) {
+    if let Some(first) = directory.entry(0).filter(|first| first.at != 0) {
         sound = false;
         let message = format_args!("the first member begins at {}, something is before it", first.at);
         findings.add(&rules::ZIP_LAYOUT, Place::at(0), message);
     }
-    for entry in &directory.entries {
+    for entry in directory.entries() {
         let end = ends.next().unwrap_or(directory.at);
         let least = (LOCAL_BYTES + entry.name.len()) as u64;
         let fits = entry

@@ -55,6 +55,7 @@ pub struct Zip {
     directory: Directory,
     /// Which member comes next, or is being read.
     next: usize,
+    current: Option<Entry>,
     at: u64,
     held: Vec<u8>,
     stage: Stage,
@@ -70,6 +71,7 @@ impl Zip {
         let legible = judge::judge(&directory, &mut findings);
         let package = Package::of(&directory, &mut findings);
         let mut zip = Self {
+            current: directory.entry(0),
             directory,
             next: 0,
             at: 0,
@@ -92,20 +94,28 @@ impl Zip {
 
     /// What comes after a member.
     fn ahead(&self) -> Stage {
-        if self.next < self.directory.entries.len() {
+        if self.next < self.directory.members() {
             Stage::Local
         } else {
             Stage::Directory
         }
     }
 
+    /// The member that comes next, or is being read.
     fn entry(&self) -> Option<&Entry> {
-        self.directory.entries.get(self.next)
+        self.current.as_ref()
+    }
+
+    /// Goes on to the next member.
+    fn advance(&mut self) {
+        self.next += 1;
+        self.current = self.directory.entry(self.next);
+        self.stage = self.ahead();
     }
 
     /// Where what follows the member begins.
     fn boundary(&self) -> u64 {
-        let following = self.directory.entries.get(self.next + 1);
+        let following = self.directory.entry(self.next + 1);
         following.map_or(self.directory.at, |entry| entry.at)
     }
 
@@ -244,8 +254,7 @@ impl Zip {
         }
         let gap = self.boundary().saturating_sub(data_at + entry.packed);
         if gap == 0 {
-            self.next += 1;
-            self.stage = self.ahead();
+            self.advance();
         } else {
             self.stage = Stage::Descriptor {
                 bytes: usize::try_from(gap).unwrap_or(0),
@@ -284,8 +293,7 @@ impl Zip {
         if complete {
             let held = std::mem::take(&mut self.held);
             if self.entry().is_some_and(|entry| entry.confirmed_by(&held)) {
-                self.next += 1;
-                self.stage = self.ahead();
+                self.advance();
             } else {
                 let message =
                     "what follows a member's data disagrees with the directory on its size or checksum";
@@ -344,7 +352,9 @@ impl Inspector for Zip {
             );
         }
         let format = self.package.format;
-        let (facts, weights) = self.package.conclude(complete, &mut self.findings);
+        let (facts, weights) = self
+            .package
+            .conclude(&self.directory, complete, &mut self.findings);
         Found {
             findings: self.findings,
             facts,

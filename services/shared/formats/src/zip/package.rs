@@ -66,8 +66,7 @@ impl Package {
     /// Tells by the names of the members what it is.
     pub fn of(directory: &Directory, findings: &mut Findings) -> Self {
         let names: Vec<String> = directory
-            .entries
-            .iter()
+            .entries()
             .map(|entry| String::from_utf8_lossy(&entry.name).into_owned())
             .collect();
         let format = detect::zip_kind(&names);
@@ -88,7 +87,7 @@ impl Package {
         self.members += 1;
         let name = String::from_utf8_lossy(&entry.name);
         if let Some(checkpoint) = &mut self.checkpoint {
-            return checkpoint.open(&name, entry.size);
+            return checkpoint.open(&name);
         }
         if let Some(program) = &mut self.program {
             return program.open(&name, entry.size, budget);
@@ -132,7 +131,7 @@ impl Package {
         let (found, facts) = match content {
             Content::Raw => {
                 if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| entry.method == STORED) {
-                    checkpoint.placed(&String::from_utf8_lossy(&entry.name), data_at);
+                    checkpoint.placed(entry, data_at);
                 }
                 return;
             }
@@ -176,9 +175,14 @@ impl Package {
     }
 
     /// The archive has ended; `complete` says whether all members were read.
-    pub fn conclude(self, complete: bool, findings: &mut Findings) -> (Option<ModelFacts>, Option<Weights>) {
+    pub fn conclude(
+        self,
+        directory: &Directory,
+        complete: bool,
+        findings: &mut Findings,
+    ) -> (Option<ModelFacts>, Option<Weights>) {
         let (facts, weights) = match (self.checkpoint, self.program) {
-            (Some(checkpoint), _) => checkpoint.conclude(complete, findings).unzip(),
+            (Some(checkpoint), _) => checkpoint.conclude(directory, complete, findings).unzip(),
             (None, Some(program)) => (program.conclude(complete, findings), None),
             (None, None) => (self.facts, None),
         };

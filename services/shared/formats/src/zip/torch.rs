@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use holdfast_contract::report::ModelFacts;
 
+use super::directory::Directory;
+use super::entry::Entry;
 use super::package::{Content, pickle};
 use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
@@ -25,21 +27,15 @@ const NOTES: [&str; 5] = [
 /// The longest of them.
 const MAX_NOTE_BYTES: usize = 64;
 
-/// A member with the numbers of a storage.
-#[derive(Debug, Clone, Copy)]
-struct Stored {
-    bytes: u64,
-    /// Where in the archive they are, unless they are compressed.
-    at: Option<u64>,
-}
-
 /// A checkpoint as far as it has been read.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The directory that all members are in, with its slash.
     root: String,
-    /// The storages that are there, by key.
-    storages: BTreeMap<String, Stored>,
+    /// Where each member with numbers begins, and where its numbers do, unless they are compressed.
+    placed: Vec<(u64, u64)>,
+    /// How many members were begun.
+    reached: u64,
     summary: Option<Summary>,
 }
 
@@ -62,39 +58,32 @@ impl Checkpoint {
         }
         Self {
             root,
-            storages: BTreeMap::new(),
+            placed: Vec::new(),
+            reached: 0,
             summary: None,
         }
     }
 
     /// Who looks at the member of this name.
-    pub fn open(&mut self, name: &str, size: u64) -> Content {
+    pub fn open(&mut self, name: &str) -> Content {
         let Some(rest) = name.strip_prefix(&self.root) else {
             return Content::Raw;
         };
         if rest == "data.pkl" {
             return pickle();
         }
-        if let Some(key) = rest.strip_prefix("data/") {
-            self.storages.insert(
-                key.to_owned(),
-                Stored {
-                    bytes: size,
-                    at: None,
-                },
-            );
+        if rest.starts_with("data/") {
+            self.reached += 1;
             return Content::Raw;
         }
         Content::Note(Vec::new())
     }
 
-    /// The numbers in the member of this name begin there.
-    pub fn placed(&mut self, name: &str, at: u64) {
-        let key = name
-            .strip_prefix(&self.root)
-            .and_then(|rest| rest.strip_prefix("data/"));
-        if let Some(stored) = key.and_then(|key| self.storages.get_mut(key)) {
-            stored.at = Some(at);
+    /// The numbers in this member begin there.
+    pub fn placed(&mut self, entry: &Entry, at: u64) {
+        let here = entry.name.strip_prefix(self.root.as_bytes());
+        if here.is_some_and(|rest| rest.starts_with(b"data/")) {
+            self.placed.push((entry.at, at));
         }
     }
 
@@ -104,19 +93,32 @@ impl Checkpoint {
     }
 
     /// Compares what the pickle names with what is there.
-    pub fn conclude(mut self, complete: bool, findings: &mut Findings) -> Option<(ModelFacts, Weights)> {
-        let mut summary = self.summary?;
+    pub fn conclude(
+        mut self,
+        directory: &Directory,
+        complete: bool,
+        findings: &mut Findings,
+    ) -> Option<(ModelFacts, Weights)> {
+        let mut summary = self.summary.take()?;
         // What is known of a pickle that is refused is not all that it names.
         let complete = complete && !findings.refuse();
+        let mut there = self.numbers(directory);
         for (storage, place_of) in summary.storages.iter().zip(&mut summary.places) {
-            let place = Place::whole().of(&storage.key);
+            let key = storage.key.to_string();
+            let place = Place::whole().of(&key);
             let wanted = storage.elements.checked_mul(storage.element.bytes);
-            match self.storages.remove(&*storage.key) {
-                Some(found) if Some(found.bytes) == wanted => *place_of = found.at,
-                Some(found) => {
+            match there.remove(key.as_bytes()) {
+                Some((size, at)) if Some(size) == wanted => {
+                    let placed = self.placed.binary_search_by_key(&at, |(begins, _)| *begins);
+                    *place_of = placed
+                        .ok()
+                        .and_then(|index| self.placed.get(index))
+                        .map(|(_, at)| *at);
+                }
+                Some((size, _)) => {
                     let message = format_args!(
-                        "a storage has {} bytes, the pickle says {} elements of {}",
-                        found.bytes, storage.elements, storage.element.name
+                        "a storage has {size} bytes, the pickle says {} elements of {}",
+                        storage.elements, storage.element.name
                     );
                     findings.add(&rules::PT_STORAGE, place, message);
                 }
@@ -131,12 +133,28 @@ impl Checkpoint {
                 None => {}
             }
         }
-        if complete && let Some((key, unused)) = self.storages.pop_first() {
-            let message = format_args!("{} bytes that the pickle does not use", unused.bytes);
-            findings.add(&rules::PT_UNUSED, Place::whole().of(&key), message);
+        if complete && let Some((key, (size, _))) = there.pop_first() {
+            let place = Place::whole().of(&text::shown_bytes(&key));
+            let message = format_args!("{size} bytes that the pickle does not use");
+            findings.add(&rules::PT_UNUSED, place, message);
         }
         let facts = facts(&summary);
         Weights::of(summary).map(|weights| (facts, weights))
+    }
+
+    /// The size and the beginning of each member with numbers that was reached, by its key.
+    fn numbers(&self, directory: &Directory) -> BTreeMap<Box<[u8]>, (u64, u64)> {
+        let mut numbers = BTreeMap::new();
+        for entry in directory.entries() {
+            if numbers.len() as u64 == self.reached {
+                break;
+            }
+            let rest = entry.name.strip_prefix(self.root.as_bytes());
+            if let Some(key) = rest.and_then(|rest| rest.strip_prefix(b"data/")) {
+                numbers.insert(key.into(), (entry.size, entry.at));
+            }
+        }
+        numbers
     }
 }
 
