@@ -816,6 +816,7 @@ fn subject(prefix: &str) -> &'static str {
         "HF-SEC" => "credentials in documents",
         "HF-TAR" => "tar archives",
         "HF-CMP" => "compressed files",
+        "HF-TS" => "TorchScript programs",
         "HF-PT" => "PyTorch checkpoints",
         "HF-ONNX" => "ONNX models",
         "HF-TF" => "TensorFlow graphs",

@@ -44,7 +44,7 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         (
             "torchscript",
-            "HF-FMT-011",
+            "HF-PKL-009",
             zip(&[("m/data.pkl", b"."), ("m/constants.pkl", b".")], b""),
         ),
         (
@@ -66,11 +66,21 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("tar", "HF-FMT-002", [tar(), vec![0; 1024]].concat()),
         ("gzip", "HF-CMP-001", b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec()),
         ("zlib", "HF-CMP-001", b"\x78\x9c\x4b\x4c\x84\x81".to_vec()),
-        ("bzip2", "HF-FMT-012", b"BZh91AY&SY\x01\x02".to_vec()),
-        ("xz", "HF-FMT-012", b"\xfd7zXZ\0\0\x04".to_vec()),
-        ("lzma", "HF-FMT-012", b"\x5d\0\0\x80\0\xff\xff\xff\xff".to_vec()),
-        ("zstd", "HF-FMT-012", b"\x28\xb5\x2f\xfd\x04\x00".to_vec()),
-        ("lz4", "HF-FMT-012", b"\x04\x22\x4d\x18\x64\x40".to_vec()),
+        ("bzip2", "HF-CMP-001", b"BZh91AY&SY\x01\x02".to_vec()),
+        ("xz", "HF-CMP-001", b"\xfd7zXZ\0\0\x04".to_vec()),
+        (
+            "lzma",
+            "HF-CMP-001",
+            b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0".to_vec(),
+        ),
+        ("lz4", "HF-CMP-004", b"\x02\x21\x4c\x18\x64\x40".to_vec()),
+        (
+            "zstd",
+            "HF-CMP-004",
+            b"\x50\x2a\x4d\x18\x01\0\0\0x".to_vec(),
+        ),
+        ("zstd", "HF-CMP-001", b"\x28\xb5\x2f\xfd\x04\x00".to_vec()),
+        ("lz4", "HF-CMP-001", b"\x04\x22\x4d\x18\x64\x40".to_vec()),
         ("7z", "HF-FMT-012", b"7z\xbc\xaf\x27\x1c\0\x04".to_vec()),
         ("rar", "HF-FMT-012", b"Rar!\x1a\x07\x01\0".to_vec()),
         (
@@ -92,6 +102,11 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         ("tflite", "HF-FMT-014", b"\x20\0\0\0TFL3\0\0".to_vec()),
         ("executorch", "HF-FMT-014", b"\x20\0\0\0ET12\0\0".to_vec()),
+        (
+            "pytorch-mobile",
+            "HF-FMT-014",
+            b"\x20\0\0\0PTMF\0\0".to_vec(),
+        ),
         (
             "coreml",
             "HF-FMT-014",

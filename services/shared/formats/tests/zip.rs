@@ -129,15 +129,6 @@ fn numbers_and_pickle_must_fit_each_other() {
 }
 
 #[test]
-fn a_torchscript_program_is_refused_by_name() {
-    let mut members = checkpoint();
-    members.push(Member::stored("m/constants.pkl", b"\x80\x02)."));
-    let built = archive(&members);
-    assert_eq!(inspect(&built.bytes).format, Format::Torchscript);
-    refused(&built, "HF-FMT-011");
-}
-
-#[test]
 fn an_npz_is_judged_array_by_array() {
     let built = archive(&[
         Member::stored("a.npy", &npy()),
