@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use holdfast_contract::report::Verdict;
 use holdfast_formats::Format;
+use holdfast_formats::testing::torch;
 use holdfast_formats::testing::{
     Assembler, GgufBuilder, Member, archive, tar_archive, tar_header, tar_member, tar_records, weights,
 };
@@ -239,4 +240,80 @@ fn a_compressed_bomb_is_refused() {
         encoder.write_all(&megabyte).unwrap();
     }
     refused(&encoder.finish().unwrap(), "HF-ZIP-011");
+}
+
+#[test]
+fn the_tar_archives_of_pytorch_are_followed_part_by_part() {
+    let built = torch::tar(
+        &torch::tar_object(),
+        &torch::tar_storages(),
+        &torch::tar_tensors(),
+    );
+    let outcome = inspect(&built);
+    assert_eq!(outcome.format, Format::PytorchTar);
+    admitted(&built);
+    assert_eq!(outcome.facts.unwrap().tensors, 1);
+    for piece in [1, 100, 511, 513] {
+        assert_eq!(inspect_in(&built, piece).findings, outcome.findings, "{piece}");
+    }
+    let with = |object: &[u8], storages: &[u8], tensors: &[u8]| torch::tar(object, storages, tensors);
+    let (object, storages, tensors) = (torch::tar_object(), torch::tar_storages(), torch::tar_tensors());
+    refused(&with(EVIL, &storages, &tensors), "HF-PKL-001");
+    refused(&with(&object, EVIL, &tensors), "HF-PKL-001");
+    refused(&with(&object, &storages, EVIL), "HF-PKL-001");
+    // What follows the numbers is a pickle again.
+    let more = [storages.as_slice(), EVIL].concat();
+    refused(&with(&object, &more, &tensors), "HF-PKL-012");
+    let within = [&storages[..storages.len() - 4], EVIL].concat();
+    refused(&with(&object, &within, &tensors), "HF-PKL-001");
+    let class = torch::instance("mine", "Model");
+    refused(&with(&class, &storages, &tensors), "HF-PKL-002");
+    // Numbers that are cut off, more dimensions or elements than there can be, counts that are wrong.
+    refused(
+        &with(&object, &storages[..storages.len() - 10], &tensors),
+        "HF-PKL-010",
+    );
+    refused(
+        &with(&object, &storages, &tensors[..tensors.len() - 8]),
+        "HF-PKL-010",
+    );
+    let counted =
+        |count: i32, rest: &[u8]| [Assembler::protocol(2).int(count).stop(), rest.to_vec()].concat();
+    let rest = |part: &[u8]| part[8..].to_vec();
+    refused(
+        &with(&object, &counted(2, &rest(&storages)), &tensors),
+        "HF-PKL-017",
+    );
+    refused(
+        &with(&object, &counted(-1, &rest(&storages)), &tensors),
+        "HF-PKL-017",
+    );
+    refused(
+        &with(&object, &counted(0, &rest(&storages)), &tensors),
+        "HF-PKL-017",
+    );
+    refused(
+        &with(&object, &storages, &counted(2, &rest(&tensors))),
+        "HF-PKL-010",
+    );
+    refused(
+        &with(&object, &storages, &counted(1 << 30, &rest(&tensors))),
+        "HF-PKL-017",
+    );
+    let mut dimensions = tensors.clone();
+    let at = tensors.len() - 48;
+    dimensions[at] = 99;
+    refused(&with(&object, &storages, &dimensions), "HF-PKL-017");
+    // Elsewhere a number stands for nothing.
+    refused(&tar_archive(&[tar_member("a.pkl", b'0', &object)]), "HF-PKL-006");
+}
+
+#[test]
+fn an_ordinary_archive_may_have_members_of_such_names() {
+    let built = tar_archive(&[
+        tar_member("pickle", b'0', &good()),
+        tar_member("tensors", b'0', &GgufBuilder::llama().build().bytes),
+    ]);
+    admitted(&built);
+    assert_eq!(inspect(&built).format, Format::Tar);
 }

@@ -11,9 +11,10 @@ use holdfast_formats::onnx::Onnx;
 use holdfast_formats::pickle::{Context, Pickle, Summary};
 use holdfast_formats::tensorflow::Tensorflow;
 use holdfast_formats::testing::{
-    Assembler, Member, Proto, Random, archive, deflate, mutate, onnx, tar_archive, tar_member, tar_records,
-    tensorflow, weights,
+    Assembler, Member, Proto, Random, archive, compressed, deflate, mutate, onnx, tar_archive, tar_member,
+    tar_records, tensorflow, torch, weights,
 };
+use holdfast_formats::torchscript::{Code, Source};
 use holdfast_formats::{FileInspector, Inspector};
 
 /// Rounds without a time limit.
@@ -170,6 +171,86 @@ fn no_change_breaks_the_inspectors_of_archives() {
         b"data.pkl", b"\x1f\x8b\x08", b"ustar\0", b"0000000\0", b"x", b"L",
     ];
     no_cut_changes_the_outcome("a", &seeds, words);
+}
+
+#[test]
+fn no_change_breaks_what_unpacks_compressed_files() {
+    let pickle = Assembler::protocol(2).state_dict(&[("w", &[2, 3])]).stop();
+    let mut seeds: Vec<Vec<u8>> = compressed::HARMLESS
+        .iter()
+        .chain(compressed::CALL)
+        .map(|(_, bytes)| bytes.to_vec())
+        .collect();
+    seeds.extend([
+        compressed::xz(&pickle),
+        compressed::zstd(&pickle, 10),
+        compressed::lz4(&pickle),
+    ]);
+    let words: &[&[u8]] = &[
+        b"\xfd7zXZ\0",
+        b"YZ",
+        b"\x28\xb5\x2f\xfd",
+        b"\x04\x22\x4d\x18",
+        b"BZh9",
+        b"1AY&SY",
+        b"\x17rE8P\x90",
+        b"\0\0\0\0",
+        b"\xff\xff\xff\xff",
+        b"\x5d\0\0\x80\0",
+        b"\x50\x2a\x4d\x18",
+    ];
+    no_cut_changes_the_outcome("a.joblib", &seeds, words);
+}
+
+#[test]
+fn no_change_breaks_the_inspectors_of_other_containers_of_pytorch() {
+    let seeds = [
+        archive(&torch::torchscript(torch::SOURCE)).bytes,
+        torch::tar(
+            &torch::tar_object(),
+            &torch::tar_storages(),
+            &torch::tar_tensors(),
+        ),
+    ];
+    let words: &[&[u8]] = &[
+        b"torch.save",
+        b"ops.",
+        b"getattr(",
+        b"\"",
+        b"'",
+        b"\\",
+        b"#",
+        b".",
+        b"(",
+        b")",
+        b"\n",
+        b"1.5e-3",
+        b"__torch__",
+        b"\0\0",
+        b"\x80\x02",
+    ];
+    no_cut_changes_the_outcome("a.pt", &seeds, words);
+    // The source by itself, which within an archive has a checksum.
+    rounds(|random| {
+        let source = mutate(&[torch::SOURCE.as_bytes().to_vec()], words, random);
+        let run = |pieces: &[&[u8]]| {
+            let mut code = Code::default();
+            let mut read = Source::new("a.py");
+            for piece in pieces {
+                read.feed(piece, &mut code);
+            }
+            read.finish(&mut code);
+            code.conclude().into_parts()
+        };
+        let whole = run(&[&source]);
+        let (head, tail) = source.split_at(random.below(source.len() + 1));
+        assert_eq!(
+            run(&[head, tail]),
+            whole,
+            "{:?}",
+            String::from_utf8_lossy(&source)
+        );
+    });
 }
 
 #[test]

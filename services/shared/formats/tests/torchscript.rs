@@ -9,56 +9,12 @@ use std::process::{Command, Stdio};
 
 use common::{findings, ids, inspect, inspect_in, judged};
 use holdfast_contract::report::Verdict;
+use holdfast_formats::testing::torch::{SOURCE, instance, torchscript};
 use holdfast_formats::testing::{Assembler, Member, archive, deflate, weights};
 use holdfast_formats::{FileInspector, Format};
 
-const SOURCE: &str = "class Net(Module):
-  __parameters__ = [\"w\", ]
-  __buffers__ = []
-  w : Tensor
-  def forward(self: __torch__.Net,
-    x: Tensor) -> Tensor:
-    w = self.w
-    _0 = torch.add(torch.matmul(x, w), CONSTANTS.c0, alpha=1)
-    return (self).scale(_0, )
-  def scale(self: __torch__.Net, x: Tensor) -> Tensor:
-    return torch.mul(x, 2.5e-1)
-";
-
-/// The object of a program: an instance of its class with one tensor.
-fn object(class: &str) -> Vec<u8> {
-    let (module, name) = class.rsplit_once('.').unwrap();
-    Assembler::protocol(2)
-        .global(module, name)
-        .raw(b")\x81}(")
-        .text("w")
-        .tensor("FloatStorage", "0", &[2, 3])
-        .raw(b"ub")
-        .stop()
-}
-
-fn constants() -> Vec<u8> {
-    Assembler::protocol(2)
-        .raw(b"(")
-        .tensor("FloatStorage", "0", &[3])
-        .raw(b"t")
-        .stop()
-}
-
-fn program(source: &str) -> Vec<Member> {
-    vec![
-        Member::stored("net/data.pkl", &object("__torch__.Net")),
-        Member::stored("net/data/0", &weights(24)),
-        Member::stored("net/code/__torch__.py", source.as_bytes()).packed(8, deflate(source.as_bytes())),
-        Member::stored("net/code/__torch__.py.debug_pkl", b"\x80\x02]."),
-        Member::stored("net/constants.pkl", &constants()),
-        Member::stored("net/constants/0", &weights(12)),
-        Member::stored("net/version", b"3\n"),
-    ]
-}
-
 fn with(index: usize, member: Member) -> Vec<u8> {
-    let mut members = program(SOURCE);
+    let mut members = torchscript(SOURCE);
     members[index] = member;
     archive(&members).bytes
 }
@@ -72,7 +28,7 @@ fn refused(bytes: &[u8], id: &str) {
 
 #[test]
 fn an_ordinary_program_is_admitted_as_one() {
-    let bytes = archive(&program(SOURCE)).bytes;
+    let bytes = archive(&torchscript(SOURCE)).bytes;
     let outcome = inspect(&bytes);
     assert_eq!(outcome.format, Format::Torchscript);
     assert_eq!(judged(&bytes).0, Verdict::Admit, "{:?}", findings(&bytes));
@@ -81,7 +37,9 @@ fn an_ordinary_program_is_admitted_as_one() {
     for piece in [1, 100, 4096] {
         assert_eq!(inspect_in(&bytes, piece).findings, outcome.findings, "{piece}");
     }
-    let mut members = program(SOURCE);
+    let mut members = torchscript(SOURCE);
+    members[2] =
+        Member::stored("net/code/__torch__.py", SOURCE.as_bytes()).packed(8, deflate(SOURCE.as_bytes()));
     members.push(Member::stored("net/extra/labels.txt", b"cat\ndog\n"));
     members.push(Member::stored("net/byteorder", b"little"));
     assert_eq!(judged(&archive(&members).bytes).0, Verdict::Admit);
@@ -89,7 +47,7 @@ fn an_ordinary_program_is_admitted_as_one() {
 
 #[test]
 fn operators_are_judged_in_the_source_and_in_the_bytecode() {
-    let source = |line: &str| archive(&program(&format!("{SOURCE}    {line}\n"))).bytes;
+    let source = |line: &str| archive(&torchscript(&format!("{SOURCE}    {line}\n"))).bytes;
     refused(&source("torch.save(x, \"/tmp/x\")"), "HF-TS-001");
     refused(
         &source("y = torch.from_file(\"/etc/passwd\", False, 10)"),
@@ -98,7 +56,7 @@ fn operators_are_judged_in_the_source_and_in_the_bytecode() {
     refused(&source("ops.mine.run(x)"), "HF-TS-002");
     refused(&source("t = torch"), "HF-TS-003");
     let bytecode = |operator: &str| {
-        let mut members = program(SOURCE);
+        let mut members = torchscript(SOURCE);
         let table = Assembler::protocol(2)
             .raw(b"(K\x08(")
             .text(operator)
@@ -116,7 +74,10 @@ fn operators_are_judged_in_the_source_and_in_the_bytecode() {
 
 #[test]
 fn pickles_may_name_the_classes_of_the_program_and_nothing_else() {
-    let object = |class: &str| with(0, Member::stored("net/data.pkl", &object(class)));
+    let object = |class: &str| {
+        let (module, name) = class.rsplit_once('.').unwrap();
+        with(0, Member::stored("net/data.pkl", &instance(module, name)))
+    };
     assert_eq!(judged(&object("__torch__.a.b.Net")).0, Verdict::Admit);
     assert_eq!(
         judged(&object("__torch__.torch.classes.quantized.Packed")).0,
@@ -165,7 +126,7 @@ fn an_archive_must_be_a_program_to_every_reader() {
     // PyTorch takes an archive without constants for a checkpoint.
     refused(&with(4, Member::stored("net/byteorder", b"little")), "HF-PT-001");
     refused(
-        &with(4, Member::stored("other/constants.pkl", &constants())),
+        &with(4, Member::stored("other/constants.pkl", b"\x80\x02).")),
         "HF-PT-001",
     );
 }

@@ -9,6 +9,7 @@ mod pickle;
 mod protobuf;
 mod safetensors;
 mod tar;
+pub mod torch;
 mod zip;
 
 use std::collections::BTreeMap;
