@@ -4,7 +4,9 @@ mod common;
 
 use common::{findings, ids, inspect};
 use holdfast_contract::report::Severity;
-use holdfast_formats::testing::{GgufBuilder, SafetensorsBuilder, weights, zip};
+use holdfast_formats::testing::{
+    GgufBuilder, SafetensorsBuilder, compressed, tar_archive, tar_member, weights, zip,
+};
 use holdfast_formats::{FileInspector, Format};
 
 fn tar() -> Vec<u8> {
@@ -218,4 +220,44 @@ fn an_archive_appended_to_a_gguf_is_named_beside_the_trailing_bytes() {
         .and(&zip(&[("archive/data.pkl", b".")], b""));
     assert_eq!(inspect(&file.bytes).format, Format::Gguf);
     assert_eq!(ids(&file.bytes), ["HF-FMT-005", "HF-GGUF-029"]);
+}
+
+#[test]
+fn what_is_refused_by_name_is_so_wherever_it_lies_and_whatever_it_is_called() {
+    let refused = kinds().into_iter().filter(|(name, id, _)| {
+        id.starts_with("HF-FMT-01") && !matches!(*name, "json" | "text" | "git-lfs-pointer")
+    });
+    for (name, id, bytes) in refused {
+        let has = |file: &[u8], called: &str| {
+            let found = named(file, called);
+            assert!(found.contains(&id.to_owned()), "{name} in {called}: {found:?}");
+        };
+        has(&bytes, "model.gguf");
+        has(&bytes, "model.safetensors");
+        has(&bytes, "weights.pkl");
+        has(&zip(&[("weights.npz.bin", &bytes)], b""), "model.zip");
+        has(&tar_archive(&[tar_member("a.gguf", b'0', &bytes)]), "model.tar");
+        has(&compressed::xz(&bytes), "model.gguf.xz");
+        has(
+            &compressed::zstd(&tar_archive(&[tar_member("a.bin", b'0', &bytes)]), 10),
+            "model.tar.zst",
+        );
+    }
+}
+
+#[test]
+fn what_is_refused_is_called_what_it_is() {
+    let message = |bytes: &[u8]| findings(bytes)[0].message.clone();
+    assert_eq!(
+        message(b"\x20\0\0\0TFL3\0\0"),
+        "this is a TensorFlow Lite model, a kind of model that is recognised but not inspected"
+    );
+    assert_eq!(
+        message(b"7z\xbc\xaf\x27\x1c\0\x04"),
+        "this is a 7-Zip archive, which is not looked into"
+    );
+    assert_eq!(
+        message(b"MZqFpD='\n\n\0\x10\0\xf8"),
+        "this is a llamafile or other program for several systems, not a model"
+    );
 }

@@ -27,6 +27,17 @@ const WORDS: &[&[u8]] = &[
     b"r\xff\xff\xff\xff", b"ccollections\nOrderedDict\n", b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"\x85", b"\x86", b"\x87",
 ];
 
+const CONTEXTS: [Context; 8] = [
+    Context::File,
+    Context::Member,
+    Context::Array,
+    Context::Script,
+    Context::Bytecode,
+    Context::TarObject,
+    Context::TarStorages,
+    Context::TarTensors,
+];
+
 /// The seeds of a fuzz target without their first bytes, which say where the target cuts.
 fn seeds(target: &str, prefix: usize) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -78,7 +89,7 @@ fn no_change_breaks_the_pickle_inspector() {
     let seeds = seeds("pickle", 3);
     rounds(|random| {
         let bytes = mutate(&seeds, WORDS, random);
-        let context = [Context::File, Context::Member, Context::Array][random.below(3)];
+        let context = CONTEXTS[random.below(CONTEXTS.len())];
         let whole = pickle(context, &[&bytes]);
         let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
         assert_eq!(pickle(context, &[head, tail]), whole, "{bytes:x?}");

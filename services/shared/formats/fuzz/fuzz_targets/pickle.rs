@@ -8,10 +8,15 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, u16, &[u8])| {
     let (context, cut, bytes) = input;
-    let context = match context % 3 {
+    let context = match context % 8 {
         0 => Context::File,
         1 => Context::Member,
-        _ => Context::Array,
+        2 => Context::Array,
+        3 => Context::Script,
+        4 => Context::Bytecode,
+        5 => Context::TarObject,
+        6 => Context::TarStorages,
+        _ => Context::TarTensors,
     };
     let cut = usize::from(cut).min(bytes.len());
     let run = |pieces: &[&[u8]]| {
