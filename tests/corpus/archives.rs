@@ -123,9 +123,9 @@ fn torch(corpus: &mut Corpus) {
             "HF-PT-004",
         ),
         (
-            "torchscript",
-            with(1, Member::stored("model/constants.pkl", b"\x80\x02).")),
-            "HF-FMT-011",
+            "skops",
+            with(1, Member::stored("schema.json", b"{}")),
+            "HF-PT-001",
         ),
     ] {
         corpus.refuse(&format!("torch/{name}.pt"), bytes, id);

@@ -4,6 +4,8 @@
 
 #[path = "archives.rs"]
 mod archives;
+#[path = "compressed.rs"]
+mod compressed;
 #[path = "documents.rs"]
 mod documents;
 #[path = "kinds.rs"]
@@ -38,6 +40,7 @@ impl Corpus {
         pickles::add(&mut corpus);
         models::add(&mut corpus);
         archives::add(&mut corpus);
+        compressed::add(&mut corpus);
         documents::add(&mut corpus);
         kinds::add(&mut corpus);
         corpus.cases.sort_by(|a, b| a.path.cmp(&b.path));

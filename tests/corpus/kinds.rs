@@ -1,5 +1,7 @@
 //! Files of other kinds, under their own and under borrowed names: recognised by content, refused by name.
 
+use holdfast_formats::testing::{Member, archive, tar_archive, tar_member};
+
 use super::Corpus;
 
 #[rustfmt::skip]
@@ -21,12 +23,20 @@ const KINDS: &[(&str, &[u8], &str)] = &[
     ("settings.xml", b"<?xml version=\"1.0\"?><a/>", "HF-FMT-015"),
     ("archive.7z", b"7z\xbc\xaf\x27\x1c\0\x04", "HF-FMT-012"),
     ("archive.rar", b"Rar!\x1a\x07\x01\0", "HF-FMT-012"),
-    ("packed.xz", b"\xfd7zXZ\0\0\x04", "HF-FMT-012"),
-    ("packed.bz2", b"BZh91AY&SY\x01\x02", "HF-FMT-012"),
-    ("packed.zst", b"\x28\xb5\x2f\xfd\x04\x00", "HF-FMT-012"),
-    ("packed.lz4", b"\x04\x22\x4d\x18\x64\x40", "HF-FMT-012"),
+    ("packed.xz", b"\xfd7zXZ\0\0\x04", "HF-CMP-001"),
+    ("packed.bz2", b"BZh91AY&SY\x01\x02", "HF-CMP-001"),
+    ("packed.zst", b"\x28\xb5\x2f\xfd\x04\x00", "HF-CMP-001"),
+    ("packed.lz4", b"\x04\x22\x4d\x18\x64\x40", "HF-CMP-001"),
     ("packed.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "HF-CMP-001"),
     ("model.tflite", b"\x1c\0\0\0TFL3\0\0\0\0", "HF-FMT-014"),
+    ("model.ptl", b"\x1c\0\0\0PTMF\0\0\0\0", "HF-FMT-014"),
+    ("model.mlmodel", b"\x08\x04\x12\x09\x0a\x07\x0a\x05image", "HF-FMT-014"),
+    ("model.pmml", b"<?xml version=\"1.0\"?><PMML version=\"4.4\">", "HF-FMT-014"),
+    ("model.tflite.gguf", b"\x1c\0\0\0TFL3\0\0\0\0", "HF-FMT-014"),
+    ("old.lz4", b"\x02\x21\x4c\x18\x04\0\0\0", "HF-CMP-004"),
+    ("archive.rar.pt", b"Rar!\x1a\x07\x00\xcf\x90\x73", "HF-FMT-012"),
+    ("archive.7z.safetensors", b"7z\xbc\xaf\x27\x1c\0\x04", "HF-FMT-012"),
+    ("llamafile.gguf", b"jartsr='\n\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "HF-FMT-013"),
     ("model.pte", b"\x1c\0\0\0ET12\0\0\0\0", "HF-FMT-014"),
     ("model.bin", b"ggjt\x03\0\0\0", "HF-FMT-016"),
     ("noise.gguf", b"\x9f\x12\xe1\x00\x47\xc8\xb0\x03\xfe\x11\x92\xa4", "HF-FMT-001"),
@@ -36,4 +46,13 @@ pub fn add(corpus: &mut Corpus) {
     for (path, bytes, id) in KINDS {
         corpus.refuse(&format!("kind/{path}"), *bytes, id);
     }
+    let skops = archive(&[
+        Member::stored("schema.json", b"{\"__class__\": \"Model\"}"),
+        Member::stored("1.npy", b"\x93NUMPY"),
+    ]);
+    corpus.refuse("kind/model.skops", skops.bytes.clone(), "HF-FMT-011");
+    let nested = tar_archive(&[tar_member("model.gguf", b'0', &skops.bytes)]);
+    corpus.refuse("kind/skops.tar", nested, "HF-FMT-011");
+    let tflite = tar_archive(&[tar_member("model.gguf", b'0', b"\x1c\0\0\0TFL3\0\0\0\0")]);
+    corpus.refuse("kind/tflite.tar", tflite, "HF-FMT-014");
 }
