@@ -67,7 +67,7 @@ pub fn evaluate(machine: &mut Machine, spec: Spec, arguments: &[Value]) -> Made 
             }
         }
         (Spec::Encode, _) => Err("NumPy and pickle give it a text and `latin1`"),
-        (Spec::Namespace, []) => Ok(machine.heap.items(Kind::Namespace)),
+        (Spec::Namespace | Spec::ScriptClass, []) => Ok(machine.heap.items(Kind::Namespace)),
         (Spec::Reconstructor, [Value::Global(class), Value::Global(base), Value::None])
             if machine.globals.spec(*base) == Some(Spec::Constant) =>
         {
@@ -102,7 +102,6 @@ pub fn evaluate(machine: &mut Machine, spec: Spec, arguments: &[Value]) -> Made 
             Ok(Value::Plain)
         }
         (Spec::Layout, [layout]) if machine.heap.str(*layout).is_some() => Ok(Value::Plain),
-        (Spec::ScriptClass, []) => Ok(machine.heap.items(Kind::Namespace)),
         // A named tuple or a value of an enumeration.
         (Spec::ScriptClass, items) => Ok(machine.heap.tuple(items)),
         (Spec::ScriptType, [value] | [value, _]) => Ok(*value),

@@ -90,7 +90,7 @@ impl Summary {
             within: Arc::from(""),
             key: Arc::default(),
         };
-        let room = MAX_LIST_BYTES.saturating_sub(machine.spent());
+        let allowed = MAX_LIST_BYTES.saturating_sub(machine.spent());
         let mut next = Some((root, nameless));
         while let Some((value, name)) = next.take().or_else(|| walk.step()) {
             let Value::Tensor(index) = value else {
@@ -102,7 +102,7 @@ impl Summary {
             };
             // Names are mostly texts of the heap.
             self.spent += size_of::<NamedTensor>();
-            if self.spent > room || self.tensors.len() >= MAX_TENSORS {
+            if self.spent > allowed || self.tensors.len() >= MAX_TENSORS {
                 walk.exact = false;
                 break;
             }

@@ -425,10 +425,12 @@ impl Source {
             (b"getattr", []) if called => self.fetches.push((self.depth.saturating_add(1), 0)),
             (b"getattr", []) => self.fail("uses `getattr` as a value", code),
             (b"__torch__", _) => {}
-            (_, [.., method]) if called && operators::method(method) == Standing::Unknown => {
-                if !code.call(method, &self.member) {
-                    self.fail("calls more methods than an inspection follows", code);
-                }
+            (_, [.., method])
+                if called
+                    && operators::method(method) == Standing::Unknown
+                    && !code.call(method, &self.member) =>
+            {
+                self.fail("calls more methods than an inspection follows", code);
             }
             _ => {}
         }

@@ -12,7 +12,7 @@ const MAGIC: u32 = 0x184d_2204;
 /// The format before frames had one: no checksums and blocks of 8 MiB.
 const LEGACY: u32 = 0x184c_2102;
 /// What frames begin with that readers skip: with one of sixteen numbers.
-const SKIPPED: u32 = 0x184d_2a5;
+const SKIPPED: u32 = 0x0184_d2a5;
 /// How far back a match may reach.
 const WINDOW_BYTES: usize = 64 << 10;
 /// The bit of a block's length that says that it is stored as it is.

@@ -9,7 +9,7 @@ use crate::zip::{Budget, Memory};
 
 const MAGIC: u32 = 0xfd2f_b528;
 /// What frames begin with that readers skip: with one of sixteen numbers.
-const SKIPPED: u32 = 0x184d_2a5;
+const SKIPPED: u32 = 0x0184_d2a5;
 /// How far back a match may reach: what RFC 8878 asks every reader for.
 const MAX_WINDOW_BYTES: u64 = 8 << 20;
 /// Tables, a block and what it stands for.
