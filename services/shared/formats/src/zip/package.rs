@@ -6,12 +6,15 @@ use super::budget::Budget;
 use super::directory::Directory;
 use super::entry::Entry;
 use super::judge::STORED;
+use super::keras;
 use super::torch::{self, Checkpoint};
 use crate::detect;
 use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
+use crate::hdf5::Outline;
 use crate::inspector::{FileInspector, Inspector, learn};
+use crate::keras::Suspicion;
 use crate::npy::Npy;
 use crate::pickle::{Context, Pickle};
 use crate::rules;
@@ -30,6 +33,8 @@ pub enum Content {
     Pickle(Box<Pickle>),
     /// An array.
     Array(Box<Npy>),
+    /// A document of a known kind.
+    Inspected(Box<dyn Inspector>),
     /// Anything: it is inspected as a file is.
     File(Box<FileInspector>),
 }
@@ -41,6 +46,7 @@ impl std::fmt::Debug for Content {
             Self::Note(_) => "Note",
             Self::Pickle(_) => "Pickle",
             Self::Array(_) => "Array",
+            Self::Inspected(_) => "Inspected",
             Self::File(_) => "File",
         })
     }
@@ -57,6 +63,7 @@ impl Content {
             }
             Self::Pickle(pickle) => pickle.feed(at, bytes),
             Self::Array(array) => array.feed(at, bytes),
+            Self::Inspected(inspector) => inspector.feed(at, bytes),
             Self::File(file) => file.feed(bytes),
         }
     }
@@ -81,6 +88,9 @@ impl Package {
             .map(|entry| String::from_utf8_lossy(&entry.name).into_owned())
             .collect();
         let format = detect::zip_kind(&names);
+        if format == Format::Keras {
+            keras::judge(&names, findings);
+        }
         Self {
             format,
             checkpoint: (format == Format::PytorchZip).then(|| Checkpoint::of(&names, findings)),
@@ -90,7 +100,7 @@ impl Package {
     }
 
     /// Who looks at this member.
-    pub fn open(&mut self, entry: &Entry, budget: &Budget) -> Content {
+    pub fn open(&mut self, entry: &Entry, outline: Option<Box<Outline>>, budget: &Budget) -> Content {
         if entry.is_directory() {
             return Content::Raw;
         }
@@ -101,7 +111,15 @@ impl Package {
         }
         match self.format {
             Format::Npz => Content::Array(Box::new(Npy::member())),
-            Format::Zip => Content::File(Box::new(FileInspector::within(&name, budget))),
+            Format::Keras => keras::open(&name, outline, budget),
+            Format::Zip => {
+                let mut file = FileInspector::within(&name, budget).outlined(outline);
+                // Keras takes any archive with a description in it for a model.
+                if name == "config.json" {
+                    file = file.with(Box::new(Suspicion::default()));
+                }
+                Content::File(Box::new(file))
+            }
             _ => Content::Raw,
         }
     }
@@ -137,8 +155,15 @@ impl Package {
                 let found = array.finish(size);
                 (found.findings, found.facts)
             }
+            Content::Inspected(inspector) => {
+                let found = inspector.finish(size);
+                (found.findings, found.facts)
+            }
             Content::File(file) => {
                 let outcome = file.finish();
+                if self.format == Format::Keras {
+                    keras::close(&name, outcome.format, findings);
+                }
                 (outcome.findings, outcome.facts)
             }
         };

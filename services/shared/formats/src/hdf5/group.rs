@@ -1,0 +1,183 @@
+//! Groups as HDF5 wrote them at first, and still does by default: a tree of symbol tables, with the names in a heap.
+//!
+//! Source: HDF5 File Format Specification 3.0, sections III.A.1, III.B, III.C and III.D.
+
+use super::cursor::{Cursor, Fault, Step};
+use super::message::{Link, Target};
+use super::source::Source;
+use super::superblock::Sizes;
+use crate::rules;
+use crate::zip::Wrong;
+
+/// How deep trees may be.
+pub const MAX_LEVELS: u8 = 16;
+/// Bytes of an entry of a symbol table.
+pub const ENTRY_BYTES: u64 = 40;
+/// The longest name.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+/// Names of a group.
+struct Heap {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Heap {
+    fn read(source: &mut Source<'_>, at: u64) -> Result<Self, Wrong> {
+        let header = source.take(at, 32)?;
+        let fields = || -> Step<(u64, u64)> {
+            let mut cursor = Cursor::new(&header);
+            cursor.expect(b"HEAP\0\0\0\0")?;
+            let length = cursor.u64()?;
+            cursor.u64()?;
+            Ok((cursor.u64()?, length))
+        };
+        let (data, length) = fields().map_err(|fault| fault.at(at))?;
+        Ok(Self {
+            at: data,
+            bytes: source.take(data, length)?,
+        })
+    }
+
+    /// The text that begins there.
+    fn text(&self, offset: u64) -> Result<&[u8], Wrong> {
+        let rest = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| self.bytes.get(offset..))
+            .unwrap_or_default();
+        Cursor::new(rest)
+            .text()
+            .map_err(|fault| fault.at(self.at.saturating_add(offset)))
+    }
+}
+
+/// A group that is being read.
+struct Group<'a, 'b> {
+    source: &'a mut Source<'b>,
+    sizes: Sizes,
+    heap: Heap,
+    links: Vec<Link>,
+}
+
+/// The links of the group whose tree and heap are there, in the order of their names.
+///
+/// # Errors
+///
+/// What is wrong with them.
+pub fn links(source: &mut Source<'_>, sizes: Sizes, tree: u64, heap: u64) -> Result<Vec<Link>, Wrong> {
+    let heap = Heap::read(source, heap)?;
+    let mut group = Group {
+        source,
+        sizes,
+        heap,
+        links: Vec::new(),
+    };
+    group.node(tree, None)?;
+    let names = group.links.iter().map(|(name, _)| name);
+    let sorted = names.clone().zip(names.skip(1)).all(|(one, other)| one < other);
+    if sorted {
+        Ok(group.links)
+    } else {
+        let message = "the names in a group are not in order, or there twice";
+        Err(Fault::of(&rules::H5_DUPLICATE, message).at(tree))
+    }
+}
+
+impl Group<'_, '_> {
+    /// A node of the tree, which must be of this level.
+    fn node(&mut self, at: u64, level: Option<u8>) -> Result<(), Wrong> {
+        let whole = 24 + self.sizes.group_tree * 4 * 8 + 8;
+        let bytes = self.source.take(at, whole)?;
+        let fields = || -> Step<(u8, Vec<u64>)> {
+            let mut cursor = Cursor::new(&bytes);
+            cursor.expect(b"TREE\0")?;
+            let found = cursor.u8()?;
+            let used = cursor.u16()?;
+            if level.is_some_and(|level| level != found) || found > MAX_LEVELS {
+                return Err(Fault::broken("the levels of a tree do not fit each other"));
+            }
+            if u64::from(used) > 2 * self.sizes.group_tree {
+                return Err(Fault::broken("a node of a tree is too full"));
+            }
+            cursor.take(16)?;
+            let mut children = Vec::new();
+            for _ in 0..used {
+                cursor.u64()?;
+                children.push(cursor.u64()?);
+            }
+            Ok((found, children))
+        };
+        let (level, children) = fields().map_err(|fault| fault.at(at))?;
+        for child in children {
+            match level.checked_sub(1) {
+                Some(below) => self.node(child, Some(below))?,
+                None => self.symbols(child)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn symbols(&mut self, at: u64) -> Result<(), Wrong> {
+        let whole = 8 + 2 * self.sizes.group_leaf * ENTRY_BYTES;
+        let bytes = self.source.take(at, whole)?;
+        let mut cursor = Cursor::new(&bytes);
+        let used = |cursor: &mut Cursor<'_>| -> Step<u16> {
+            cursor.expect(b"SNOD\x01\0")?;
+            cursor.u16()
+        };
+        let used = used(&mut cursor).map_err(|fault| fault.at(at))?;
+        if u64::from(used) > 2 * self.sizes.group_leaf {
+            return Err(Fault::broken("a symbol table is too full").at(at));
+        }
+        for _ in 0..used {
+            let begins = at + cursor.taken() as u64;
+            let entry = entry(&mut cursor).map_err(|fault| fault.at(begins))?;
+            let name = self.heap.text(entry.name)?;
+            if name.len() > MAX_NAME_BYTES {
+                return Err(Fault::of(&rules::H5_LIMIT, "a name is too long").at(begins));
+            }
+            let target = match (entry.object, entry.path) {
+                (_, Some(path)) => Target::Path(self.heap.text(path.into())?.to_vec()),
+                (Some(object), None) => Target::Object(object, entry.group),
+                (None, None) => return Err(Fault::broken("a link leads nowhere").at(begins)),
+            };
+            let link = (name.to_vec(), target);
+            self.links.push(link);
+        }
+        Ok(())
+    }
+}
+
+/// An entry of a symbol table.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Where its name is in the heap.
+    pub name: u64,
+    /// Where the object is.
+    pub object: Option<u64>,
+    /// Where the path is in the heap, of a soft link.
+    pub path: Option<u32>,
+    /// Tree and heap, of a group that has them noted here.
+    pub group: Option<(u64, u64)>,
+}
+
+/// Reads an entry.
+pub fn entry(cursor: &mut Cursor<'_>) -> Step<Entry> {
+    let (name, object) = (cursor.u64()?, cursor.address()?);
+    let kind = cursor.u32()?;
+    cursor.u32()?;
+    let mut scratch = Cursor::new(cursor.take(16)?);
+    Ok(Entry {
+        name,
+        object,
+        path: match kind {
+            2 => Some(scratch.u32()?),
+            0 | 1 => None,
+            _ => return Err(Fault::broken("an entry of a symbol table is of an unknown kind")),
+        },
+        group: match kind {
+            1 => Some((scratch.u64()?, scratch.u64()?)),
+            _ => None,
+        },
+    })
+}

@@ -1,0 +1,476 @@
+//! What is in a file and where: read before the bytes go by, from its superblock along every link.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_contract::report::ModelFacts;
+
+use super::attributes::Attributes;
+use super::chunks::Pieces;
+use super::cursor::{Cursor, Fault, Step};
+use super::datatype::{Class, Datatype};
+use super::group;
+use super::message::{self, Dataspace, Filter, Layout, Link, Target};
+use super::object::{self, Kind as Says, Message};
+use super::source::{Allowance, Extent, Kind, Source};
+use super::superblock::{self, Sizes, Superblock};
+use crate::finding::{Findings, Place};
+use crate::rules;
+use crate::text::{self, Fingerprint};
+use crate::zip::{Peek, Wrong};
+
+/// The most objects.
+const MAX_OBJECTS: usize = 64 << 10;
+/// The most bytes of names that wait to be followed.
+const MAX_WAITING_BYTES: usize = 8 << 20;
+/// The deepest group.
+const MAX_DEPTH: usize = 64;
+/// The most links by name.
+const MAX_PATHS: usize = 1 << 10;
+/// Kinds of elements that are told apart.
+const MAX_KINDS: usize = 32;
+
+/// A file's parts and what was found while they were read.
+#[derive(Debug)]
+pub struct Outline {
+    /// How many bytes the file had.
+    pub size: u64,
+    /// All parts, in their order; none if the structure was not followed to its end.
+    pub extents: Option<Vec<Extent>>,
+    /// What was found.
+    pub findings: Findings,
+    /// What is known of the model.
+    pub facts: ModelFacts,
+    /// Whether Keras has described a model in it.
+    pub is_model: bool,
+}
+
+/// An object that a link leads to.
+struct Waiting {
+    path: String,
+    depth: usize,
+    at: u64,
+    /// Tree and heap, as noted beside the link.
+    group: Option<(u64, u64)>,
+}
+
+/// The reading of a file.
+struct Walk<'a> {
+    source: Source<'a>,
+    sizes: Sizes,
+    attributes: Attributes,
+    waiting: Vec<Waiting>,
+    waiting_bytes: usize,
+    /// Objects that were read, and whether they are groups.
+    visited: BTreeMap<u64, bool>,
+    /// Fingerprints of the paths of all objects.
+    paths: BTreeSet<u64>,
+    /// Links by name: path of the group, and what they name.
+    soft: Vec<(String, Vec<u8>)>,
+    tensors: u64,
+    parameters: u64,
+    kinds: BTreeMap<String, u64>,
+    texts: u64,
+    findings: Findings,
+}
+
+impl Outline {
+    /// Reads the structure of a file of `size` bytes.
+    pub fn read(size: u64, peek: Peek<'_>, allowance: &mut Allowance) -> Self {
+        let mut walk = Walk {
+            source: Source::new(size, peek, allowance),
+            sizes: Sizes {
+                group_leaf: 4,
+                group_tree: 16,
+                chunk_tree: 32,
+            },
+            attributes: Attributes::default(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            visited: BTreeMap::new(),
+            paths: BTreeSet::new(),
+            soft: Vec::new(),
+            tensors: 0,
+            parameters: 0,
+            kinds: BTreeMap::new(),
+            texts: 0,
+            findings: Findings::default(),
+        };
+        let followed = walk.follow();
+        let facts = ModelFacts {
+            name: walk.attributes.model_name.take(),
+            tensors: walk.tensors,
+            parameters: walk.parameters,
+            tensor_type: walk
+                .kinds
+                .iter()
+                .max_by_key(|(_, count)| **count)
+                .map(|(name, _)| name.clone()),
+            ..ModelFacts::default()
+        };
+        let mut findings = walk.findings;
+        findings.append(walk.attributes.findings);
+        if walk.texts > 0 {
+            let message = format_args!("{} datasets are texts", walk.texts);
+            findings.add(&rules::H5_TEXT, Place::whole(), message);
+        }
+        let extents = match followed.and_then(|()| walk.source.conclude()) {
+            Ok(extents) => Some(extents),
+            Err(Wrong { rule, at, message }) => {
+                findings.add(rule, Place::at(at), message);
+                None
+            }
+        };
+        Self {
+            size,
+            extents,
+            findings,
+            facts,
+            is_model: walk.attributes.is_model,
+        }
+    }
+}
+
+impl Walk<'_> {
+    fn follow(&mut self) -> Result<(), Wrong> {
+        let superblock = superblock::read(&mut self.source)?;
+        self.sizes = superblock.sizes;
+        self.extension(&superblock)?;
+        self.waiting.push(Waiting {
+            path: String::new(),
+            depth: 0,
+            at: superblock.root,
+            group: superblock.group,
+        });
+        while let Some(next) = self.waiting.pop() {
+            self.waiting_bytes -= next.path.len();
+            self.object(&next)?;
+        }
+        self.links_by_name();
+        Ok(())
+    }
+
+    /// Notes about the file that later versions have.
+    fn extension(&mut self, superblock: &Superblock) -> Result<(), Wrong> {
+        let Some(at) = superblock.extension else {
+            return Ok(());
+        };
+        for message in object::read(&mut self.source, at)? {
+            let mut cursor = Cursor::new(&message.body);
+            let mut sizes = || -> Step<Sizes> {
+                cursor.expect(&[0])?;
+                let (chunk, tree, leaf) = (cursor.u16()?, cursor.u16()?, cursor.u16()?);
+                if [chunk, tree, leaf].iter().any(|rank| !(1..=4096).contains(rank)) {
+                    return Err(Fault::broken("nodes have an impossible number of entries"));
+                }
+                Ok(Sizes {
+                    group_leaf: leaf.into(),
+                    group_tree: tree.into(),
+                    chunk_tree: chunk.into(),
+                })
+            };
+            match message.kind {
+                Says::TreeSizes => self.sizes = sizes().map_err(|fault| fault.at(message.at))?,
+                // Whether unused space is remembered in the file.
+                Says::FileSpace if message.body.get(2) == Some(&0) => {}
+                _ => {
+                    let text = "the file needs a feature that is not supported";
+                    return Err(Fault::of(&rules::H5_VERSION, text).at(message.at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, next: &Waiting) -> Result<(), Wrong> {
+        let place = || Place::at(next.at).of(&next.path);
+        if let Some(is_group) = self.visited.get(&next.at) {
+            if *is_group {
+                let message = "a group can be reached in two ways, or contains itself";
+                self.findings.add(&rules::H5_LINK, place(), message);
+            }
+            return Ok(());
+        }
+        if self.visited.len() == MAX_OBJECTS {
+            return Err(Fault::of(&rules::H5_LIMIT, "the file has too many objects").at(next.at));
+        }
+        let messages = object::read(&mut self.source, next.at)?;
+        let has = |kind| messages.iter().find(|message| message.kind == kind);
+        let is_dataset = has(Says::Layout).is_some();
+        self.visited.insert(next.at, !is_dataset);
+        for message in &messages {
+            self.refuse(message)?;
+        }
+        for message in messages.iter().filter(|message| message.kind == Says::Attribute) {
+            let read = message::Attribute::read(&mut Cursor::new(&message.body));
+            let attribute = read.map_err(|fault| fault.at(message.at))?;
+            self.attributes
+                .add(&mut self.source, &next.path, message.at, &attribute)?;
+        }
+        if !self.attributes.end_object() {
+            let message = "two attributes of an object have the same name";
+            self.findings.add(&rules::H5_DUPLICATE, place(), message);
+        }
+        if is_dataset {
+            return self.dataset(next, &messages);
+        }
+        if has(Says::Datatype).is_some() || has(Says::Dataspace).is_some() {
+            return Err(message::shared().at(next.at));
+        }
+        self.group(next, &messages)
+    }
+
+    /// Messages that no model has.
+    fn refuse(&mut self, message: &Message) -> Result<(), Wrong> {
+        let fault = match message.kind {
+            Says::Datatype if message.shared => message::shared(),
+            Says::ExternalFiles => Fault::of(&rules::H5_EXTERNAL, "numbers are in other files"),
+            Says::Driver | Says::SharedTable | Says::TreeSizes | Says::FileSpace => {
+                Fault::broken("an object has a message that only the file can have")
+            }
+            _ if message.shared => message::shared(),
+            _ => return Ok(()),
+        };
+        Err(fault.at(message.at))
+    }
+
+    fn group(&mut self, next: &Waiting, messages: &[Message]) -> Result<(), Wrong> {
+        let mut links: Vec<Link> = Vec::new();
+        let mut table = None;
+        for message in messages {
+            let mut cursor = Cursor::new(&message.body);
+            let at = |fault: Fault| fault.at(message.at);
+            match message.kind {
+                Says::SymbolTable => {
+                    let mut fields = || Ok((cursor.u64()?, cursor.u64()?));
+                    table = Some(fields().map_err(at)?);
+                }
+                Says::Link => links.push(message::link(&mut cursor).map_err(at)?),
+                Says::LinkInfo => dense(&mut cursor, 8).map_err(at)?,
+                Says::AttributeInfo => dense(&mut cursor, 2).map_err(at)?,
+                _ => {}
+            }
+        }
+        if next.group.is_some() && next.group != table {
+            let message = "a group's names are in another place than the link to it says";
+            return Err(Fault::broken(message).at(next.at));
+        }
+        if let Some((tree, heap)) = table {
+            if !links.is_empty() {
+                return Err(Fault::broken("a group has two lists of names").at(next.at));
+            }
+            links = group::links(&mut self.source, self.sizes, tree, heap)?;
+        }
+        let mut names = BTreeSet::new();
+        for (name, _) in &links {
+            if !names.insert(name) {
+                let message = "two members of a group have the same name";
+                return Err(Fault::of(&rules::H5_DUPLICATE, message).at(next.at));
+            }
+        }
+        // The last one that waits is read first.
+        for (name, target) in links.iter().rev() {
+            self.link(next, name, target)?;
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, from: &Waiting, name: &[u8], target: &Target) -> Result<(), Wrong> {
+        let bad = name.is_empty() || name == b"." || name.contains(&b'/') || name.contains(&0);
+        if bad || name.len() > group::MAX_NAME_BYTES {
+            return Err(Fault::broken("a member of a group has an impossible name").at(from.at));
+        }
+        let name = String::from_utf8_lossy(name);
+        let path = format!("{}/{name}", from.path);
+        if name.chars().any(text::is_hidden) {
+            let message = "a name has characters that do not show";
+            self.findings
+                .add(&rules::H5_NAME, Place::at(from.at).of(&path), message);
+        }
+        match target {
+            Target::Object(at, group) => {
+                self.paths.insert(Fingerprint::of(path.as_bytes()).short());
+                self.waiting_bytes += path.len();
+                let many = self.waiting.len() + self.visited.len() >= MAX_OBJECTS
+                    || self.paths.len() >= 2 * MAX_OBJECTS
+                    || self.waiting_bytes > MAX_WAITING_BYTES
+                    || from.depth == MAX_DEPTH;
+                if many {
+                    let message = "the file has too many objects, or groups that are too deep";
+                    return Err(Fault::of(&rules::H5_LIMIT, message).at(from.at));
+                }
+                self.waiting.push(Waiting {
+                    path,
+                    depth: from.depth + 1,
+                    at: *at,
+                    group: *group,
+                });
+            }
+            Target::Path(target) => {
+                if self.soft.len() == MAX_PATHS {
+                    return Err(Fault::of(&rules::H5_LIMIT, "too many links by name").at(from.at));
+                }
+                self.soft.push((from.path.clone(), target.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Links by name must lead straight to an object.
+    fn links_by_name(&mut self) {
+        for (group, target) in &self.soft {
+            let target = String::from_utf8_lossy(target);
+            let mut path = match target.strip_prefix('/') {
+                Some(_) => String::new(),
+                None => group.clone(),
+            };
+            for part in target.split('/').filter(|part| !matches!(*part, "" | ".")) {
+                path.push('/');
+                path.push_str(part);
+            }
+            if !self.paths.contains(&Fingerprint::of(path.as_bytes()).short()) {
+                let message = format_args!("a link leads to \"{}\", where nothing is", text::shown(&target));
+                self.findings
+                    .add(&rules::H5_LINK, Place::whole().of(group), message);
+            }
+        }
+    }
+
+    fn dataset(&mut self, next: &Waiting, messages: &[Message]) -> Result<(), Wrong> {
+        let body = |kind| {
+            let message = messages.iter().find(|message| message.kind == kind);
+            message.map(|message| (message.at, message.body.as_slice()))
+        };
+        let missing = || Fault::broken("a dataset has no shape, no type or no place").at(next.at);
+        let (at, bytes) = body(Says::Dataspace).ok_or_else(missing)?;
+        let shape = Dataspace::read(&mut Cursor::new(bytes)).map_err(|fault| fault.at(at))?;
+        let (at, bytes) = body(Says::Datatype).ok_or_else(missing)?;
+        let datatype = Datatype::read(&mut Cursor::new(bytes)).map_err(|fault| fault.at(at))?;
+        let filters = match body(Says::Filters) {
+            Some((at, bytes)) => message::filters(&mut Cursor::new(bytes)).map_err(|fault| fault.at(at))?,
+            None => Vec::new(),
+        };
+        if let Some((at, bytes)) = body(Says::AttributeInfo) {
+            dense(&mut Cursor::new(bytes), 2).map_err(|fault| fault.at(at))?;
+        }
+        if body(Says::SymbolTable).or(body(Says::Link)).is_some() {
+            return Err(Fault::broken("an object is a group and a dataset").at(next.at));
+        }
+        let (at, bytes) = body(Says::Layout).ok_or_else(missing)?;
+        let layout = Layout::read(&mut Cursor::new(bytes)).map_err(|fault| fault.at(at))?;
+        let elements = shape.elements();
+        let size = elements.and_then(|elements| elements.checked_mul(datatype.bytes));
+        let (Some(elements), Some(size)) = (elements, size) else {
+            let message = "the product of the dimensions is too large";
+            self.findings
+                .add(&rules::H5_SHAPE, Place::at(next.at).of(&next.path), message);
+            return Ok(());
+        };
+        self.count(&datatype, elements);
+        self.numbers(at, &shape, &datatype, size, &layout, &filters)
+            .map_err(|wrong| Wrong {
+                message: format!("{}: {}", text::shown(&next.path), wrong.message),
+                ..wrong
+            })
+    }
+
+    fn count(&mut self, datatype: &Datatype, elements: u64) {
+        if datatype.class != Class::Numbers {
+            self.texts += 1;
+            return;
+        }
+        self.tensors += 1;
+        self.parameters = self.parameters.saturating_add(elements);
+        if let Some(count) = self.kinds.get_mut(&datatype.name) {
+            *count = count.saturating_add(elements);
+        } else if self.kinds.len() < MAX_KINDS {
+            self.kinds.insert(datatype.name.clone(), elements);
+        }
+    }
+
+    /// The bytes of a dataset of `size` bytes must be there, neither more nor less.
+    fn numbers(
+        &mut self,
+        at: u64,
+        shape: &Dataspace,
+        datatype: &Datatype,
+        size: u64,
+        layout: &Layout,
+        filters: &[Filter],
+    ) -> Result<(), Wrong> {
+        let wrong = |message: String| Fault::of(&rules::H5_SIZE, message).at(at);
+        if datatype.class == Class::VariableTexts {
+            return self.references(at, size, layout, filters);
+        }
+        match layout {
+            Layout::Compact(bytes) if *bytes == size => Ok(()),
+            Layout::Contiguous { at: None, .. } if size == 0 => Ok(()),
+            Layout::Contiguous { at: None, .. } => Err(wrong(format!("{size} bytes are not in the file"))),
+            Layout::Contiguous {
+                at: Some(place),
+                bytes,
+            } if *bytes == size && filters.is_empty() => self.source.claim(*place, size, Kind::Numbers),
+            Layout::Compact(bytes) | Layout::Contiguous { bytes, .. } => Err(wrong(format!(
+                "{bytes} bytes are in the file, shape and type need {size}"
+            ))),
+            Layout::Chunked {
+                at: index_at,
+                chunk,
+                element,
+                index,
+                border,
+            } => {
+                let fits = chunk.len() == shape.dimensions.len() && *element == datatype.bytes;
+                if !fits {
+                    let message = "the pieces of a dataset are of another shape or type";
+                    return Err(wrong(message.to_owned()));
+                }
+                // Which pieces are packed would depend on their place.
+                if *border && !filters.is_empty() {
+                    let message = "pieces at the border of a dataset are stored in another way";
+                    return Err(Fault::of(&rules::H5_VERSION, message).at(at));
+                }
+                let pieces = Pieces {
+                    dimensions: &shape.dimensions,
+                    chunk,
+                    element: *element,
+                    filters,
+                    at: *index_at,
+                    tree: self.sizes.chunk_tree,
+                };
+                pieces.claim(&mut self.source, at, index)
+            }
+        }
+    }
+
+    /// A dataset of texts of any length, each of which must be there.
+    fn references(&mut self, at: u64, size: u64, layout: &Layout, filters: &[Filter]) -> Result<(), Wrong> {
+        match layout {
+            Layout::Contiguous { at: None, .. } if size == 0 => Ok(()),
+            Layout::Contiguous {
+                at: Some(place),
+                bytes,
+            } if *bytes == size && filters.is_empty() => {
+                let value = self.source.take(*place, size)?;
+                let heaps = &mut self.attributes.heaps;
+                heaps.texts(&mut self.source, *place, &value, |_, _| Ok(()))
+            }
+            _ => {
+                let message = "texts of any length are stored in pieces";
+                Err(Fault::of(&rules::H5_REFERENCE, message).at(at))
+            }
+        }
+    }
+}
+
+/// Where the links or attributes of an object are many, they are kept in another way, which is not followed.
+fn dense(cursor: &mut Cursor<'_>, order: usize) -> Step<()> {
+    cursor.expect(&[0])?;
+    if cursor.u8()? & 1 != 0 {
+        cursor.take(order)?;
+    }
+    if cursor.address()?.is_some() {
+        let message = "an object has its many links or attributes in the way of HDF5 1.8";
+        return Err(Fault::of(&rules::H5_VERSION, message));
+    }
+    Ok(())
+}

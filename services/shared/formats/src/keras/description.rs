@@ -1,0 +1,137 @@
+//! A description as it is read: JSON, judged object by object, nothing kept but what is open.
+
+use std::ops::ControlFlow;
+
+use super::judge::Judge;
+use crate::finding::{Findings, Place};
+use crate::inspector::{Found, Inspector};
+use crate::json::{Json, Progress};
+use crate::rules;
+
+/// The most bytes of a text that are looked at. Names are shorter; what is longer is a weight in words.
+const TEXT_BYTES: usize = 1 << 10;
+
+/// The reader of a description. As an inspector it wants a whole model.
+#[derive(Debug)]
+pub struct Description {
+    json: Json,
+    done: bool,
+    broken: bool,
+    at: u64,
+    /// Whether it may be about anything.
+    notes: bool,
+    judge: Judge,
+}
+
+impl Default for Description {
+    fn default() -> Self {
+        Self {
+            json: Json::keeping(TEXT_BYTES),
+            done: false,
+            broken: false,
+            at: 0,
+            notes: false,
+            judge: Judge::default(),
+        }
+    }
+}
+
+impl Description {
+    /// For notes beside a model, which may be about anything.
+    pub fn of_notes() -> Self {
+        Self {
+            notes: true,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        if !self.done && !self.broken {
+            let judge = &mut self.judge;
+            match self.json.feed(bytes, |at, event| {
+                judge.event(at, &event);
+                ControlFlow::Continue(())
+            }) {
+                Progress::More | Progress::Stopped => rest = &[],
+                Progress::Done(taken) => {
+                    self.done = true;
+                    rest = bytes.get(taken..).unwrap_or_default();
+                }
+                Progress::Wrong(at, error) => {
+                    let message = format_args!("the description of the model is not JSON: {error}");
+                    self.broken = true;
+                    self.judge
+                        .findings
+                        .add(&rules::KERAS_CONFIG, Place::at(at), message);
+                }
+            }
+        }
+        if self.done && !self.broken && !rest.iter().all(u8::is_ascii_whitespace) {
+            self.broken = true;
+            let message = "something follows the description of the model";
+            self.judge
+                .findings
+                .add(&rules::KERAS_CONFIG, Place::at(self.at), message);
+        }
+        self.at += bytes.len() as u64;
+    }
+
+    /// What was found, and what the model is called.
+    pub fn conclude(mut self) -> (Findings, Option<String>) {
+        if !self.done && !self.broken {
+            let message = "the description of the model ends in the middle";
+            self.judge
+                .findings
+                .add(&rules::KERAS_CONFIG, Place::at(self.at), message);
+        }
+        (self.judge.findings, self.judge.model_name)
+    }
+
+    /// Whether it describes a model rather than anything else.
+    fn is_model(&self) -> bool {
+        self.judge.is_model
+    }
+}
+
+impl Inspector for Description {
+    fn feed(&mut self, _at: u64, chunk: &[u8]) {
+        Self::feed(self, chunk);
+    }
+
+    fn finish(self: Box<Self>, _size: u64) -> Found {
+        let is_model = self.notes || self.is_model();
+        let (mut findings, _) = self.conclude();
+        if !is_model && !findings.refuse() {
+            let message = "the description names no class to begin with";
+            findings.add(&rules::KERAS_CONFIG, Place::at(0), message);
+        }
+        Found {
+            findings,
+            ..Found::default()
+        }
+    }
+}
+
+/// A document that Keras would take for a description, whatever else it is: only what speaks of that is reported.
+#[derive(Debug, Default)]
+pub struct Suspicion(Description);
+
+impl Inspector for Suspicion {
+    fn feed(&mut self, _at: u64, chunk: &[u8]) {
+        self.0.feed(chunk);
+    }
+
+    fn finish(self: Box<Self>, _size: u64) -> Found {
+        let findings = if self.0.is_model() {
+            self.0.conclude().0
+        } else {
+            Findings::default()
+        };
+        Found {
+            findings,
+            ..Found::default()
+        }
+    }
+}
