@@ -13,6 +13,7 @@ use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
 use crate::hdf5::{self, Hdf5};
+use crate::keras::Suspicion;
 use crate::npy::Npy;
 use crate::onnx::Onnx;
 use crate::pickle::{Context, Pickle};
@@ -55,6 +56,8 @@ pub(crate) fn learn(known: &mut Option<ModelFacts>, more: Option<ModelFacts>) {
             known.tensors = known.tensors.saturating_add(more.tensors);
             known.parameters = known.parameters.saturating_add(more.parameters);
             known.chat_template |= more.chat_template;
+            known.name = known.name.take().or(more.name);
+            known.tensor_type = known.tensor_type.take().or(more.tensor_type);
         }
     }
 }
@@ -269,7 +272,11 @@ fn start(head: &[u8], name: &str, ahead: &mut Ahead, budget: &Budget) -> Stage {
         Format::Safetensors => vec![Box::new(Safetensors::default())],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
-        Format::Json => vec![Box::new(Configuration::new(name)), Box::new(Secrets::default())],
+        Format::Json => vec![
+            Box::new(Configuration::new(name)),
+            Box::new(Secrets::default()),
+            Box::new(Suspicion::default()),
+        ],
         Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
         Format::Zip | Format::Tar | Format::Gzip | Format::Zlib => {
             vec![container(format, name, std::mem::take(ahead), budget)]

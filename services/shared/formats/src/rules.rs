@@ -123,7 +123,7 @@ rules! {
         "Besides being what it looks like, it can be opened as an archive by programs that look elsewhere in the file. Ordinary \
          tools do not make such files.",
         REMAKE;
-    FMT_CHECKPOINT "HF-FMT-011" High: "A PyTorch, Keras or NumPy archive",
+    FMT_CHECKPOINT "HF-FMT-011" High: "An archive with a model that is a program",
         "Such archives can carry pickles or other code that runs when they are loaded.",
         CONVERT;
     FMT_ARCHIVE "HF-FMT-012" High: "An archive or compressed file",

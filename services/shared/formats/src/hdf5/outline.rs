@@ -446,10 +446,11 @@ impl Walk<'_> {
     fn references(&mut self, at: u64, size: u64, layout: &Layout, filters: &[Filter]) -> Result<(), Wrong> {
         match layout {
             Layout::Contiguous { at: None, .. } if size == 0 => Ok(()),
-            Layout::Contiguous {
-                at: Some(place),
-                bytes,
-            } if *bytes == size && filters.is_empty() => {
+            Layout::Contiguous { at: place, bytes } if place.is_none() || *bytes != size => {
+                let message = format!("{size} bytes of texts are not in the file");
+                Err(Fault::of(&rules::H5_SIZE, message).at(at))
+            }
+            Layout::Contiguous { at: Some(place), .. } if filters.is_empty() => {
                 let value = self.source.take(*place, size)?;
                 let heaps = &mut self.attributes.heaps;
                 heaps.texts(&mut self.source, *place, &value, |_, _| Ok(()))

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use holdfast_contract::report::ModelFacts;
+
 use super::judge::Judge;
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
@@ -102,13 +104,17 @@ impl Inspector for Description {
 
     fn finish(self: Box<Self>, _size: u64) -> Found {
         let is_model = self.notes || self.is_model();
-        let (mut findings, _) = self.conclude();
+        let (mut findings, name) = self.conclude();
         if !is_model && !findings.refuse() {
             let message = "the description names no class to begin with";
             findings.add(&rules::KERAS_CONFIG, Place::at(0), message);
         }
         Found {
             findings,
+            facts: name.map(|name| ModelFacts {
+                name: Some(name),
+                ..ModelFacts::default()
+            }),
             ..Found::default()
         }
     }

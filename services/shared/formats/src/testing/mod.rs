@@ -3,6 +3,7 @@
 //! Independent of the parsers: nothing here uses their code, so that a shared misunderstanding of a format shows.
 
 mod gguf;
+mod hdf5;
 mod mutation;
 mod pickle;
 mod protobuf;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use gguf::{GgufBuilder, Tensor, Value};
+pub use hdf5::{Dataset, Hdf5Builder, Storage, fixed_text, float32, variable_text};
 pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use protobuf::{Proto, onnx, tensorflow};

@@ -14,7 +14,6 @@ use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::hdf5::Outline;
 use crate::inspector::{FileInspector, Inspector, learn};
-use crate::keras::Suspicion;
 use crate::npy::Npy;
 use crate::pickle::{Context, Pickle};
 use crate::rules;
@@ -112,14 +111,7 @@ impl Package {
         match self.format {
             Format::Npz => Content::Array(Box::new(Npy::member())),
             Format::Keras => keras::open(&name, outline, budget),
-            Format::Zip => {
-                let mut file = FileInspector::within(&name, budget).outlined(outline);
-                // Keras takes any archive with a description in it for a model.
-                if name == "config.json" {
-                    file = file.with(Box::new(Suspicion::default()));
-                }
-                Content::File(Box::new(file))
-            }
+            Format::Zip => Content::File(Box::new(FileInspector::within(&name, budget).outlined(outline))),
             _ => Content::Raw,
         }
     }
