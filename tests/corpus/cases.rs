@@ -6,6 +6,8 @@
 mod archives;
 #[path = "documents.rs"]
 mod documents;
+#[path = "keras.rs"]
+mod keras;
 #[path = "kinds.rs"]
 mod kinds;
 #[path = "models.rs"]
@@ -39,6 +41,7 @@ impl Corpus {
         models::add(&mut corpus);
         archives::add(&mut corpus);
         documents::add(&mut corpus);
+        keras::add(&mut corpus);
         kinds::add(&mut corpus);
         corpus.cases.sort_by(|a, b| a.path.cmp(&b.path));
         corpus.cases

@@ -15,7 +15,7 @@ pub mod hdf5;
 mod inflate;
 pub mod inspector;
 pub mod json;
-mod keras;
+pub mod keras;
 mod names;
 pub mod npy;
 pub mod onnx;

@@ -314,7 +314,7 @@ fn pieces_must_be_the_dataset() {
     let tree = packed.mark("/x:pieces").start;
     let first = packed.bytes[tree + 24 + key - 8..tree + 24 + key].to_vec();
     refused(&change(&packed, tree + 24 + 2 * key - 8, &first), "HF-H5-006");
-    let filtered = [2, 1, 1, 0, 0, 0, 0, 0];
+    let filtered = [2, 1, 1, 0, 0, 0, 1, 0, 6, 0, 0, 0];
     let contiguous = Hdf5Builder::weights().message("layers/dense/vars/0", 11, &filtered);
     refused(&contiguous.build().bytes, "HF-H5-015");
 }

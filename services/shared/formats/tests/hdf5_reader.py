@@ -1,10 +1,11 @@
 """Reads HDF5 files, one in hexadecimal a line, with h5py, and prints what it makes of each.
 
-A line is `-` where the library gives up, otherwise three numbers: datasets of numbers, elements in them, and things that reach out of the file.
+A line is `-` and a reason where the library gives up, otherwise three numbers: datasets of numbers, elements in them, and things that reach out of the file.
 """
 
 import io
 import resource
+import signal
 import sys
 
 import h5py
@@ -49,8 +50,11 @@ def read(data):
 
 
 for line in sys.stdin:
+    # The library does not come to an end with some files; then this process ends.
+    signal.alarm(4)
     try:
         print(read(bytes.fromhex(line)))
-    except Exception:
-        print("-")
+    except Exception as error:
+        # Why it gave up follows.
+        print("-", str(error).replace("\n", " "))
     sys.stdout.flush()

@@ -305,14 +305,14 @@ fn only_what_belongs_to_a_model_is_in_an_archive() {
     for (name, content, id) in [
         ("setup.py", &b"import os\n"[..], "HF-KERAS-008"),
         ("model.pkl", b"\x80\x04N.", "HF-KERAS-008"),
-        ("Config.json", b"{}", "HF-ZIP-004"),
+        ("Config.json", b"{}", "HF-ZIP-006"),
         ("assets/run.sh", b"#!/bin/sh\ntrue\n", "HF-FMT-013"),
         (
             "assets/x.pkl",
             b"\x80\x04cos\nsystem\n(X\x04\0\0\0truetR.",
             "HF-PKL-001",
         ),
-        ("assets/../../x.txt", b"a\n", "HF-ZIP-003"),
+        ("assets/../../x.txt", b"a\n", "HF-ZIP-005"),
     ] {
         let bytes = keras_with(&good, &[(name, content)]);
         let found = ids(&bytes);

@@ -3,7 +3,7 @@
 //! Source: HDF5 File Format Specification 3.0, sections III.A.1 and VII.
 
 use super::cursor::{Cursor, Fault, Step};
-use super::group::MAX_LEVELS;
+use super::group::{MAX_LEVELS, Neighbours};
 use super::message::{Filter, Index};
 use super::object::summed;
 use super::source::{Kind, Source};
@@ -12,6 +12,14 @@ use crate::zip::Wrong;
 
 /// The largest piece that HDF5 allows.
 const MAX_PIECE_BYTES: u64 = u32::MAX as u64;
+
+/// How far a tree has been read.
+#[derive(Debug, Default)]
+struct Order {
+    /// Where in the dataset the last piece is.
+    last: Option<Vec<u64>>,
+    neighbours: Neighbours,
+}
 
 /// A dataset in pieces.
 #[derive(Debug)]
@@ -65,8 +73,10 @@ impl Pieces<'_> {
         };
         let found = match index {
             Index::Tree => {
-                let mut last = None;
-                self.node(source, begins, None, bytes, &mut last)?
+                let mut order = Order::default();
+                let found = self.node(source, begins, None, bytes, &mut order)?;
+                order.neighbours.end().map_err(|fault| fault.at(begins))?;
+                found
             }
             Index::Single(packed) => {
                 match packed {
@@ -102,12 +112,13 @@ impl Pieces<'_> {
         at: u64,
         level: Option<u8>,
         piece: u64,
-        last: &mut Option<Vec<u64>>,
+        order: &mut Order,
     ) -> Result<u64, Wrong> {
         let rank = self.dimensions.len() as u64;
         let key = 8 + 8 * (rank + 1);
         let bytes = source.take(at, 24 + self.tree * 2 * (key + 8) + key)?;
-        let fields = || -> Step<(u8, u16)> {
+        let neighbours = &mut order.neighbours;
+        let mut fields = || -> Step<(u8, u16)> {
             let mut cursor = Cursor::new(&bytes);
             cursor.expect(b"TREE\x01")?;
             let (found, used) = (cursor.u8()?, cursor.u16()?);
@@ -117,6 +128,7 @@ impl Pieces<'_> {
                     "the levels of a tree do not fit each other, or a node is too full",
                 ));
             }
+            neighbours.next(found, at, cursor.address()?, cursor.address()?)?;
             Ok((found, used))
         };
         let (level, used) = fields().map_err(|fault| fault.at(at))?;
@@ -125,18 +137,18 @@ impl Pieces<'_> {
         for _ in 0..used {
             let (length, mask, offset, child) = self.key(&mut cursor).map_err(|fault| fault.at(at))?;
             if let Some(below) = level.checked_sub(1) {
-                found += self.node(source, child, Some(below), piece, last)?;
+                found += self.node(source, child, Some(below), piece, order)?;
                 continue;
             }
             let within = offset
                 .iter()
                 .zip(self.dimensions.iter().zip(self.chunk))
                 .all(|(offset, (dimension, chunk))| offset < dimension && offset.is_multiple_of(*chunk));
-            if !within || last.as_ref().is_some_and(|last| *last >= offset) {
+            if !within || order.last.as_ref().is_some_and(|last| *last >= offset) {
                 let message = "pieces of a dataset lie outside of it, out of order or over each other";
                 return Err(Fault::of(&rules::H5_SIZE, message).at(at));
             }
-            *last = Some(offset);
+            order.last = Some(offset);
             self.piece(source, child, length.into(), mask, piece)?;
             found += 1;
         }

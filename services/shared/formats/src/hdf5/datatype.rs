@@ -70,24 +70,8 @@ fn read(cursor: &mut Cursor<'_>, depth: usize) -> Step<Datatype> {
         name,
     };
     match class {
-        0 | 1 | 4 => {
-            let (offset, precision) = (u32::from(cursor.u16()?), u32::from(cursor.u16()?));
-            let kind = match class {
-                0 if bits & 8 != 0 => "int",
-                0 => "uint",
-                1 => "float",
-                _ => "bits",
-            };
-            if class == 1 {
-                cursor.take(8)?;
-            }
-            let fits = precision > 0 && offset + precision <= bytes.saturating_mul(8);
-            if !fits || bytes > 32 {
-                return Err(unsupported("numbers that do not fit into their bytes"));
-            }
-            let order = if bits & 1 == 1 && bytes > 1 { ">" } else { "" };
-            Ok(numbers(format!("{order}{kind}{}", bytes * 8)))
-        }
+        0 => integer(cursor, bits, bytes).map(numbers),
+        1 => float(cursor, bits, bytes).map(numbers),
         3 => Ok(Datatype {
             class: Class::Texts,
             bytes: bytes.into(),
@@ -111,9 +95,55 @@ fn read(cursor: &mut Cursor<'_>, depth: usize) -> Step<Datatype> {
             array(cursor, version, bytes, depth)?;
             Ok(numbers("array".to_owned()))
         }
-        2 => Err(unsupported("times, which no program reads")),
+        2 | 4 => Err(unsupported("times or bits, which are no numbers")),
         7 => Err(reference("references to other parts of the file")),
         _ => Err(unsupported("of a kind that came later")),
+    }
+}
+
+/// Bytes that are read from their other end have another name.
+fn named(kind: &str, bits: u64, bytes: u32) -> String {
+    let order = if bits & 1 == 1 && bytes > 1 { ">" } else { "" };
+    format!("{order}{kind}{}", u64::from(bytes) * 8)
+}
+
+fn integer(cursor: &mut Cursor<'_>, bits: u64, bytes: u32) -> Step<String> {
+    let (offset, precision) = (cursor.u16()?, cursor.u16()?);
+    if !matches!(bytes, 1 | 2 | 4 | 8) || offset != 0 || u32::from(precision) != bytes * 8 {
+        return Err(unsupported("integers that do not fill their bytes"));
+    }
+    let kind = if bits & 8 != 0 { "int" } else { "uint" };
+    Ok(named(kind, bits, bytes))
+}
+
+/// Floating-point numbers as processors have them: where exponent and mantissa lie, in bits, and the exponent of 1.
+#[rustfmt::skip]
+const FLOATS: &[(u32, [u64; 4], u64, &str)] = &[
+    (1, [3, 4, 0, 3], 7, "float"), (1, [2, 5, 0, 2], 15, "float"), (2, [10, 5, 0, 10], 15, "float"), (2, [7, 8, 0, 7], 127, "bfloat"),
+    (4, [23, 8, 0, 23], 127, "float"), (8, [52, 11, 0, 52], 1023, "float"), (16, [64, 15, 0, 64], 16383, "float"),
+    (16, [112, 15, 0, 112], 16383, "float"),
+];
+
+fn float(cursor: &mut Cursor<'_>, bits: u64, bytes: u32) -> Step<String> {
+    let (offset, precision) = (cursor.u16()?, cursor.u16()?);
+    let fields = [
+        cursor.number(1)?,
+        cursor.number(1)?,
+        cursor.number(1)?,
+        cursor.number(1)?,
+    ];
+    let bias = cursor.u32()?;
+    let known = FLOATS
+        .iter()
+        .find(|(size, places, one, _)| (*size, *places, *one) == (bytes, fields, bias.into()));
+    let sign = bits >> 8 & 255;
+    // Numbers of eighty bits are kept in sixteen bytes.
+    let wide = bytes == 16 && fields[0] == 64;
+    let width = if wide { 80 } else { bytes.saturating_mul(8) };
+    let fits = offset == 0 && u32::from(precision) == width && sign + 1 == u64::from(width);
+    match known {
+        Some((_, _, _, kind)) if fits => Ok(named(kind, bits, bytes)),
+        _ => Err(unsupported("numbers in a form that no processor has")),
     }
 }
 

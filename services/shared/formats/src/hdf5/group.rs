@@ -25,18 +25,41 @@ struct Heap {
 impl Heap {
     fn read(source: &mut Source<'_>, at: u64) -> Result<Self, Wrong> {
         let header = source.take(at, 32)?;
-        let fields = || -> Step<(u64, u64)> {
+        let fields = || -> Step<(u64, u64, u64)> {
             let mut cursor = Cursor::new(&header);
             cursor.expect(b"HEAP\0\0\0\0")?;
-            let length = cursor.u64()?;
-            cursor.u64()?;
-            Ok((cursor.u64()?, length))
+            let (length, free) = (cursor.u64()?, cursor.u64()?);
+            Ok((cursor.u64()?, length, free))
         };
-        let (data, length) = fields().map_err(|fault| fault.at(at))?;
-        Ok(Self {
+        let (data, length, free) = fields().map_err(|fault| fault.at(at))?;
+        let heap = Self {
             at: data,
             bytes: source.take(data, length)?,
-        })
+        };
+        heap.free(free).map_err(|fault| fault.at(data))?;
+        Ok(heap)
+    }
+
+    /// The list of free blocks must come to an end within the heap.
+    fn free(&self, mut next: u64) -> Step<()> {
+        let most = self.bytes.len() / 16;
+        for _ in 0..=most {
+            // The number that stands for the end of the list.
+            if next == 1 {
+                return Ok(());
+            }
+            let rest = usize::try_from(next)
+                .ok()
+                .and_then(|next| self.bytes.get(next..))
+                .unwrap_or_default();
+            let mut cursor = Cursor::new(rest);
+            next = cursor.u64()?;
+            let length = cursor.u64()?;
+            if length < 16 || length > rest.len() as u64 {
+                break;
+            }
+        }
+        Err(Fault::broken("the list of free room in a heap leads nowhere"))
     }
 
     /// The text that begins there.
@@ -51,11 +74,37 @@ impl Heap {
     }
 }
 
+/// The nodes of a tree, level by level: each knows its neighbours.
+#[derive(Debug, Default)]
+pub struct Neighbours(std::collections::BTreeMap<u8, (u64, Option<u64>)>);
+
+impl Neighbours {
+    /// Takes the next node of a level, with what it says is left and right of it.
+    pub fn next(&mut self, level: u8, at: u64, left: Option<u64>, right: Option<u64>) -> Step<()> {
+        let fits = match self.0.insert(level, (at, right)) {
+            Some((last, expected)) => left == Some(last) && expected == Some(at),
+            None => left.is_none(),
+        };
+        if fits { Ok(()) } else { Err(wrong_neighbours()) }
+    }
+
+    /// All nodes were read.
+    pub fn end(&self) -> Step<()> {
+        let open = self.0.values().any(|(_, right)| right.is_some());
+        if open { Err(wrong_neighbours()) } else { Ok(()) }
+    }
+}
+
+fn wrong_neighbours() -> Fault {
+    Fault::broken("the nodes of a tree do not know their neighbours")
+}
+
 /// A group that is being read.
 struct Group<'a, 'b> {
     source: &'a mut Source<'b>,
     sizes: Sizes,
     heap: Heap,
+    neighbours: Neighbours,
     links: Vec<Link>,
 }
 
@@ -70,9 +119,11 @@ pub fn links(source: &mut Source<'_>, sizes: Sizes, tree: u64, heap: u64) -> Res
         source,
         sizes,
         heap,
+        neighbours: Neighbours::default(),
         links: Vec::new(),
     };
     group.node(tree, None)?;
+    group.neighbours.end().map_err(|fault| fault.at(tree))?;
     let names = group.links.iter().map(|(name, _)| name);
     let sorted = names.clone().zip(names.skip(1)).all(|(one, other)| one < other);
     if sorted {
@@ -88,7 +139,8 @@ impl Group<'_, '_> {
     fn node(&mut self, at: u64, level: Option<u8>) -> Result<(), Wrong> {
         let whole = 24 + self.sizes.group_tree * 4 * 8 + 8;
         let bytes = self.source.take(at, whole)?;
-        let fields = || -> Step<(u8, Vec<u64>)> {
+        let neighbours = &mut self.neighbours;
+        let mut fields = || -> Step<(u8, Vec<u64>, Vec<u64>)> {
             let mut cursor = Cursor::new(&bytes);
             cursor.expect(b"TREE\0")?;
             let found = cursor.u8()?;
@@ -99,15 +151,19 @@ impl Group<'_, '_> {
             if u64::from(used) > 2 * self.sizes.group_tree {
                 return Err(Fault::broken("a node of a tree is too full"));
             }
-            cursor.take(16)?;
-            let mut children = Vec::new();
+            neighbours.next(found, at, cursor.address()?, cursor.address()?)?;
+            let (mut keys, mut children) = (Vec::new(), Vec::new());
             for _ in 0..used {
-                cursor.u64()?;
+                keys.push(cursor.u64()?);
                 children.push(cursor.u64()?);
             }
-            Ok((found, children))
+            keys.push(cursor.u64()?);
+            Ok((found, keys, children))
         };
-        let (level, children) = fields().map_err(|fault| fault.at(at))?;
+        let (level, keys, children) = fields().map_err(|fault| fault.at(at))?;
+        for key in keys {
+            self.heap.text(key)?;
+        }
         for child in children {
             match level.checked_sub(1) {
                 Some(below) => self.node(child, Some(below))?,

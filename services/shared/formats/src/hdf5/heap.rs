@@ -103,7 +103,11 @@ impl Collection {
             cursor.take(6)?;
             let length = cursor.u64()?;
             if index == 0 {
-                // The free rest, whose length counts its own head; where it says nothing, it is what is left.
+                // The free rest, whose length counts its own head.
+                if length != cursor.rest().len() as u64 + 16 {
+                    let message = "the free room of a collection of texts is not what is left of it";
+                    return Err(Fault::broken(message));
+                }
                 break;
             }
             let begins = cursor.taken();

@@ -177,6 +177,36 @@ impl Layout {
     }
 }
 
+/// Checks the value that stands where nothing was written; `old` in the form that came first.
+pub fn fill(cursor: &mut Cursor<'_>, old: bool) -> Step<()> {
+    let has_value = if old {
+        true
+    } else {
+        match cursor.u8()? {
+            version @ 1..=2 => {
+                let [allocated, written, defined] = [cursor.u8()?, cursor.u8()?, cursor.u8()?];
+                if allocated > 3 || written > 2 || defined > 1 {
+                    return Err(Fault::broken("a fill value has unknown flags"));
+                }
+                version == 1 || defined == 1
+            }
+            3 => {
+                let flags = cursor.u8()?;
+                if flags > 63 || flags & 48 == 48 {
+                    return Err(Fault::broken("a fill value has unknown flags"));
+                }
+                flags & 32 != 0
+            }
+            _ => return Err(Fault::broken("a fill value is described in an unknown way")),
+        }
+    };
+    if has_value {
+        let length = cursor.u32()?;
+        cursor.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+    }
+    Ok(())
+}
+
 /// How pieces are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
@@ -213,7 +243,11 @@ pub fn filters(cursor: &mut Cursor<'_>) -> Step<Vec<Filter>> {
             name
         };
         let name = text::shown_bytes(cursor.take(padded)?);
-        cursor.take(values * 4)?;
+        let settings = cursor.take(values * 4)?;
+        // How hard it is packed, from 0 to 9.
+        if id == 1 && !matches!(settings, [0..=9, 0, 0, 0]) {
+            return Err(Fault::broken("data is packed in a way that zlib does not have"));
+        }
         if version == 1 && values % 2 == 1 {
             cursor.take(4)?;
         }

@@ -234,6 +234,12 @@ impl Header {
             }
         };
         let body = cursor.take(length.into())?;
+        // Shared and not to be shared, or left behind by a program that did not know it.
+        if flags & 6 == 6 || flags & 32 != 0 {
+            return Err(Fault::broken(
+                "a message of an object has flags that contradict each other",
+            ));
+        }
         self.count += 1;
         if self.count > MAX_MESSAGES {
             return Err(Fault::of(&rules::H5_LIMIT, "an object has too many messages"));

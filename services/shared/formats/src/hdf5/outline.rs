@@ -224,6 +224,11 @@ impl Walk<'_> {
         let fault = match message.kind {
             Says::Datatype if message.shared => message::shared(),
             Says::ExternalFiles => Fault::of(&rules::H5_EXTERNAL, "numbers are in other files"),
+            Says::Fill | Says::OldFill if !message.shared => {
+                let old = message.kind == Says::OldFill;
+                return message::fill(&mut Cursor::new(&message.body), old)
+                    .map_err(|fault| fault.at(message.at));
+            }
             Says::Driver | Says::SharedTable | Says::TreeSizes | Says::FileSpace => {
                 Fault::broken("an object has a message that only the file can have")
             }

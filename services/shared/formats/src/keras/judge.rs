@@ -241,6 +241,10 @@ fn judge(open: &Open, class: &str) -> Option<Finding> {
     }
     let wanted = match (&open.config, standing) {
         (Named::Text(function), Class::Named) => function.as_str(),
+        (_, Class::Specification) => match &open.specification {
+            Named::Text(name) => name.as_str(),
+            _ => "",
+        },
         (_, Class::Named) => return Some((&rules::KERAS_CONFIG, "a function without a name".to_owned())),
         _ => name,
     };
@@ -251,12 +255,12 @@ fn judge(open: &Open, class: &str) -> Option<Finding> {
             let full = text::shown(&format!("{module}.{wanted}"));
             let described = standing == Class::Specification && module.starts_with("tensorflow.");
             let found = match names::module(module, wanted) {
-                Module::Keras if names::is_gadget(module, wanted) => {
+                Module::Keras | Module::Builtins if names::is_gadget(module, wanted) => {
                     Some((&rules::KERAS_GADGET, format!("it calls {full}")))
                 }
                 Module::Keras => None,
                 Module::Builtins if standing == Class::Named && names::is_plain(wanted) => None,
-                Module::Builtins if standing == Class::Named && !names::is_gadget(module, wanted) => {
+                Module::Builtins if standing == Class::Named => {
                     let message = format!("it needs the function {full}");
                     let known = crate::pickle::is_dangerous("builtins", wanted);
                     let rule = if known {
