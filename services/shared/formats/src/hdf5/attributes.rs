@@ -58,19 +58,18 @@ impl Attributes {
         }
         let mut found = Vec::new();
         match attribute.datatype.class {
-            Class::Numbers if described => {
+            Class::Numbers | Class::Texts if !described => {}
+            Class::Numbers => {
                 let message = "the description of the model is no text";
                 self.findings
                     .add(&rules::KERAS_CONFIG, Place::at(at).of(&part), message);
             }
-            Class::Numbers => {}
-            Class::Texts if described => {
+            Class::Texts => {
                 // Padding is not part of the text.
                 let end = attribute.value.iter().rposition(|byte| *byte != 0);
                 let text = attribute.value.get(..end.map_or(0, |end| end + 1));
                 found.push(describe(at, text.unwrap_or_default()));
             }
-            Class::Texts => {}
             Class::VariableTexts => {
                 self.heaps.texts(source, at, &attribute.value, |at, text| {
                     if described {

@@ -21,6 +21,18 @@ struct Order {
     neighbours: Neighbours,
 }
 
+/// All pieces must be there.
+fn complete(at: u64, found: u64, count: u64) -> Result<(), Wrong> {
+    if found == count {
+        return Ok(());
+    }
+    let message = format!("a dataset of {count} pieces has {found} in the file");
+    Err(Fault::of(&rules::H5_SIZE, message).at(at))
+}
+
+/// Where a piece is and, if it is packed, how long it is and which filters were left out.
+type Listed = (Option<u64>, Option<(u64, u32)>);
+
 /// A dataset in pieces.
 #[derive(Debug)]
 pub struct Pieces<'a> {
@@ -69,7 +81,7 @@ impl Pieces<'_> {
             .bytes()
             .ok_or_else(|| impossible("pieces of a dataset are too large"))?;
         let Some(begins) = self.at.filter(|_| count > 0) else {
-            return self.complete(at, 0, count);
+            return complete(at, 0, count);
         };
         let found = match index {
             Index::Tree => {
@@ -94,15 +106,7 @@ impl Pieces<'_> {
             }
             Index::FixedArray(pages) => self.array(source, begins, *pages, bytes, count)?,
         };
-        self.complete(at, found, count)
-    }
-
-    fn complete(&self, at: u64, found: u64, count: u64) -> Result<(), Wrong> {
-        if found == count {
-            return Ok(());
-        }
-        let message = format!("a dataset of {count} pieces has {found} in the file");
-        Err(Fault::of(&rules::H5_SIZE, message).at(at))
+        complete(at, found, count)
     }
 
     /// A node of the tree, which must be of this level; how many pieces are below it.
@@ -233,7 +237,7 @@ impl Pieces<'_> {
     ) -> Result<(), Wrong> {
         for entry in list.chunks_exact(width.max(8)) {
             let mut cursor = Cursor::new(entry);
-            let mut fields = || -> Step<(Option<u64>, Option<(u64, u32)>)> {
+            let mut fields = || -> Step<Listed> {
                 let place = cursor.address()?;
                 if width == 8 {
                     return Ok((place, None));

@@ -132,10 +132,10 @@ fn float(cursor: &mut Cursor<'_>, bits: u64, bytes: u32) -> Step<String> {
         cursor.number(1)?,
         cursor.number(1)?,
     ];
-    let bias = cursor.u32()?;
+    let one_at = u64::from(cursor.u32()?);
     let known = FLOATS
         .iter()
-        .find(|(size, places, one, _)| (*size, *places, *one) == (bytes, fields, bias.into()));
+        .find(|(size, places, one, _)| (*size, *places, *one) == (bytes, fields, one_at));
     let sign = bits >> 8 & 255;
     // Numbers of eighty bits are kept in sixteen bytes.
     let wide = bytes == 16 && fields[0] == 64;

@@ -192,10 +192,10 @@ pub fn fill(cursor: &mut Cursor<'_>, old: bool) -> Step<()> {
             }
             3 => {
                 let flags = cursor.u8()?;
-                if flags > 63 || flags & 48 == 48 {
+                if flags > 0x3f || flags & 0x30 == 0x30 {
                     return Err(Fault::broken("a fill value has unknown flags"));
                 }
-                flags & 32 != 0
+                flags & 0x20 != 0
             }
             _ => return Err(Fault::broken("a fill value is described in an unknown way")),
         }

@@ -117,7 +117,7 @@ impl Judge {
         };
         self.names += 1;
         let is_new = open.names.insert(key.fingerprint().short());
-        open.key = key.whole().unwrap_or_default().to_owned();
+        key.whole().unwrap_or_default().clone_into(&mut open.key);
         if !is_new {
             let message = format_args!("\"{}\" is there twice", text::shown_bytes(key.kept()));
             self.findings.add(&rules::KERAS_CONFIG, Place::at(at), message);

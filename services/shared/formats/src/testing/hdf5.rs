@@ -257,7 +257,7 @@ impl Writer {
         }
         let padded = |body: &[u8]| body.len().next_multiple_of(8);
         let length: usize = messages.iter().map(|(_, _, body)| 8 + padded(body)).sum();
-        let head = [
+        let prefix = [
             &[1, 0][..],
             &length16(messages.len()).to_le_bytes(),
             &1_u32.to_le_bytes(),
@@ -265,7 +265,7 @@ impl Writer {
             &[0; 4],
         ]
         .concat();
-        let at = self.put(&format!("{path}:header"), &head);
+        let at = self.put(&format!("{path}:header"), &prefix);
         for (kind, name, mut body) in messages {
             let length = body.len();
             body.resize(padded(&body), 0);

@@ -67,6 +67,12 @@ pub fn judge(names: &[String], findings: &mut Findings) {
     }
 }
 
+/// Whether an asset is a list of words by its name.
+fn is_list(name: &str) -> bool {
+    name.rsplit_once('.')
+        .is_some_and(|(_, extension)| extension == "txt")
+}
+
 /// Who looks at the member of this name.
 pub fn open(name: &str, outline: Option<Box<Outline>>, budget: &Budget) -> Content {
     let file = |name: &str| Content::File(Box::new(FileInspector::within(name, budget).outlined(outline)));
@@ -74,7 +80,7 @@ pub fn open(name: &str, outline: Option<Box<Outline>>, budget: &Budget) -> Conte
         Some(Member::Description) => Content::Inspected(Box::new(Description::default())),
         Some(Member::Notes) => Content::Inspected(Box::new(Description::of_notes())),
         // Lists of words are called by many names, and may hold any words.
-        Some(Member::Asset) if name.ends_with(".txt") => file("vocab.txt"),
+        Some(Member::Asset) if is_list(name) => file("vocab.txt"),
         Some(Member::Asset | Member::Weights(_)) => file(name),
         None => Content::Raw,
     }
