@@ -15,6 +15,10 @@ pub const MAX_LEVELS: u8 = 16;
 pub const ENTRY_BYTES: u64 = 40;
 /// The longest name.
 pub const MAX_NAME_BYTES: usize = 1024;
+/// The most bytes of names in one group. Several entries can use one name in the heap, so that its size is no bound.
+const MAX_NAMES_BYTES: usize = 4 << 20;
+/// What each member of a group adds to that.
+const MEMBER_BYTES: usize = 64;
 
 /// Names of a group.
 struct Heap {
@@ -106,6 +110,8 @@ struct Group<'a, 'b> {
     heap: Heap,
     neighbours: Neighbours,
     links: Vec<Link>,
+    /// Bytes of their names.
+    names: usize,
 }
 
 /// The links of the group whose tree and heap are there, in the order of their names.
@@ -121,6 +127,7 @@ pub fn links(source: &mut Source<'_>, sizes: Sizes, tree: u64, heap: u64) -> Res
         heap,
         neighbours: Neighbours::default(),
         links: Vec::new(),
+        names: 0,
     };
     group.node(tree, None)?;
     group.neighbours.end().map_err(|fault| fault.at(tree))?;
@@ -197,6 +204,15 @@ impl Group<'_, '_> {
                 (Some(object), None) => Target::Object(object, entry.group),
                 (None, None) => return Err(Fault::broken("a link leads nowhere").at(begins)),
             };
+            let path = match &target {
+                Target::Path(path) => path.len(),
+                Target::Object(..) => 0,
+            };
+            self.names += name.len() + path + MEMBER_BYTES;
+            if path > MAX_NAME_BYTES || self.names > MAX_NAMES_BYTES {
+                let message = "the names in a group are too long or too many";
+                return Err(Fault::of(&rules::H5_LIMIT, message).at(begins));
+            }
             let link = (name.to_vec(), target);
             self.links.push(link);
         }

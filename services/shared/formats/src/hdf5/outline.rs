@@ -239,7 +239,7 @@ impl Walk<'_> {
             return Err(Fault::broken(message).at(next.at));
         }
         if let Some((tree, heap)) = table {
-            if !links.is_empty() {
+            if !links.is_empty() || messages.iter().any(|message| message.kind == Says::LinkInfo) {
                 return Err(Fault::broken("a group has two lists of names").at(next.at));
             }
             links = group::links(&mut self.source, self.sizes, tree, heap)?;
@@ -290,7 +290,9 @@ impl Walk<'_> {
                 });
             }
             Target::Path(target) => {
-                if self.soft.len() == MAX_PATHS {
+                // These wait to the end.
+                self.waiting_bytes += from.path.len() + target.len();
+                if self.soft.len() == MAX_PATHS || self.waiting_bytes > MAX_WAITING_BYTES {
                     return Err(Fault::of(&rules::H5_LIMIT, "too many links by name").at(from.at));
                 }
                 self.soft.push((from.path.clone(), target.clone()));

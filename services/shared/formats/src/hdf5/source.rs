@@ -8,7 +8,7 @@ use crate::zip::{Peek, Wrong};
 /// The most bytes of structure that are read. A model with ten thousand tensors has some ten megabytes.
 const MAX_READ_BYTES: u64 = 32 << 20;
 /// The most bytes of one structure.
-const MAX_PART_BYTES: u64 = 16 << 20;
+const MAX_PART_BYTES: u64 = 8 << 20;
 /// The most parts of a file.
 const MAX_EXTENTS: usize = 256 << 10;
 /// Bytes that are read at once where structures are small.
