@@ -351,6 +351,27 @@ fn keras_also_loads_what_does_not_look_like_its_archive() {
     let alone = archive(&[Member::stored("config.json", disguised.as_bytes())]).bytes;
     refused(&alone, "HF-KERAS-001", "an archive with a description alone");
     refused(disguised.as_bytes(), "HF-KERAS-001", "a description alone");
+    let marked = format!("\u{feff}{disguised}");
+    refused(
+        marked.as_bytes(),
+        "HF-KERAS-001",
+        "a description after a byte order mark",
+    );
+    let within = function("os", "system").replace(r#""class_name": "Sequential""#, r#""model_type": "bert""#);
+    refused(
+        within.as_bytes(),
+        "HF-KERAS-002",
+        "an object within what names no class",
+    );
+    let listed = format!(r#"[{{"type": "sentence_transformers.models.Pooling"}}, {hostile}]"#);
+    refused(listed.as_bytes(), "HF-KERAS-001", "an object in a list");
+    for ordinary in [
+        r#"{"model_type": "bert", "class_name": "Thing", "module": "os"}"#,
+        r#"{"model_type": "bert", "x": {"class_name": "Thing", "config": {"path": "a"}}}"#,
+    ] {
+        let ids = ids(ordinary.as_bytes());
+        assert!(!ids.iter().any(|id| id.contains("KERAS")), "{ids:?}");
+    }
     let members = [
         ("config.json", disguised.as_bytes()),
         ("schema.json", b"{}"),

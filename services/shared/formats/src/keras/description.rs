@@ -120,23 +120,40 @@ impl Inspector for Description {
     }
 }
 
+/// A byte order mark, which Python's reader passes over.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A document that Keras would take for a description, whatever else it is: only what speaks of that is reported.
+///
+/// Where the outermost object names no class, Keras rebuilds what is within it all the same.
 #[derive(Debug, Default)]
-pub struct Suspicion(Description);
+pub struct Suspicion {
+    description: Description,
+    /// Bytes of the mark.
+    begins: u64,
+}
 
 impl Inspector for Suspicion {
-    fn feed(&mut self, _at: u64, chunk: &[u8]) {
-        self.0.feed(chunk);
+    fn feed(&mut self, at: u64, chunk: &[u8]) {
+        let marked = usize::try_from(at)
+            .ok()
+            .and_then(|at| MARK.get(at..))
+            .filter(|_| self.begins == at)
+            .unwrap_or_default();
+        let skipped = marked.iter().zip(chunk).take_while(|(a, b)| a == b).count();
+        self.begins += skipped as u64;
+        self.description.feed(chunk.get(skipped..).unwrap_or_default());
     }
 
     fn finish(self: Box<Self>, _size: u64) -> Found {
-        let findings = if self.0.is_model() {
-            self.0.conclude().0
+        let findings = if self.description.is_model() {
+            self.description.conclude().0
         } else {
-            Findings::default()
+            self.description.judge.certain
         };
+        let begins = self.begins;
         Found {
-            findings,
+            findings: findings.moved(|at| at + begins),
             ..Found::default()
         }
     }

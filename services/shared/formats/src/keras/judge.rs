@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use holdfast_contract::report::Severity;
+
 use super::names::{self, Class, Module};
 use crate::finding::{Findings, Place};
 use crate::json::{Event, Text};
@@ -75,6 +77,8 @@ struct Open {
 pub struct Judge {
     /// What was found.
     pub findings: Findings,
+    /// What of it would be found in any document: about objects that are written as Keras alone writes them, or that harm.
+    pub certain: Findings,
     /// Whether it is an object that names a class, with a configuration.
     pub is_model: bool,
     /// What the model is called.
@@ -203,6 +207,11 @@ impl Judge {
             let mut place = Place::at(open.at);
             if let Named::Text(name) = &open.inner_name {
                 place = place.of(name);
+            }
+            let marked = matches!(open.class, Named::Text(_)) && open.has_config;
+            let harms = rule.severity == Severity::Critical || matches!(open.module, Named::Text(_));
+            if marked && harms {
+                self.certain.add(rule, place.clone(), &message);
             }
             self.findings.add(rule, place, message);
         }

@@ -83,7 +83,7 @@ pub fn class(name: &str) -> Class {
         "function" => Class::Named,
         "__typespec__" => Class::Specification,
         "__keras_tensor__" | "__tensor__" | "__numpy__" | "__bytes__" | "__ellipsis__" | "__slice__"
-        | "__tuple__" | "__dtype__" | "__complex__" | "CompositeTensor" => Class::Known,
+        | "__tuple__" | "TensorShape" | "TypeSpec" | "CompositeTensor" => Class::Known,
         _ if CLASSES.binary_search(&name).is_ok() => Class::Known,
         _ => Class::Unknown,
     }
