@@ -53,6 +53,22 @@ with h5py.File(directory / "ok-new.h5", "w", libver=("v110", "v110")) as file:
     file.create_dataset("listed", data=np.random.rand(100, 100), chunks=(10, 10), compression="gzip")
     file.create_dataset("plain", data=np.random.rand(100, 100), chunks=(10, 10))
     file.create_dataset("paged", data=np.arange(20000), chunks=(5,))
+for name, options in [
+    ("tracked", {"track_order": True}),
+    ("v108", {"libver": ("v108", "v108")}),
+    ("v110", {"libver": ("v110", "v110")}),
+]:
+    with h5py.File(directory / f"ok-many-{name}.h5", "w", **options) as file:
+        for index in range(1200):
+            file[f"layers/dataset_{index}"] = np.arange(index % 7)
+        for index in range(300):
+            file.attrs[f"attribute {index}"] = "v" * (index % 60)
+        file.attrs["long"] = np.array([b"x" * 50] * 200)
+with h5py.File(directory / "ok-fewer.h5", "w", libver=("v110", "v110")) as file:
+    for index in range(200):
+        file[f"d{index}"] = np.arange(3)
+    for index in range(0, 200, 3):
+        del file[f"d{index}"]
 with h5py.File(directory / "bad-external.h5", "w") as file:
     file.create_dataset("x", (100,), "u1", external=[("/etc/passwd", 0, 100)])
 with h5py.File(directory / "bad-link.h5", "w") as file:

@@ -336,7 +336,7 @@ fn no_change_breaks_the_inspectors_of_hdf5_and_keras() {
     let description = r#"{"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": [{"module": "keras.layers",
         "class_name": "Dense", "config": {"activation": {"module": "builtins", "class_name": "function", "config": "relu"}},
         "registered_name": null}]}}"#;
-    let files = [
+    let mut files = vec![
         Hdf5Builder::model(description)
             .soft("link", "/model_weights")
             .fixed("", "layer_names", "dense")
@@ -351,6 +351,8 @@ fn no_change_breaks_the_inspectors_of_hdf5_and_keras() {
             .build()
             .bytes,
     ];
+    let seeds = seeds("hdf5", 2).into_iter();
+    files.extend(seeds.map(|seed| [b"\x89HDF\r\n\x1a\n", &seed[..]].concat()));
     let keras = archive(&[
         Member::stored("metadata.json", b"{}"),
         Member::stored("config.json", description.as_bytes()),

@@ -9,6 +9,7 @@ mod attributes;
 mod chunks;
 mod cursor;
 mod datatype;
+mod dense;
 mod group;
 mod heap;
 mod message;
@@ -16,6 +17,7 @@ mod object;
 mod outline;
 mod source;
 mod superblock;
+mod tree;
 
 pub use outline::Outline;
 pub use source::Allowance;

@@ -8,6 +8,7 @@ use holdfast_contract::report::ModelFacts;
 
 use super::attributes::Attributes;
 use super::cursor::{Cursor, Fault, Step};
+use super::dense::{self, Kept};
 use super::group;
 use super::message::{self, Link, Target};
 use super::object::{self, Kind as Says, Message};
@@ -199,10 +200,12 @@ impl Walk<'_> {
             refuse(message)?;
         }
         for message in messages.iter().filter(|message| message.kind == Says::Attribute) {
-            let read = message::Attribute::read(&mut Cursor::new(&message.body));
-            let attribute = read.map_err(|fault| fault.at(message.at))?;
-            self.attributes
-                .add(&mut self.source, &next.path, message.at, &attribute)?;
+            self.attribute(next, message.at, &message.body)?;
+        }
+        if let Some(message) = has(Says::AttributeInfo) {
+            for (at, body) in self.kept(Kept::Attributes, message)? {
+                self.attribute(next, at, &body)?;
+            }
         }
         if !self.attributes.end_object() {
             let message = "two attributes of an object have the same name";
@@ -217,6 +220,21 @@ impl Walk<'_> {
         self.group(next, &messages)
     }
 
+    fn attribute(&mut self, next: &Waiting, at: u64, body: &[u8]) -> Result<(), Wrong> {
+        let read = message::Attribute::read(&mut Cursor::new(body));
+        let attribute = read.map_err(|fault| fault.at(at))?;
+        self.attributes.add(&mut self.source, &next.path, at, &attribute)
+    }
+
+    /// Links or attributes that are too many for an object's header.
+    fn kept(&mut self, kept: Kept, message: &Message) -> Result<Vec<(u64, Vec<u8>)>, Wrong> {
+        let places = kept.places(&mut Cursor::new(&message.body));
+        match places.map_err(|fault| fault.at(message.at))? {
+            Some(places) => dense::messages(&mut self.source, kept, places),
+            None => Ok(Vec::new()),
+        }
+    }
+
     fn group(&mut self, next: &Waiting, messages: &[Message]) -> Result<(), Wrong> {
         let mut links: Vec<Link> = Vec::new();
         let mut table = None;
@@ -229,8 +247,12 @@ impl Walk<'_> {
                     table = Some(fields().map_err(at)?);
                 }
                 Says::Link => links.push(message::link(&mut cursor).map_err(at)?),
-                Says::LinkInfo => dense(&mut cursor, 8).map_err(at)?,
-                Says::AttributeInfo => dense(&mut cursor, 2).map_err(at)?,
+                Says::LinkInfo => {
+                    for (place, body) in self.kept(Kept::Links, message)? {
+                        let link = message::link(&mut Cursor::new(&body));
+                        links.push(link.map_err(|fault| fault.at(place))?);
+                    }
+                }
                 _ => {}
             }
         }
@@ -335,17 +357,4 @@ fn refuse(message: &Message) -> Result<(), Wrong> {
         _ => Ok(()),
     };
     checked.map_err(|fault| fault.at(message.at))
-}
-
-/// Where the links or attributes of an object are many, they are kept in another way, which is not followed.
-fn dense(cursor: &mut Cursor<'_>, order: usize) -> Step<()> {
-    cursor.expect(&[0])?;
-    if cursor.u8()? & 1 != 0 {
-        cursor.take(order)?;
-    }
-    if cursor.address()?.is_some() {
-        let message = "an object has its many links or attributes in the way of HDF5 1.8";
-        return Err(Fault::of(&rules::H5_VERSION, message));
-    }
-    Ok(())
 }

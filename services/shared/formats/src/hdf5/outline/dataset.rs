@@ -1,6 +1,6 @@
 //! Datasets: the bytes that shape and type ask for must be in the file, neither more nor less.
 
-use super::{Waiting, Walk, dense};
+use super::{Waiting, Walk};
 use crate::finding::Place;
 use crate::hdf5::chunks::Pieces;
 use crate::hdf5::cursor::{Cursor, Fault};
@@ -31,9 +31,6 @@ impl Walk<'_> {
             Some((at, bytes)) => message::filters(&mut Cursor::new(bytes)).map_err(|fault| fault.at(at))?,
             None => Vec::new(),
         };
-        if let Some((at, bytes)) = body(Says::AttributeInfo) {
-            dense(&mut Cursor::new(bytes), 2).map_err(|fault| fault.at(at))?;
-        }
         if body(Says::SymbolTable).or(body(Says::Link)).is_some() {
             return Err(Fault::broken("an object is a group and a dataset").at(next.at));
         }
