@@ -94,7 +94,7 @@ struct Heap {
 struct Blocks<'a, 'b> {
     source: &'a mut Source<'b>,
     heap: Heap,
-    blocks: BTreeMap<u64, (u64, Vec<u8>)>,
+    read: BTreeMap<u64, (u64, Vec<u8>)>,
     bytes: u64,
 }
 
@@ -128,7 +128,7 @@ pub fn messages(source: &mut Source<'_>, kept: Kept, places: Places) -> Result<V
     let mut blocks = Blocks {
         source,
         heap,
-        blocks: BTreeMap::new(),
+        read: BTreeMap::new(),
         bytes: 0,
     };
     blocks.read_all()?;
@@ -196,7 +196,7 @@ impl Heap {
             let large = cursor.u64()?;
             cursor.u64()?;
             let tiny = cursor.u64()?;
-            let heap = Self {
+            let found = Self {
                 at,
                 id,
                 summed: flags & 2 != 0,
@@ -215,19 +215,19 @@ impl Heap {
                 root: cursor.address()?,
             };
             let rows = cursor.u16()?;
-            let powers = [heap.width.into(), heap.start, heap.largest_block]
+            let powers = [found.width.into(), found.start, found.largest_block]
                 .iter()
                 .all(|number: &u64| number.is_power_of_two());
-            let fits = (1..=MAX_WIDTH).contains(&heap.width)
-                && heap.start >= 64
-                && heap.start <= heap.largest_block
-                && heap.largest_block <= MAX_HEAP_BYTES
-                && heap.bits <= 64
+            let fits = (1..=MAX_WIDTH).contains(&found.width)
+                && found.start >= 64
+                && found.start <= found.largest_block
+                && found.largest_block <= MAX_HEAP_BYTES
+                && found.bits <= 64
                 && rows <= 64;
             if !powers || !fits || flags > 3 {
                 return Err(Fault::broken("a heap has blocks of an impossible shape"));
             }
-            Ok(Self { rows, ..heap })
+            Ok(Self { rows, ..found })
         };
         fields().map_err(|fault| fault.at(at))
     }
@@ -287,7 +287,7 @@ impl Blocks<'_, '_> {
                 return Err(Fault::broken("the checksum of a structure is wrong").at(at));
             }
         }
-        self.blocks.insert(offset, (at, bytes));
+        self.read.insert(offset, (at, bytes));
         Ok(())
     }
 
@@ -336,7 +336,7 @@ impl Blocks<'_, '_> {
                 let mut fields = || Ok((cursor.number(place_width)?, cursor.number(limit)?));
                 let (place, length) = fields().map_err(|fault: Fault| fault.at(at))?;
                 let (begins, (block_at, bytes)) =
-                    self.blocks.range(..=place).next_back().ok_or_else(missing)?;
+                    self.read.range(..=place).next_back().ok_or_else(missing)?;
                 let from = place - begins;
                 let part = usize::try_from(from).ok().and_then(|from| {
                     let length = usize::try_from(length).ok()?;

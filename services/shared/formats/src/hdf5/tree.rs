@@ -25,6 +25,9 @@ struct Level {
     total_width: usize,
 }
 
+/// Records of a node, and where its children are and how many records they have.
+type Node = (Vec<u8>, Vec<(u64, u64)>);
+
 /// A tree that is being read.
 struct Tree<'a, 'b> {
     source: &'a mut Source<'b>,
@@ -111,7 +114,7 @@ impl Tree<'_, '_> {
         let bytes = self.source.take(at, self.node)?;
         let too_full = self.levels.get(level).is_none_or(|level| count > level.most);
         let pointer = self.pointer(level);
-        let fields = || -> Step<(Vec<u8>, Vec<(u64, u64)>)> {
+        let fields = || -> Step<Node> {
             let mut cursor = Cursor::new(&bytes);
             cursor.expect(if level == 0 { b"BTLF" } else { b"BTIN" })?;
             cursor.expect(&[0, self.kind])?;
