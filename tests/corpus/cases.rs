@@ -8,6 +8,8 @@ mod archives;
 mod compressed;
 #[path = "documents.rs"]
 mod documents;
+#[path = "keras.rs"]
+mod keras;
 #[path = "kinds.rs"]
 mod kinds;
 #[path = "models.rs"]
@@ -42,6 +44,7 @@ impl Corpus {
         archives::add(&mut corpus);
         compressed::add(&mut corpus);
         documents::add(&mut corpus);
+        keras::add(&mut corpus);
         kinds::add(&mut corpus);
         corpus.cases.sort_by(|a, b| a.path.cmp(&b.path));
         corpus.cases

@@ -88,7 +88,7 @@ pub struct ModelFacts {
 }
 
 /// The formats, by the names that reports use, of files that are models. Everything else goes with one, or is neither.
-pub const MODEL_FORMATS: [&str; 10] = [
+pub const MODEL_FORMATS: [&str; 12] = [
     "gguf",
     "safetensors",
     "pickle",
@@ -97,6 +97,8 @@ pub const MODEL_FORMATS: [&str; 10] = [
     "npy",
     "npz",
     "onnx",
+    "keras",
+    "hdf5",
     "tensorflow-saved-model",
     "tensorflow-graph",
 ];

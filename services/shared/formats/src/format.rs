@@ -52,7 +52,7 @@ formats! {
         ["pt", "pth", "bin", "ckpt", "zip"];
     Torchscript "torchscript" "a TorchScript program (a zip archive with code)" None,
         ["pt", "pth", "ptl", "ts", "zip"];
-    Keras "keras" "a Keras model (a zip archive)" Some(&rules::FMT_CHECKPOINT), ["keras", "zip"];
+    Keras "keras" "a Keras model (a zip archive)" None, ["keras", "zip"];
     Npz "npz" "a NumPy archive" None, ["npz", "zip"];
     Skops "skops" "a skops model (a zip archive)" Some(&rules::FMT_CHECKPOINT), ["skops", "zip"];
 
@@ -69,7 +69,7 @@ formats! {
     Rar "rar" "a RAR archive" Some(&rules::FMT_ARCHIVE), ["rar"];
 
     Onnx "onnx" "an ONNX model" None, ["onnx", "pb"];
-    Hdf5 "hdf5" "an HDF5 file, as Keras used it" Some(&rules::FMT_MODEL), ["h5", "hdf5", "keras"];
+    Hdf5 "hdf5" "an HDF5 file, as Keras writes it" None, ["h5", "hdf5", "keras"];
     Npy "npy" "a NumPy array" None, ["npy"];
     SavedModel "tensorflow-saved-model" "a TensorFlow SavedModel" None, ["pb"];
     TensorflowGraph "tensorflow-graph" "a TensorFlow graph" None, ["pb", "graphdef"];
@@ -165,6 +165,7 @@ mod tests {
                 &Format::PytorchTar,
                 &Format::PytorchZip,
                 &Format::Torchscript,
+                &Format::Keras,
                 &Format::Npz,
                 &Format::Zip,
                 &Format::Tar,
@@ -176,6 +177,7 @@ mod tests {
                 &Format::Zstd,
                 &Format::Lz4,
                 &Format::Onnx,
+                &Format::Hdf5,
                 &Format::Npy,
                 &Format::SavedModel,
                 &Format::TensorflowGraph,

@@ -12,6 +12,8 @@ use crate::document::{Configuration, Prose, Secrets};
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
+use crate::hdf5::{self, Hdf5};
+use crate::keras::Suspicion;
 use crate::npy::Npy;
 use crate::onnx::Onnx;
 use crate::pickle::{Context, Pickle};
@@ -21,7 +23,7 @@ use crate::tail::Tail;
 use crate::tar::Tar;
 use crate::tensorflow::Tensorflow;
 use crate::text;
-use crate::zip::{Budget, Directory, Held, Peek, Wrong, Zip};
+use crate::zip::{Budget, Directory, Held, Outlines, Peek, Wrong, Zip};
 
 /// Looks at the bytes of one file as they go by.
 pub trait Inspector: Send {
@@ -54,6 +56,8 @@ pub(crate) fn learn(known: &mut Option<ModelFacts>, more: Option<ModelFacts>) {
             known.tensors = known.tensors.saturating_add(more.tensors);
             known.parameters = known.parameters.saturating_add(more.parameters);
             known.chat_template |= more.chat_template;
+            known.name = known.name.take().or(more.name);
+            known.tensor_type = known.tensor_type.take().or(more.tensor_type);
         }
     }
 }
@@ -84,14 +88,24 @@ enum Stage {
     },
 }
 
+/// What was read of a file before its bytes go by.
+#[derive(Debug, Default)]
+enum Ahead {
+    #[default]
+    Nothing,
+    /// The directory of a zip archive, or why it has none, and the structure of HDF5 files that lie in it.
+    Archive(Result<Directory, Wrong>, Outlines),
+    /// The structure of an HDF5 file.
+    Hdf5(Box<hdf5::Outline>),
+}
+
 /// Inspects one file of any format.
 pub struct FileInspector {
     name: String,
     at: u64,
     stage: Stage,
     tail: Tail,
-    /// The directory of a zip archive, or why it has none, where that was read before.
-    directory: Option<Result<Directory, Wrong>>,
+    ahead: Ahead,
     budget: Budget,
     /// What a pickle is, if the file is one.
     pickle: Context,
@@ -106,21 +120,38 @@ impl FileInspector {
             at: 0,
             stage: Stage::Probing(Vec::new()),
             tail: Tail::default(),
-            directory: None,
+            ahead: Ahead::Nothing,
             budget: Budget::default(),
             pickle: Context::File,
             further: Vec::new(),
         }
     }
 
-    /// Reads first what has to be known before the bytes go by: the directory of a zip archive. `peek` fills a buffer with the
-    /// bytes that begin somewhere in the file of `size` bytes. Without this only small archives can be inspected.
+    /// Reads first what has to be known before the bytes go by: the directory of a zip archive, the structure of an HDF5 file.
+    /// `peek` fills a buffer with the bytes that begin somewhere in the file of `size` bytes. Without this only small files of
+    /// these formats can be inspected.
     #[must_use]
     pub fn looking_ahead(mut self, size: u64, peek: Peek<'_>) -> Self {
-        let mut head = [0; 4];
-        if peek(0, &mut head) && detect::detect(&head) == Format::Zip {
-            self.directory = Some(Directory::read(size, peek));
+        let mut head = [0; 8];
+        if !peek(0, &mut head) {
+            return self;
         }
+        if head == *hdf5::SIGNATURE {
+            let outline = hdf5::Outline::read(size, peek, &mut hdf5::Allowance::default());
+            self.ahead = Ahead::Hdf5(Box::new(outline));
+        } else if detect::detect(&head) == Format::Zip {
+            let directory = Directory::read(size, peek);
+            let outlines = directory
+                .as_ref()
+                .map(|directory| Outlines::read(directory, peek));
+            self.ahead = Ahead::Archive(directory.clone(), outlines.unwrap_or_default());
+        }
+        self
+    }
+
+    /// An inspection of a member of an archive, whose structure was read before if it is HDF5.
+    pub(crate) fn outlined(mut self, outline: Option<Box<hdf5::Outline>>) -> Self {
+        self.ahead = outline.map_or(Ahead::Nothing, Ahead::Hdf5);
         self
     }
 
@@ -160,7 +191,7 @@ impl FileInspector {
                 head.extend_from_slice(probed);
                 if head.len() == PROBE_BYTES {
                     let head = std::mem::take(head);
-                    let mut stage = start(&head, &self.name, self.pickle, &mut self.directory, &self.budget);
+                    let mut stage = start(&head, &self.name, self.pickle, &mut self.ahead, &self.budget);
                     if let Stage::Running { inspectors, .. } = &mut stage {
                         feed_all(inspectors, PROBE_BYTES as u64, rest);
                     }
@@ -184,7 +215,7 @@ impl FileInspector {
     pub fn finish(mut self) -> Outcome {
         let size = self.at;
         let stage = match self.stage {
-            Stage::Probing(head) => start(&head, &self.name, self.pickle, &mut self.directory, &self.budget),
+            Stage::Probing(head) => start(&head, &self.name, self.pickle, &mut self.ahead, &self.budget),
             running @ Stage::Running { .. } => running,
         };
         let (mut format, tar, inspectors) = match stage {
@@ -242,13 +273,7 @@ fn feed_all(inspectors: &mut [Box<dyn Inspector>], at: u64, chunk: &[u8]) {
 }
 
 /// Decides the format by the first bytes and gives them to its inspectors.
-fn start(
-    head: &[u8],
-    name: &str,
-    pickle: Context,
-    directory: &mut Option<Result<Directory, Wrong>>,
-    budget: &Budget,
-) -> Stage {
+fn start(head: &[u8], name: &str, pickle: Context, ahead: &mut Ahead, budget: &Budget) -> Stage {
     let format = detect::detect(head);
     let mut inspectors: Vec<Box<dyn Inspector>> = match format {
         Format::Gguf => vec![Box::new(Gguf::default())],
@@ -256,7 +281,11 @@ fn start(
         Format::Pickle => vec![Box::new(Pickle::new(pickle))],
         Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
-        Format::Json => vec![Box::new(Configuration::new(name)), Box::new(Secrets::default())],
+        Format::Json => vec![
+            Box::new(Configuration::new(name)),
+            Box::new(Secrets::default()),
+            Box::new(Suspicion::default()),
+        ],
         Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
         Format::Zip
         | Format::Tar
@@ -267,9 +296,13 @@ fn start(
         | Format::Lzma
         | Format::Zstd
         | Format::Lz4 => {
-            vec![container(format, name, directory.take(), budget)]
+            vec![container(format, name, std::mem::take(ahead), budget)]
         }
         Format::Onnx => vec![Box::new(Onnx::default())],
+        Format::Hdf5 => vec![match std::mem::take(ahead) {
+            Ahead::Hdf5(outline) => Box::new(Hdf5::new(*outline, budget.clone())),
+            _ => Box::new(hdf5::Held::new(budget.clone())),
+        }],
         Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
         Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
         _ => Vec::new(),
@@ -283,20 +316,15 @@ fn start(
 }
 
 /// The inspector for what has other files in it.
-fn container(
-    format: Format,
-    name: &str,
-    directory: Option<Result<Directory, Wrong>>,
-    budget: &Budget,
-) -> Box<dyn Inspector> {
+fn container(format: Format, name: &str, ahead: Ahead, budget: &Budget) -> Box<dyn Inspector> {
     let Some(budget) = budget.deeper() else {
         return Box::new(Wrong::too_deep());
     };
-    match (format, directory) {
+    match (format, ahead) {
         (Format::Tar, _) => Box::new(Tar::new(budget)),
-        (Format::Zip, Some(Ok(directory))) => Box::new(Zip::new(directory, budget)),
-        (Format::Zip, Some(Err(wrong))) => Box::new(wrong),
-        (Format::Zip, None) => Box::new(Held::new(budget)),
+        (Format::Zip, Ahead::Archive(Ok(directory), outlines)) => Box::new(Zip::new(directory, outlines, budget)),
+        (Format::Zip, Ahead::Archive(Err(wrong), _)) => Box::new(wrong),
+        (Format::Zip, _) => Box::new(Held::new(budget)),
         _ => Box::new(Compressed::new(format, name, budget)),
     }
 }

@@ -123,7 +123,7 @@ rules! {
         "Besides being what it looks like, it can be opened as an archive by programs that look elsewhere in the file. Ordinary \
          tools do not make such files.",
         REMAKE;
-    FMT_CHECKPOINT "HF-FMT-011" High: "A PyTorch, Keras or NumPy archive",
+    FMT_CHECKPOINT "HF-FMT-011" High: "An archive with a model that is a program",
         "Such archives can carry pickles or other code that runs when they are loaded.",
         CONVERT;
     FMT_ARCHIVE "HF-FMT-012" High: "An archive or compressed file",
@@ -763,6 +763,120 @@ rules! {
     TF_ADMITTED "HF-TF-017" Low: "A TensorFlow graph",
         "It is well formed and only computes, but the engine here cannot use it.",
         NOTHING;
+
+    H5_BROKEN "HF-H5-001" High: "A broken HDF5 file",
+        "A part of the file's structure is not what the format has there, or a checksum is wrong. Readers in C that trust it read or write beyond \
+         their memory.",
+        AGAIN;
+    H5_USER_BLOCK "HF-H5-002" High: "Something before an HDF5 file",
+        "Readers search for the beginning of an HDF5 file and pass over what is before it. Models have nothing there.",
+        REMAKE;
+    H5_VERSION "HF-H5-003" High: "A part of HDF5 that is not followed",
+        "The file uses a feature that models do not have or that came later, so that not all of it could be inspected.",
+        "Save the weights again with Keras or with h5py and its default settings (`libver='earliest'`).";
+    H5_TRUNCATED "HF-H5-004" High: "The file ends before its data does",
+        "Parts of the file lie beyond its end.",
+        AGAIN;
+    H5_TRAILING "HF-H5-005" High: "Bytes after the end of an HDF5 file",
+        "The file says where it ends, and more follows. Something was appended.",
+        REMAKE;
+    H5_OVERLAP "HF-H5-006" High: "Two parts of an HDF5 file claim the same bytes",
+        "What one program reads as numbers another reads as structure. No writer makes such files.",
+        REMAKE;
+    H5_GAP "HF-H5-007" Low: "Left-overs in an HDF5 file",
+        "Some bytes belong to nothing in the file. HDF5 leaves such places where something became larger or was deleted.",
+        NOTHING;
+    H5_HIDDEN "HF-H5-008" High: "Data that belongs to nothing in an HDF5 file",
+        "So much lies where no program looks that it can be a file of its own.",
+        "Write the file again, for example with `h5repack`, which leaves out what belongs to nothing.";
+    H5_EXTERNAL "HF-H5-009" High: "Numbers are to be read from somewhere else on the computer",
+        "HDF5 can name other files, by any path, from which numbers are read when the model is loaded. So a model could read what is none of its \
+         business.",
+        HARMFUL;
+    H5_LINK "HF-H5-010" High: "Links that lead nowhere or in circles",
+        "Groups of an HDF5 file form a tree in every model. Programs that follow other links do not come to an end, or read something else than was \
+         inspected.",
+        REMAKE;
+    H5_REFERENCE "HF-H5-011" High: "References between parts of an HDF5 file",
+        "Elements that stand for other parts of the file, or for lists of any length, are no weights and are followed in ways that nobody can check.",
+        CONVERT;
+    H5_TYPE "HF-H5-012" High: "An element type that models do not have",
+        "Weights are numbers of a fixed size. Other types are not understood well enough to say how many bytes belong to them.",
+        CONVERT;
+    H5_FILTER "HF-H5-013" High: "Data that a plug-in unpacks",
+        "HDF5 loads a library from the disk for each way of packing that is not its own. Only zlib, its rearrangement of bytes and its checksum \
+         are accepted.",
+        "Write the file again with gzip compression or none, for example with `h5repack`.";
+    H5_SHAPE "HF-H5-014" High: "An impossible shape in an HDF5 file",
+        "The number of elements or bytes is larger than any computer can address.",
+        REMAKE;
+    H5_SIZE "HF-H5-015" High: "Shape and data of a dataset disagree",
+        "There are fewer or more bytes in the file than shape and type ask for. Readers reserve memory by the shape, so that a small file can use \
+         up all of it.",
+        REMAKE;
+    H5_DATA "HF-H5-016" High: "Damaged data in an HDF5 file",
+        "A packed piece of a dataset does not unpack, or to another size than it must have.",
+        AGAIN;
+    H5_BOMB "HF-H5-017" High: "An HDF5 file that becomes far larger",
+        "Far more comes out of its packed data than its size can explain. Loading it takes all memory there is.",
+        REMAKE;
+    H5_DUPLICATE "HF-H5-018" High: "A name or a property is there twice in an HDF5 file",
+        "Readers disagree which of the two counts, so one could be checked and the other used.",
+        REMAKE;
+    H5_NAME "HF-H5-019" Low: "A name in an HDF5 file with characters that do not show",
+        "Invisible, control or direction-changing characters make a name look like another.",
+        NOTHING;
+    H5_LIMIT "HF-H5-020" High: "An HDF5 file that is too complex to follow",
+        "It has more parts than an inspection remembers. What was not seen cannot be admitted.",
+        CONVERT;
+    H5_HELD "HF-H5-021" High: "An HDF5 file that cannot be read in one go",
+        "HDF5 has its structure all over the file. One that comes as a stream, or compressed within an archive, must be small.",
+        "Unpack it, and hand in the HDF5 file itself or an archive in which it is stored without compression, as Keras writes it.";
+    H5_CHANGED "HF-H5-022" High: "The HDF5 file changed while it was read",
+        "Its structure was not the same when its bytes went by. What was inspected may not be what is used.",
+        "Make sure that nothing writes to the file, then try again.";
+    H5_TEXT "HF-H5-023" Low: "Texts among the numbers of an HDF5 file",
+        "Some datasets are texts. They are no weights, and nothing is done with them.",
+        NOTHING;
+    H5_ADMITTED "HF-H5-024" Low: "An HDF5 file of numbers",
+        "It is well formed and needs nothing but itself, but the engine here cannot use it.",
+        "Convert it to safetensors if you want to use the weights here.";
+
+    KERAS_CODE "HF-KERAS-001" Critical: "A Keras model with Python code in it",
+        "Some layers keep a function as compiled Python or as a pickle, which Keras runs when it loads the model or uses it. In an `.h5` file \
+         Keras's own safe mode does not stop that.",
+        HARMFUL;
+    KERAS_IMPORT "HF-KERAS-002" Critical: "A Keras model that names code outside of Keras",
+        "Keras imports the modules and calls the functions that the description of a model names. These are not from Keras and not a layer of the \
+         publisher's, but run commands, open files or connections.",
+        HARMFUL;
+    KERAS_GADGET "HF-KERAS-003" Critical: "A Keras model that calls what models have no use for",
+        "The description names a function of Keras or TensorFlow that fetches or writes files, loads other models or switches off protection. A \
+         model only has to compute.",
+        HARMFUL;
+    KERAS_CUSTOM "HF-KERAS-004" High: "A Keras model that needs a program of its own",
+        "A layer or a function is none of Keras's own. Whoever wants to load the model has to run a program of the publisher's, which nobody \
+         inspected.",
+        "Ask the publisher for a version that only uses Keras's own layers, or for the weights as safetensors.";
+    KERAS_FILE "HF-KERAS-005" High: "A Keras model that reads files",
+        "A layer gets its words or its contents from a file that the description names. The name is up to whoever made the model, so that \
+         loading it can read what is none of its business.",
+        "Ask the publisher for a version that has its word lists built in.";
+    KERAS_ADDRESS "HF-KERAS-006" High: "A Keras model that names an address",
+        "The description of a model has no use for addresses in a network or on the disk. Layers that get one fetch what is there.",
+        HARMFUL;
+    KERAS_CONFIG "HF-KERAS-007" High: "A description for Keras that cannot be read",
+        "Keras rebuilds layers from this text, and some kinds of layers are code. What cannot be read, or is there twice, cannot be checked.",
+        REMAKE;
+    KERAS_STRAY "HF-KERAS-008" High: "Something else in a Keras model",
+        "A Keras archive holds a description, notes, the weights and lists of words. Anything else is read by nothing, or is code.",
+        REMAKE;
+    KERAS_INCOMPLETE "HF-KERAS-009" High: "Not a complete Keras model",
+        "The description or the weights are missing.",
+        AGAIN;
+    KERAS_ADMITTED "HF-KERAS-010" Low: "A Keras model",
+        "It only uses Keras's own layers and functions, but the engine here cannot run it.",
+        NOTHING;
 }
 
 /// The text of `docs/findings.md`.
@@ -820,6 +934,8 @@ fn subject(prefix: &str) -> &'static str {
         "HF-PT" => "PyTorch checkpoints",
         "HF-ONNX" => "ONNX models",
         "HF-TF" => "TensorFlow graphs",
+        "HF-H5" => "HDF5 files",
+        "HF-KERAS" => "Keras models",
         _ => "other",
     }
 }

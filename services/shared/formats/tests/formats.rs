@@ -51,7 +51,7 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         (
             "keras",
-            "HF-FMT-011",
+            "HF-KERAS-007",
             zip(
                 &[
                     ("metadata.json", b""),
@@ -90,8 +90,8 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "HF-ONNX-001",
             b"\x08\x07\x12\x07pytorch\x3a\x03abc".to_vec(),
         ),
-        ("hdf5", "HF-FMT-014", b"\x89HDF\r\n\x1a\n\0\0".to_vec()),
-        ("hdf5", "HF-FMT-014", hdf5_later),
+        ("hdf5", "HF-H5-001", b"\x89HDF\r\n\x1a\n\0\0".to_vec()),
+        ("hdf5", "HF-H5-002", hdf5_later),
         (
             "tensorflow-saved-model",
             "HF-TF-002",

@@ -1,4 +1,4 @@
-//! A bounded stand-in for the fuzz targets of pickles, NumPy arrays, archives, documents, ONNX and TensorFlow models: changes to
+//! A bounded stand-in for the fuzz targets of pickles, NumPy arrays, archives, documents, ONNX, TensorFlow and Keras models: changes to
 //! their seeds break nothing, and no cut of the bytes changes the outcome. `HOLDFAST_FUZZ_SECONDS` makes it run longer.
 
 use std::io::Write as _;
@@ -11,8 +11,8 @@ use holdfast_formats::onnx::Onnx;
 use holdfast_formats::pickle::{Context, Pickle, Summary};
 use holdfast_formats::tensorflow::Tensorflow;
 use holdfast_formats::testing::{
-    Assembler, Member, Proto, Random, archive, compressed, deflate, mutate, onnx, tar_archive, tar_member,
-    tar_records, tensorflow, torch, weights,
+    Assembler, Dataset, Hdf5Builder, Member, Proto, Random, Storage, archive, compressed, deflate, mutate, onnx,
+    tar_archive, tar_member, tar_records, tensorflow, torch, weights,
 };
 use holdfast_formats::torchscript::{Code, Source};
 use holdfast_formats::{FileInspector, Inspector};
@@ -408,4 +408,85 @@ fn no_change_breaks_the_tensorflow_inspector() {
     changes_break_nothing(&[tensorflow::saved_model(&graph)], || {
         Box::new(Tensorflow::saved_model())
     });
+}
+
+/// Small changes at any place, so that lengths and places of other parts stay as they were.
+fn overwritten(file: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    for _ in 0..=random.below(3) {
+        let at = random.below(bytes.len());
+        let value = [0, 1, 2, 8, 16, 96, 127, 128, 254, 255, random.below(256)][random.below(11)];
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte = u8::try_from(value).unwrap_or(0);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_change_breaks_the_inspectors_of_hdf5_and_keras() {
+    let description = r#"{"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": [{"module": "keras.layers",
+        "class_name": "Dense", "config": {"activation": {"module": "builtins", "class_name": "function", "config": "relu"}},
+        "registered_name": null}]}}"#;
+    let mut files = vec![
+        Hdf5Builder::model(description)
+            .soft("link", "/model_weights")
+            .fixed("", "layer_names", "dense")
+            .build()
+            .bytes,
+        Hdf5Builder::weights()
+            .dataset(
+                "a",
+                Dataset::floats(&[5, 3]).stored(Storage::Chunked(vec![2, 2], true)),
+            )
+            .dataset("b", Dataset::floats(&[4]).stored(Storage::Compact))
+            .build()
+            .bytes,
+    ];
+    let seeds = seeds("hdf5", 2).into_iter();
+    files.extend(seeds.map(|seed| [b"\x89HDF\r\n\x1a\n", &seed[..]].concat()));
+    let keras = archive(&[
+        Member::stored("metadata.json", b"{}"),
+        Member::stored("config.json", description.as_bytes()),
+        Member::stored("model.weights.h5", &files[1]),
+    ]);
+    let (mut admitted, mut refused) = (0, 0);
+    rounds(|random| {
+        let file = &files[random.below(files.len())];
+        let bytes = if random.below(4) == 0 {
+            mutate(
+                &files,
+                &[
+                    b"TREE",
+                    b"SNOD",
+                    b"\x11\0",
+                    b"GCOL",
+                    b"\xff\xff\xff\xff\xff\xff\xff\xff",
+                ],
+                random,
+            )
+        } else {
+            overwritten(file, random)
+        };
+        let whole = inspect("x.h5", &[&bytes], None);
+        if whole
+            .1
+            .iter()
+            .any(|finding| matches!(finding.id.as_str(), "HF-H5-024" | "HF-KERAS-010"))
+        {
+            admitted += 1;
+        } else {
+            refused += 1;
+        }
+        let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
+        assert_eq!(inspect("x.h5", &[head, tail], None), whole);
+        assert_eq!(inspect("x.h5", &[head, tail], Some(&bytes)), whole);
+        let bytes = overwritten(&keras.bytes, random);
+        let whole = inspect("x.keras", &[&bytes], None);
+        assert_eq!(inspect("x.keras", &[&bytes], Some(&bytes)), whole);
+    });
+    assert!(
+        admitted > 500 && refused > 500,
+        "{admitted} admitted, {refused} refused"
+    );
 }

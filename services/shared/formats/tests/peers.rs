@@ -44,10 +44,7 @@ const ARGUED: &[(&str, &str)] = &[
 /// Whether the format is judged by an inspector.
 fn is_covered(format: Format) -> bool {
     // Judged by name alone so far.
-    !matches!(
-        format,
-        Format::Keras | Format::Hdf5 | Format::SevenZip | Format::Skops
-    )
+    !matches!(format, Format::SevenZip | Format::Skops)
 }
 
 fn samples() -> Option<PathBuf> {

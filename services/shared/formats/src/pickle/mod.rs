@@ -34,6 +34,7 @@ use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
+pub use deny::is_dangerous;
 use legacy::{Legacy, Role};
 use machine::Machine;
 pub(crate) use numpy::Dtype;

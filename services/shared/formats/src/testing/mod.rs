@@ -4,6 +4,7 @@
 
 pub mod compressed;
 mod gguf;
+mod hdf5;
 mod mutation;
 mod pickle;
 mod protobuf;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use gguf::{GgufBuilder, Tensor, Value};
+pub use hdf5::{Dataset, Hdf5Builder, Storage, fixed_text, float32, variable_text};
 pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use protobuf::{Proto, onnx, tensorflow};

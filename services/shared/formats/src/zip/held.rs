@@ -4,6 +4,7 @@
 use super::Zip;
 use super::budget::Budget;
 use super::directory::Directory;
+use super::outlines::Outlines;
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
@@ -53,9 +54,16 @@ impl Inspector for Held {
                 ..Found::default()
             };
         }
-        match Directory::of(&self.bytes) {
+        let mut peek = |at: u64, buffer: &mut [u8]| {
+            let bytes = usize::try_from(at)
+                .ok()
+                .and_then(|at| self.bytes.get(at..)?.get(..buffer.len()));
+            bytes.map(|bytes| buffer.copy_from_slice(bytes)).is_some()
+        };
+        match Directory::read(self.bytes.len() as u64, &mut peek) {
             Ok(directory) => {
-                let mut zip = Box::new(Zip::new(directory, self.budget));
+                let outlines = Outlines::read(&directory, &mut peek);
+                let mut zip = Box::new(Zip::new(directory, outlines, self.budget));
                 zip.feed(0, &self.bytes);
                 zip.finish(size)
             }

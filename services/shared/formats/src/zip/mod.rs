@@ -10,7 +10,9 @@ mod directory;
 mod entry;
 mod held;
 mod judge;
+mod keras;
 mod member;
+mod outlines;
 mod package;
 mod script;
 mod torch;
@@ -25,6 +27,7 @@ pub use directory::{Directory, MAX_DIRECTORY_BYTES, Peek, Wrong};
 use entry::{Entry, LOCAL_BYTES, local_bytes};
 pub use held::Held;
 use member::{Damage, Unpacker};
+pub use outlines::Outlines;
 use package::{Content, Package};
 
 #[derive(Debug)]
@@ -60,13 +63,14 @@ pub struct Zip {
     held: Vec<u8>,
     stage: Stage,
     package: Package,
+    outlines: Outlines,
     budget: Budget,
     findings: Findings,
 }
 
 impl Zip {
-    /// An inspector for the archive with this directory.
-    pub fn new(directory: Directory, budget: Budget) -> Self {
+    /// An inspector for the archive with this directory, and what was read of members.
+    pub fn new(directory: Directory, outlines: Outlines, budget: Budget) -> Self {
         let mut findings = Findings::default();
         let legible = judge::judge(&directory, &mut findings);
         let package = Package::of(&directory, &mut findings);
@@ -78,6 +82,7 @@ impl Zip {
             held: Vec::new(),
             stage: Stage::Stopped,
             package,
+            outlines,
             budget,
             findings,
         };
@@ -201,11 +206,12 @@ impl Zip {
             );
             return self.wrong(&rules::ZIP_LAYOUT, entry.at, message);
         }
+        let outline = self.outlines.take(entry.at, data_at);
         self.stage = Stage::Data {
             left: entry.packed,
             member: Box::new(Open {
                 unpacker: Unpacker::new(&entry),
-                content: self.package.open(&entry, &self.budget),
+                content: self.package.open(&entry, outline, &self.budget),
                 data_at,
             }),
         };

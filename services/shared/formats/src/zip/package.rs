@@ -6,12 +6,14 @@ use super::budget::Budget;
 use super::directory::Directory;
 use super::entry::Entry;
 use super::judge::STORED;
+use super::keras;
 use super::script::Program;
 use super::torch::{self, Checkpoint};
 use crate::detect;
 use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
+use crate::hdf5::Outline;
 use crate::inspector::{FileInspector, Inspector, learn};
 use crate::npy::Npy;
 use crate::pickle::{Context, Pickle};
@@ -34,6 +36,8 @@ pub enum Content {
     Array(Box<Npy>),
     /// The source of a TorchScript program.
     Source(Source),
+    /// A document of a known kind.
+    Inspected(Box<dyn Inspector>),
     /// Anything: it is inspected as a file is.
     File(Box<FileInspector>),
 }
@@ -46,6 +50,7 @@ impl std::fmt::Debug for Content {
             Self::Pickle(_) => "Pickle",
             Self::Array(_) => "Array",
             Self::Source(_) => "Source",
+            Self::Inspected(_) => "Inspected",
             Self::File(_) => "File",
         })
     }
@@ -70,6 +75,9 @@ impl Package {
             .map(|entry| String::from_utf8_lossy(&entry.name).into_owned())
             .collect();
         let format = detect::zip_kind(&names);
+        if format == Format::Keras {
+            keras::judge(&names, findings);
+        }
         Self {
             format,
             checkpoint: (format == Format::PytorchZip).then(|| Checkpoint::of(&names, findings)),
@@ -80,7 +88,7 @@ impl Package {
     }
 
     /// Who looks at this member.
-    pub fn open(&mut self, entry: &Entry, budget: &Budget) -> Content {
+    pub fn open(&mut self, entry: &Entry, outline: Option<Box<Outline>>, budget: &Budget) -> Content {
         if entry.is_directory() {
             return Content::Raw;
         }
@@ -94,7 +102,8 @@ impl Package {
         }
         match self.format {
             Format::Npz => Content::Array(Box::new(Npy::member())),
-            Format::Zip => Content::File(Box::new(FileInspector::within(&name, budget))),
+            Format::Keras => keras::open(&name, outline, budget),
+            Format::Zip => Content::File(Box::new(FileInspector::within(&name, budget).outlined(outline))),
             _ => Content::Raw,
         }
     }
@@ -109,6 +118,7 @@ impl Package {
             }
             Content::Pickle(pickle) => pickle.feed(at, bytes),
             Content::Array(array) => array.feed(at, bytes),
+            Content::Inspected(inspector) => inspector.feed(at, bytes),
             Content::Source(source) => {
                 if let Some(program) = &mut self.program {
                     source.feed(bytes, program.code());
@@ -157,8 +167,15 @@ impl Package {
                 let found = array.finish(size);
                 (found.findings, found.facts)
             }
+            Content::Inspected(inspector) => {
+                let found = inspector.finish(size);
+                (found.findings, found.facts)
+            }
             Content::File(file) => {
                 let outcome = file.finish();
+                if self.format == Format::Keras {
+                    keras::close(&name, outcome.format, findings);
+                }
                 (outcome.findings, outcome.facts)
             }
         };

@@ -1,0 +1,28 @@
+//! HDF5 files: what is found does not depend on how the bytes were cut, nor on whether the structure was read first.
+
+#![no_main]
+
+use holdfast_formats::FileInspector;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (u16, &[u8])| {
+    let (cut, bytes) = input;
+    // The first bytes are given, so that each input is of this kind.
+    let bytes = [b"\x89HDF\r\n\x1a\n", bytes].concat();
+    let cut = usize::from(cut).min(bytes.len());
+    let run = |mut inspector: FileInspector, pieces: &[&[u8]]| {
+        for piece in pieces {
+            inspector.feed(piece);
+        }
+        let outcome = inspector.finish();
+        (outcome.format, outcome.findings.into_parts(), outcome.facts)
+    };
+    let ahead = FileInspector::new("x").looking_ahead(bytes.len() as u64, &mut |at, buffer| {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let part = bytes.get(at..).and_then(|rest| rest.get(..buffer.len()));
+        part.map(|part| buffer.copy_from_slice(part)).is_some()
+    });
+    let whole = run(FileInspector::new("x"), &[&bytes]);
+    assert_eq!(whole, run(FileInspector::new("x"), &[&bytes[..cut], &bytes[cut..]]));
+    assert_eq!(whole, run(ahead, &[&bytes]));
+});

@@ -1,0 +1,20 @@
+//! The reader of a description for Keras alone, over bytes cut in two places.
+
+#![no_main]
+
+use holdfast_formats::keras::Description;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (u16, &[u8])| {
+    let (cut, bytes) = input;
+    let cut = usize::from(cut).min(bytes.len());
+    let run = |pieces: &[&[u8]]| {
+        let mut description = Description::default();
+        for piece in pieces {
+            description.feed(piece);
+        }
+        let (findings, name) = description.conclude();
+        (findings.into_parts(), name)
+    };
+    assert_eq!(run(&[bytes]), run(&[&bytes[..cut], &bytes[cut..]]));
+});

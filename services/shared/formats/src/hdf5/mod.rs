@@ -1,0 +1,287 @@
+//! HDF5 (`.h5`), as Keras and h5py write it: datasets of numbers in groups, with attributes.
+//!
+//! The format is made for random access, so its structure is read first: every part of the file is found along the links from the
+//! root, and no two may claim the same bytes. Then all bytes go by once: structure must be what was read, packed data must unpack to its
+//! size, and what belongs to nothing is counted. Memory: bounded by `source::Allowance`, whatever the file claims. Trust
+//! boundary: every byte.
+
+mod attributes;
+mod chunks;
+mod cursor;
+mod datatype;
+mod dense;
+mod group;
+mod heap;
+mod message;
+mod object;
+mod outline;
+mod source;
+mod superblock;
+mod tree;
+
+pub use outline::Outline;
+pub use source::Allowance;
+pub use superblock::SIGNATURE;
+
+use crate::finding::{Findings, Place};
+use crate::unpack::Inflate;
+use crate::inspector::{Found, Inspector};
+use crate::rules;
+use crate::text::Fingerprint;
+use crate::zip::Budget;
+use source::{Extent, Kind};
+
+/// The largest file that is held where its structure cannot be read first.
+const MAX_HELD_BYTES: usize = 8 << 20;
+/// How many bytes that are not zero may belong to nothing. Files of Keras have none; where h5py deletes or moves something, some
+/// kilobytes are left.
+const MAX_LEFT_OVER_BYTES: u64 = 64 << 10;
+
+/// What is being read.
+enum Part {
+    /// Bytes that belong to nothing, or numbers.
+    Plain,
+    /// Structure.
+    Structure(Fingerprint),
+    /// Packed data: what has come out, and how many packed bytes are left.
+    Packed {
+        inflate: Box<Inflate>,
+        out: u64,
+        left: u64,
+    },
+}
+
+/// The inspector for an HDF5 file whose structure was read.
+pub struct Hdf5 {
+    outline: Outline,
+    budget: Budget,
+    /// The part that is being read, or comes next.
+    next: usize,
+    part: Part,
+    /// Bytes that belong to nothing and are not zero, and the first of them.
+    left_over: u64,
+    first: Option<u64>,
+    findings: Findings,
+}
+
+impl std::fmt::Debug for Hdf5 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hdf5")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hdf5 {
+    /// An inspector for the file with this outline.
+    pub fn new(outline: Outline, budget: Budget) -> Self {
+        Self {
+            outline,
+            budget,
+            next: 0,
+            part: Part::Plain,
+            left_over: 0,
+            first: None,
+            findings: Findings::default(),
+        }
+    }
+
+    fn extent(&self) -> Option<Extent> {
+        self.outline.extents.as_ref()?.get(self.next).copied()
+    }
+
+    fn unused(&mut self, at: u64, bytes: &[u8]) {
+        let mut places = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0);
+        if let Some((index, _)) = places.next() {
+            self.first = self.first.or(Some(at + index as u64));
+            self.left_over += 1 + places.count() as u64;
+        }
+    }
+
+    /// Bytes of a part, which begin there.
+    fn part(&mut self, extent: Extent, at: u64, bytes: &[u8]) {
+        if at == extent.at {
+            self.part = match extent.kind {
+                Kind::Structure(_) => Part::Structure(Fingerprint::default()),
+                Kind::Numbers => Part::Plain,
+                Kind::Packed { after, .. } => Part::Packed {
+                    inflate: Box::new(Inflate::new(true)),
+                    out: 0,
+                    left: (extent.end - extent.at).saturating_sub(after.into()),
+                },
+            };
+        }
+        match &mut self.part {
+            Part::Plain => {}
+            Part::Structure(fingerprint) => fingerprint.feed(bytes),
+            Part::Packed { inflate, out, left } => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= taken as u64;
+                let limit = match extent.kind {
+                    Kind::Packed { out, .. } => out,
+                    _ => 0,
+                };
+                let mut rule = None;
+                let budget = &self.budget;
+                let fed = inflate.feed(bytes.get(..taken).unwrap_or_default(), |unpacked| {
+                    *out += unpacked.len() as u64;
+                    if !budget.spend(unpacked.len()) {
+                        rule = Some(&rules::H5_BOMB);
+                    } else if *out > limit {
+                        rule = Some(&rules::H5_DATA);
+                    }
+                    rule.is_none()
+                });
+                if fed != Ok(taken) {
+                    rule = rule.or(Some(&rules::H5_DATA));
+                }
+                if let Some(rule) = rule {
+                    let message = "a packed piece of a dataset is damaged, or becomes larger than it must be";
+                    self.findings.add(rule, Place::at(extent.at), message);
+                    self.part = Part::Plain;
+                }
+            }
+        }
+        if at + bytes.len() as u64 == extent.end {
+            self.end(extent);
+        }
+    }
+
+    /// A part has ended.
+    fn end(&mut self, extent: Extent) {
+        self.next += 1;
+        let place = Place::at(extent.at);
+        match (std::mem::replace(&mut self.part, Part::Plain), extent.kind) {
+            (Part::Structure(found), Kind::Structure(expected)) if found.short() != expected => {
+                let message = "the structure of the file changed while it was inspected";
+                self.findings.add(&rules::H5_CHANGED, place, message);
+            }
+            (Part::Packed { inflate, out, left }, Kind::Packed { out: expected, .. })
+                if out != expected || left > 0 || !inflate.has_ended() =>
+            {
+                let message = format_args!(
+                    "a packed piece of a dataset has {out} bytes, not {expected} as its shape says"
+                );
+                self.findings.add(&rules::H5_DATA, place, message);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Inspector for Hdf5 {
+    fn feed(&mut self, mut at: u64, chunk: &[u8]) {
+        if self.outline.extents.is_none() {
+            return;
+        }
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let extent = self.extent();
+            let begun = extent.filter(|extent| extent.at <= at);
+            let until = begun.map_or(extent.map_or(u64::MAX, |next| next.at), |extent| extent.end);
+            let length = usize::try_from(until.saturating_sub(at)).unwrap_or(usize::MAX);
+            let (mine, after) = rest.split_at(length.min(rest.len()));
+            match begun {
+                Some(extent) => self.part(extent, at, mine),
+                None => self.unused(at, mine),
+            }
+            at += mine.len() as u64;
+            rest = after;
+        }
+    }
+
+    fn finish(mut self: Box<Self>, size: u64) -> Found {
+        let is_whole = self.outline.extents.is_some();
+        let mut findings = std::mem::take(&mut self.outline.findings);
+        findings.append(self.findings);
+        if size != self.outline.size {
+            let message = "the size of the file changed while it was inspected";
+            findings.add(&rules::H5_CHANGED, Place::at(size), message);
+        }
+        if let Some(first) = self.first {
+            let rule = if self.left_over > MAX_LEFT_OVER_BYTES {
+                &rules::H5_HIDDEN
+            } else {
+                &rules::H5_GAP
+            };
+            let message = format_args!("{} bytes belong to nothing", self.left_over);
+            findings.add(rule, Place::at(first), message);
+        }
+        if is_whole && !findings.refuse() {
+            let (rule, message) = if self.outline.is_model {
+                (
+                    &rules::KERAS_ADMITTED,
+                    "every layer was read, and all of them are Keras's own",
+                )
+            } else {
+                (
+                    &rules::H5_ADMITTED,
+                    "every part of the file was read, and it holds numbers only",
+                )
+            };
+            findings.add(rule, Place::whole(), message);
+        }
+        Found {
+            findings,
+            facts: is_whole.then_some(self.outline.facts),
+            ..Found::default()
+        }
+    }
+}
+
+/// The inspector for an HDF5 file whose structure cannot be read first, because it comes as a stream or lies packed in an archive: it
+/// is held until it is there whole.
+#[derive(Debug)]
+pub struct Held {
+    bytes: Vec<u8>,
+    too_large: bool,
+    budget: Budget,
+}
+
+impl Held {
+    /// Holds what comes.
+    pub fn new(budget: Budget) -> Self {
+        Self {
+            bytes: Vec::new(),
+            too_large: false,
+            budget,
+        }
+    }
+}
+
+impl Inspector for Held {
+    fn feed(&mut self, _at: u64, chunk: &[u8]) {
+        if self.bytes.len() + chunk.len() > MAX_HELD_BYTES {
+            self.too_large = true;
+            self.bytes = Vec::new();
+        }
+        if !self.too_large {
+            self.bytes.extend_from_slice(chunk);
+        }
+    }
+
+    fn finish(self: Box<Self>, size: u64) -> Found {
+        if self.too_large {
+            let message = format_args!(
+                "an HDF5 file of {size} bytes that comes as a stream or packed; up to {MAX_HELD_BYTES} can be held"
+            );
+            let mut findings = Findings::default();
+            findings.add(&rules::H5_HELD, Place::whole(), message);
+            return Found {
+                findings,
+                ..Found::default()
+            };
+        }
+        let bytes = self.bytes;
+        let mut peek = |at: u64, buffer: &mut [u8]| {
+            let part = usize::try_from(at)
+                .ok()
+                .and_then(|at| bytes.get(at..)?.get(..buffer.len()));
+            part.map(|part| buffer.copy_from_slice(part)).is_some()
+        };
+        let outline = Outline::read(size, &mut peek, &mut Allowance::default());
+        let mut inspector = Box::new(Hdf5::new(outline, self.budget));
+        inspector.feed(0, &bytes);
+        inspector.finish(size)
+    }
+}
