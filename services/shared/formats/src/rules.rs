@@ -142,6 +142,23 @@ rules! {
         "The GGML, GGMF, GGJT and GGLA formats of 2023 have no checks and current engines do not read them.",
         "Get the model as GGUF, or convert it with an llama.cpp release of that time.";
 
+    SIG_PROGRAM "HF-SIG-001" Critical: "A program within the file",
+        "In the middle of the file begins what an operating system or a language machine would load as a program: not only its \
+         first bytes, but the fields behind them that its loader checks. Weights do not look so by chance; whoever put it there \
+         has, or counts on, something that takes it out.",
+        HARMFUL;
+    SIG_ARCHIVE "HF-SIG-002" High: "An archive within the file",
+        "In the middle of the file begins an archive or a compressed stream whose header is consistent. Nothing that loads the \
+         model looks there, and what it holds was not inspected.",
+        REMAKE;
+    SIG_PICKLE "HF-SIG-003" Critical: "A pickle within the file that takes control",
+        "In the middle of the file stand the opcodes of a Python pickle that calls something known to be dangerous. A reader that is \
+         pointed there runs it.",
+        HARMFUL;
+    SIG_SCRIPT "HF-SIG-004" Critical: "A script within the file",
+        "Between bytes that are no text stands the first line of a script, which names an interpreter, and text after it.",
+        HARMFUL;
+
     GGUF_VERSION "HF-GGUF-001" High: "Unsupported GGUF version",
         "Versions 2 and 3 exist and are understood. Version 1 was given up in 2023; higher ones do not exist yet.",
         "Get a current version of the file from its publisher.";
@@ -781,6 +798,7 @@ fn subject(prefix: &str) -> &'static str {
         "HF-IO" => "reading the file",
         "HF-POL" => "policies",
         "HF-FMT" => "what kind of file it is",
+        "HF-SIG" => "programs and archives in the middle of a file",
         "HF-GGUF" => "GGUF files",
         "HF-TPL" => "chat templates",
         "HF-ST" => "safetensors files",

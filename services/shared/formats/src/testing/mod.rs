@@ -7,6 +7,7 @@ mod mutation;
 mod pickle;
 mod protobuf;
 mod safetensors;
+mod stowaway;
 mod tar;
 mod zip;
 
@@ -18,6 +19,7 @@ pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use protobuf::{Proto, onnx, tensorflow};
 pub use safetensors::{Entry, SafetensorsBuilder};
+pub use stowaway::stowaways;
 pub use tar::{tar_archive, tar_header, tar_member, tar_records};
 pub use zip::{Member, archive, deflate};
 

@@ -18,6 +18,7 @@ use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::inspector::{Found, Inspector};
 use crate::rules;
+use crate::scan::{Own, Scan};
 use crate::text;
 pub use budget::Budget;
 pub use directory::{Directory, MAX_DIRECTORY_BYTES, Peek, Wrong};
@@ -46,6 +47,8 @@ struct Open {
     unpacker: Unpacker,
     content: Content,
     data_at: u64,
+    /// The search in what is unpacked, where nobody else does it: what is stored as it is goes by outside.
+    scan: Option<Scan>,
 }
 
 /// The inspector for zip archives.
@@ -190,12 +193,16 @@ impl Zip {
             );
             return self.wrong(&rules::ZIP_LAYOUT, entry.at, message);
         }
+        let content = self.package.open(&entry, &self.budget);
+        let scan = (entry.method != judge::STORED && !matches!(content, Content::File(_)))
+            .then(|| Scan::new(self.budget.scanner()));
         self.stage = Stage::Data {
             left: entry.packed,
             member: Box::new(Open {
                 unpacker: Unpacker::new(&entry),
-                content: self.package.open(&entry, &self.budget),
+                content,
                 data_at,
+                scan,
             }),
         };
         if entry.packed == 0 {
@@ -210,9 +217,17 @@ impl Zip {
         let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
         let (mine, _) = bytes.split_at(taken);
         let Open {
-            unpacker, content, ..
+            unpacker,
+            content,
+            scan,
+            ..
         } = &mut **member;
-        let result = unpacker.feed(mine, &self.budget, |at, bytes| content.feed(at, bytes));
+        let result = unpacker.feed(mine, &self.budget, |at, bytes| {
+            if let Some(scan) = scan {
+                scan.feed(bytes);
+            }
+            content.feed(at, bytes);
+        });
         *left -= taken as u64;
         let done = *left == 0;
         if let Err(damage) = result {
@@ -233,7 +248,13 @@ impl Zip {
             unpacker,
             content,
             data_at,
+            scan,
         } = *member;
+        if let Some(scan) = scan {
+            let found = scan.finish(self.package.format, &Own::Nothing);
+            let name = text::shown_bytes(&entry.name);
+            self.findings.append(found.within(&name, |_| entry.at));
+        }
         match unpacker.finish() {
             Ok(size) => self
                 .package
@@ -342,12 +363,18 @@ impl Inspector for Zip {
             );
         }
         let format = self.package.format;
+        let own = if format == Format::Zip {
+            Own::All
+        } else {
+            Own::At(self.directory.entries.iter().map(|entry| entry.at).collect())
+        };
         let (facts, weights) = self.package.conclude(complete, &mut self.findings);
         Found {
             findings: self.findings,
             facts,
             format: Some(format),
             weights,
+            own: Some(own),
         }
     }
 }
