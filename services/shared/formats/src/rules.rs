@@ -159,6 +159,21 @@ rules! {
         "Between bytes that are no text stands the first line of a script, which names an interpreter, and text after it.",
         HARMFUL;
 
+    YAR_CRITICAL "HF-YAR-001" Critical: "A rule of critical severity matches",
+        "One of the YARA rules that the inspection was given, those that come with Holdfast or those of your site, matches the file, \
+         and its author says that what it finds is made to harm. The message has the rule's name and what it says about itself.",
+        HARMFUL;
+    YAR_HIGH "HF-YAR-002" High: "A rule of high severity matches",
+        "One of the YARA rules that the inspection was given matches the file. The message has the rule's name and what it says about \
+         itself. A rule that states no severity counts as high.",
+        "Read what the rule says. If it is a rule of your site, its author can tell what to do.";
+    YAR_MEDIUM "HF-YAR-003" Medium requires NoTools: "A rule of medium severity matches",
+        "One of the YARA rules that the inspection was given matches the file; its author does not think that this alone refuses it.",
+        "Use the model without tools, or read what the rule says and get another version of the file.";
+    YAR_LOW "HF-YAR-004" Low: "A rule of low severity matches",
+        "One of the YARA rules that the inspection was given matches the file; its author thinks that it is worth knowing.",
+        NOTHING;
+
     GGUF_VERSION "HF-GGUF-001" High: "Unsupported GGUF version",
         "Versions 2 and 3 exist and are understood. Version 1 was given up in 2023; higher ones do not exist yet.",
         "Get a current version of the file from its publisher.";
@@ -799,6 +814,7 @@ fn subject(prefix: &str) -> &'static str {
         "HF-POL" => "policies",
         "HF-FMT" => "what kind of file it is",
         "HF-SIG" => "programs and archives in the middle of a file",
+        "HF-YAR" => "YARA rules",
         "HF-GGUF" => "GGUF files",
         "HF-TPL" => "chat templates",
         "HF-ST" => "safetensors files",

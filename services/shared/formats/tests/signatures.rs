@@ -150,7 +150,7 @@ fn a_field_that_the_loader_checks_makes_the_difference() {
         ("zip", 8, 77),
         ("zip", 6, 0x10),
         ("7z", 13, 1),
-        ("rar-5", 13, 1),
+        ("rar-5", 14, 2),
         ("rar-4", 16, 1),
         ("xz", 7, 1),
         ("gzip", 12, 0xff),

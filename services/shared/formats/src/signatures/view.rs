@@ -18,16 +18,6 @@ impl<'a> View<'a> {
         Self { before, bytes }
     }
 
-    /// The view from a place so many bytes before the atom.
-    pub fn back(self, bytes: usize) -> Option<Self> {
-        let whole = self.before.len().checked_sub(bytes)?;
-        // Both parts lie next to each other, but only a copy could show them as one: what is read there is short.
-        Some(Self {
-            before: self.before.get(..whole)?,
-            bytes: self.before.get(whole..)?,
-        })
-    }
-
     /// The byte at a distance.
     pub fn byte(self, at: usize) -> Option<u8> {
         self.bytes.get(at).copied()
