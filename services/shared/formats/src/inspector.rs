@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use holdfast_contract::Digest;
 use holdfast_contract::report::ModelFacts;
 
 use crate::compressed::Compressed;
@@ -76,6 +77,8 @@ pub struct Outcome {
     pub weights: Option<Weights>,
     /// How many bytes the file had.
     pub size_bytes: u64,
+    /// Which rules it was searched for.
+    pub rules: Option<Digest>,
 }
 
 enum Stage {
@@ -248,6 +251,7 @@ impl FileInspector {
             facts,
             weights,
             size_bytes: size,
+            rules: self.budget.scanner().rules(),
         }
     }
 }

@@ -53,9 +53,11 @@ fn measure(format: &str, path: &Path, worker: Option<&Path>) -> Result<(), Box<d
         here.push(timed(|| {
             let source = Source::open(path).map_err(|report| format!("{report:?}"))?;
             let size = source.size_bytes;
-            let inspector = FileInspector::new("bench").looking_ahead(size, &mut |at, buffer| {
-                source.file.read_exact_at(buffer, at).is_ok()
-            });
+            let inspector = FileInspector::new("bench")
+                .scanning(&holdfast_inspection::rules::shipped())
+                .looking_ahead(size, &mut |at, buffer| {
+                    source.file.read_exact_at(buffer, at).is_ok()
+                });
             let report = inspect_with(&source.file, Some(size), inspector, |_| ());
             assert_eq!(report.verdict, Verdict::Admit, "{report:?}");
             Ok(())

@@ -53,7 +53,10 @@ pub fn of_literal(bytes: &[u8], any_case: bool) -> Option<(usize, Vec<Atom>)> {
         .collect();
     let candidate = best(&steps)?;
     let place = candidate.anchors.first()?.min;
-    Some((place, candidate.anchors.into_iter().map(|anchor| anchor.atom).collect()))
+    Some((
+        place,
+        candidate.anchors.into_iter().map(|anchor| anchor.atom).collect(),
+    ))
 }
 
 fn spellings(byte: u8, any_case: bool) -> Vec<u8> {
@@ -77,7 +80,9 @@ fn steps(hir: &Hir) -> Vec<Step> {
             let (least, most) = length(&inner);
             let copies = repetition.min.min(MAX_COPIES);
             let mut all: Vec<Step> = (0..copies).flat_map(|_| inner.clone()).collect();
-            let times = |count: u32, length: usize| length.saturating_mul(usize::try_from(count).unwrap_or(usize::MAX));
+            let times = |count: u32, length: usize| {
+                length.saturating_mul(usize::try_from(count).unwrap_or(usize::MAX))
+            };
             let rest = repetition
                 .max
                 .and_then(|max| most.map(|most| times(max.saturating_sub(copies), most)));
@@ -110,7 +115,9 @@ fn class_step(class: &Class) -> Step {
 
 /// The least and the most bytes that steps stand for.
 fn length(steps: &[Step]) -> (usize, Option<usize>) {
-    steps.iter().fold((0, Some(0)), |sum, step| add(sum, step_length(step)))
+    steps
+        .iter()
+        .fold((0, Some(0)), |sum, step| add(sum, step_length(step)))
 }
 
 fn step_length(step: &Step) -> (usize, Option<usize>) {
@@ -181,16 +188,16 @@ fn here(window: &[Step; 4], before: (usize, Option<usize>)) -> Option<Candidate>
             })
         })
         .collect();
-    // Bytes that repeat come in runs elsewhere; zeros alone are never searched for.
-    if anchors.iter().any(|anchor| anchor.atom.iter().all(|byte| Some(byte) == anchor.atom.first())) {
+    // Bytes that repeat come in runs elsewhere; zeros in a row are not searched for.
+    let unfit = |atom: &Atom| {
+        atom.iter().all(|byte| Some(byte) == atom.first()) || atom.windows(2).any(|pair| pair == [0, 0])
+    };
+    if anchors.iter().any(|anchor| unfit(&anchor.atom)) {
         return None;
     }
     // A place that is known is worth more than one that has to be searched for.
-    let spread = match before.1 {
-        Some(max) if max == before.0 => 0,
-        Some(_) => 2,
-        None => 6,
-    };
+    let places = before.1.map_or(1 << 12, |max| max - before.0 + 1);
+    let spread = i32::try_from(places.ilog2()).unwrap_or(0);
     let spellings = i32::try_from(anchors.len().ilog2()).unwrap_or(0);
     Some(Candidate {
         score: score - spread - spellings,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use holdfast_formats::scan::{BEFORE_BYTES, HEAD_BYTES};
-use yara_x_parser::ast::{Expr, FuncCall, IdentWithIndex, IdentWithRange, MatchAnchor, OfItems, PatternSet, Quantifier};
+use yara_x_parser::ast::{
+    Expr, FuncCall, IdentWithIndex, IdentWithRange, MatchAnchor, OfItems, PatternSet, Quantifier,
+};
 
 use crate::pattern::Pattern;
 
@@ -122,8 +124,10 @@ impl Names<'_> {
             return Err("its condition is nested too deeply".to_owned());
         }
         let arithmetic = |this: &mut Self, how, operands: &[Expr<'_>]| -> Taken {
-            let terms: Result<Vec<Term>, String> =
-                operands.iter().map(|operand| this.term(operand, current, depth)).collect();
+            let terms: Result<Vec<Term>, String> = operands
+                .iter()
+                .map(|operand| this.term(operand, current, depth))
+                .collect();
             terms?
                 .into_iter()
                 .reduce(|a, b| Term::Arithmetic(how, Box::new(a), Box::new(b)))
@@ -203,7 +207,12 @@ impl Names<'_> {
                     .collect();
                 Term::Of(self.number(&each.quantifier, current, depth)?, items?)
             }
-            other => return Err(format!("its condition has {}, which is not supported", what(other))),
+            other => {
+                return Err(format!(
+                    "its condition has {}, which is not supported",
+                    what(other)
+                ));
+            }
         })
     }
 
@@ -217,7 +226,10 @@ impl Names<'_> {
         if bare.is_empty() {
             return current.ok_or_else(|| format!("{name} has no meaning outside of a loop"));
         }
-        let index = self.patterns.iter().position(|pattern| pattern.name.trim_start_matches('$') == bare);
+        let index = self
+            .patterns
+            .iter()
+            .position(|pattern| pattern.name.trim_start_matches('$') == bare);
         index
             .map(|index| self.first + index)
             .ok_or_else(|| format!("there is no pattern ${bare}"))
@@ -274,14 +286,22 @@ impl Names<'_> {
                         Ok(Term::Within(pattern, self.range(pattern, *low, *high)?))
                     }
                     (_, Term::Filesize) => Ok(Term::From(pattern, Box::new(low))),
-                    _ => Err("a range in its condition is neither between two numbers nor up to filesize".to_owned()),
+                    _ => Err(
+                        "a range in its condition is neither between two numbers nor up to filesize"
+                            .to_owned(),
+                    ),
                 }
             }
         }
     }
 
     /// A number that is known without the file.
-    fn constant(&mut self, expression: &Expr<'_>, current: Option<usize>, depth: usize) -> Result<i64, String> {
+    fn constant(
+        &mut self,
+        expression: &Expr<'_>,
+        current: Option<usize>,
+        depth: usize,
+    ) -> Result<i64, String> {
         match self.term(expression, current, depth)? {
             Term::Int(number) => Ok(number),
             _ => Err("a place in its condition is no plain number".to_owned()),
@@ -289,7 +309,8 @@ impl Names<'_> {
     }
 
     fn range(&mut self, pattern: usize, low: i64, high: i64) -> Result<usize, String> {
-        let bound = |number| u64::try_from(number).map_err(|_| "a place in its condition is negative".to_owned());
+        let bound =
+            |number| u64::try_from(number).map_err(|_| "a place in its condition is negative".to_owned());
         let range = (bound(low)?, bound(high)?);
         let own = self.own(pattern)?;
         own.counts = true;
@@ -319,7 +340,9 @@ impl Names<'_> {
             Some(index) => usize::try_from(self.constant(index, current, 0)?).unwrap_or(0),
         };
         if !(1..=MAX_PLACES).contains(&number) {
-            return Err(format!("it asks for match number {number}; the first {MAX_PLACES} are remembered"));
+            return Err(format!(
+                "it asks for match number {number}; the first {MAX_PLACES} are remembered"
+            ));
         }
         Ok(Term::Place(pattern, number))
     }
@@ -350,7 +373,12 @@ impl Names<'_> {
         Ok(Term::Read(reader, Box::new(place)))
     }
 
-    fn number(&mut self, quantifier: &Quantifier<'_>, current: Option<usize>, depth: usize) -> Result<Number, String> {
+    fn number(
+        &mut self,
+        quantifier: &Quantifier<'_>,
+        current: Option<usize>,
+        depth: usize,
+    ) -> Result<Number, String> {
         Ok(match quantifier {
             Quantifier::All { .. } => Number::All,
             Quantifier::Any { .. } => Number::Any,

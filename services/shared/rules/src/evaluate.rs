@@ -78,9 +78,11 @@ impl<'a> Facts<'a> {
                     .and_then(|state| state.places.get(number.checked_sub(1)?));
                 place.map_or(Value::Undefined, |place| Value::counted(*place))
             }
-            Term::Read(reader, place) => {
-                Value::of(self.value(place).int().and_then(|place| self.read(*reader, place)))
-            }
+            Term::Read(reader, place) => Value::of(
+                self.value(place)
+                    .int()
+                    .and_then(|place| self.read(*reader, place)),
+            ),
             Term::Rule(rule) => Value::Bool(self.rules.get(*rule).copied().unwrap_or(false)),
             Term::Not(inner) => match self.value(inner) {
                 Value::Undefined => Value::Undefined,
@@ -149,7 +151,10 @@ impl<'a> Facts<'a> {
         // A number across the border of what is kept lies in the other part as a whole.
         let bytes = match bytes.get(..reader.bytes) {
             Some(bytes) => bytes,
-            None => self.head.get(usize::try_from(place).ok()?..)?.get(..reader.bytes)?,
+            None => self
+                .head
+                .get(usize::try_from(place).ok()?..)?
+                .get(..reader.bytes)?,
         };
         let shift = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
         let number = if reader.big {

@@ -21,7 +21,8 @@ fn token(token: &HexToken) -> Result<Hir, String> {
         HexToken::Byte(byte) => masked(byte, false),
         HexToken::NotByte(byte) => masked(byte, true),
         HexToken::Alternative(alternative) => {
-            let branches: Result<Vec<Hir>, String> = alternative.alternatives.iter().map(expression).collect();
+            let branches: Result<Vec<Hir>, String> =
+                alternative.alternatives.iter().map(expression).collect();
             Hir::alternation(branches?)
         }
         HexToken::Jump(jump) => gap(jump)?,
@@ -41,7 +42,9 @@ fn masked(byte: &HexByte, negated: bool) -> Hir {
 fn gap(jump: &HexJump) -> Result<Hir, String> {
     let min = jump.start.unwrap_or(0);
     let Some(max) = jump.end else {
-        return Err(format!("the jump {jump} has no end; up to {MAX_JUMP} bytes can be jumped over"));
+        return Err(format!(
+            "the jump {jump} has no end; up to {MAX_JUMP} bytes can be jumped over"
+        ));
     };
     if max > MAX_JUMP || min > max {
         return Err(format!("the jump {jump} is not between 0 and {MAX_JUMP} bytes"));
@@ -50,6 +53,8 @@ fn gap(jump: &HexJump) -> Result<Hir, String> {
         min,
         max: Some(max),
         greedy: false,
-        sub: Box::new(Hir::class(Class::Bytes(ClassBytes::new([ClassBytesRange::new(0, 0xff)])))),
+        sub: Box::new(Hir::class(Class::Bytes(ClassBytes::new([ClassBytesRange::new(
+            0, 0xff,
+        )])))),
     }))
 }

@@ -9,7 +9,9 @@ mod condition;
 mod evaluate;
 mod hex;
 mod pattern;
+mod read;
 mod search;
 mod set;
 
+pub use read::ReadError;
 pub use set::{LoadError, RuleSet, Source};

@@ -136,12 +136,16 @@ impl Pattern {
             Variant::Expression(expression) => {
                 let Some(regex) = expression.regex() else { return };
                 let earliest = hit.index.saturating_sub(with.max);
+                // A match that begins at the atom's latest place ends no later than this.
+                let longest = expression.hir.properties().maximum_len();
+                let end = longest.map_or(usize::MAX, |longest| latest.saturating_add(longest));
+                let end = end.min(hit.window.len());
                 let right = |start: usize, end: usize| {
                     !self.whole_word || is_word(hit.window, start, end, expression.wide)
                 };
                 if !self.counts && earliest < latest {
                     // Any match will do, and one search finds it.
-                    let input = Input::new(hit.window).span(earliest..hit.window.len());
+                    let input = Input::new(hit.window).span(earliest..end);
                     let first = regex
                         .find_iter(input)
                         .take_while(|found| found.start() <= latest)
@@ -152,9 +156,7 @@ impl Pattern {
                     return;
                 }
                 for start in earliest..=latest {
-                    let input = Input::new(hit.window)
-                        .span(start..hit.window.len())
-                        .anchored(Anchored::Yes);
+                    let input = Input::new(hit.window).span(start..end).anchored(Anchored::Yes);
                     if regex.find(input).is_some_and(|there| right(start, there.end())) {
                         found(place(start));
                     }
@@ -274,7 +276,12 @@ fn literals(text: &[u8], modifiers: &PatternModifiers<'_>) -> Result<Vec<Variant
     for modifier in modifiers.iter() {
         match modifier {
             PatternModifier::Xor { start, end, .. } => keys = Some((*start, *end)),
-            PatternModifier::Base64 { alphabet: Some(_), .. } | PatternModifier::Base64Wide { alphabet: Some(_), .. } => {
+            PatternModifier::Base64 {
+                alphabet: Some(_), ..
+            }
+            | PatternModifier::Base64Wide {
+                alphabet: Some(_), ..
+            } => {
                 return Err("base64 with another alphabet is not supported".to_owned());
             }
             _ => {}
@@ -366,7 +373,11 @@ fn expressions(regexp: &Regexp<'_>, modifiers: &PatternModifiers<'_>) -> Result<
 
 /// The last line of an error that draws a picture of the expression.
 fn one_line(error: &str) -> &str {
-    error.lines().last().unwrap_or(error).trim_start_matches("error: ")
+    error
+        .lines()
+        .last()
+        .unwrap_or(error)
+        .trim_start_matches("error: ")
 }
 
 /// The expression without the escapes that mean something else here than in YARA.

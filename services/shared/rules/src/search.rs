@@ -88,7 +88,9 @@ impl Searching for Matches {
             return;
         }
         let states = &mut self.states;
-        pattern.verify(with, hit, |at| states.entry(*index).or_default().add(at, &pattern.ranges));
+        pattern.verify(with, hit, |at| {
+            states.entry(*index).or_default().add(at, &pattern.ranges)
+        });
     }
 
     fn finish(self: Box<Self>, whole: &Whole<'_>) -> Findings {
@@ -115,7 +117,13 @@ impl Searching for Matches {
         if !allowed {
             return findings;
         }
-        for (rule, _) in self.rules.rules.iter().zip(&held).filter(|(rule, holds)| **holds && !rule.private) {
+        for (rule, _) in self
+            .rules
+            .rules
+            .iter()
+            .zip(&held)
+            .filter(|(rule, holds)| **holds && !rule.private)
+        {
             let first = rule
                 .patterns
                 .clone()

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use holdfast_contract::Digest;
 use holdfast_formats::rules::{self, Rule as Kind};
-use holdfast_formats::text;
+use holdfast_formats::{Scanner, text};
 use sha2::{Digest as _, Sha256};
 use yara_x_parser::ast::{AST, Item, MetaValue, Rule as Parsed, RuleFlags, WithSpan as _};
 
@@ -23,10 +24,22 @@ const MAX_DESCRIPTION_BYTES: usize = 300;
 
 /// The rules that come with Holdfast.
 const SHIPPED: &[(&str, &str)] = &[
-    ("commands.yar", include_str!("../../../../policies/rules/commands.yar")),
-    ("credentials.yar", include_str!("../../../../policies/rules/credentials.yar")),
-    ("malware.yar", include_str!("../../../../policies/rules/malware.yar")),
-    ("python.yar", include_str!("../../../../policies/rules/python.yar")),
+    (
+        "commands.yar",
+        include_str!("../../../../policies/rules/commands.yar"),
+    ),
+    (
+        "credentials.yar",
+        include_str!("../../../../policies/rules/credentials.yar"),
+    ),
+    (
+        "malware.yar",
+        include_str!("../../../../policies/rules/malware.yar"),
+    ),
+    (
+        "python.yar",
+        include_str!("../../../../policies/rules/python.yar"),
+    ),
 ];
 
 /// A text with rules, and what it is called.
@@ -110,6 +123,15 @@ impl RuleSet {
         Self::load(&all)
     }
 
+    /// Which rules come with Holdfast, as [`RuleSet::digest`] says it.
+    pub fn shipped_digest() -> Digest {
+        let mut hasher = Sha256::new();
+        for (_, text) in SHIPPED {
+            mix(&mut hasher, text);
+        }
+        Digest::from_bytes(hasher.finalize().into())
+    }
+
     /// Exactly these rules.
     ///
     /// # Errors
@@ -128,8 +150,7 @@ impl RuleSet {
         };
         let mut names = BTreeMap::new();
         for source in sources {
-            hasher.update((source.text.len() as u64).to_le_bytes());
-            hasher.update(&source.text);
+            mix(&mut hasher, &source.text);
             set.add(source, &mut names)?;
         }
         set.digest = Digest::from_bytes(hasher.finalize().into());
@@ -139,6 +160,12 @@ impl RuleSet {
     /// SHA-256 over the texts, each with its length before it: which rules a file was searched for.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The scanner that searches for them, and for signatures.
+    pub fn scanner(self) -> Arc<Scanner> {
+        let digest = self.digest;
+        Arc::new(Scanner::new(vec![Arc::new(self)], Some(digest)))
     }
 
     /// How many rules there are.
@@ -214,7 +241,9 @@ impl RuleSet {
                 return Err(LoadError::TooMany("together they can have 20 000 patterns"));
             }
             if self.uses.len() > MAX_ATOMS {
-                return Err(LoadError::TooMany("their patterns can be written in more than 200 000 ways"));
+                return Err(LoadError::TooMany(
+                    "their patterns can be written in more than 200 000 ways",
+                ));
             }
         }
         Ok(())
@@ -255,10 +284,19 @@ impl RuleSet {
     }
 }
 
+fn mix(hasher: &mut Sha256, text: &str) {
+    hasher.update((text.len() as u64).to_le_bytes());
+    hasher.update(text);
+}
+
 /// How much a match weighs, and what the rule says about it.
 fn meta(parsed: &Parsed<'_>) -> Result<(&'static Kind, String), String> {
     let value = |name: &str| {
-        let entry = parsed.meta.iter().flatten().find(|entry| entry.identifier.name == name)?;
+        let entry = parsed
+            .meta
+            .iter()
+            .flatten()
+            .find(|entry| entry.identifier.name == name)?;
         match &entry.value {
             MetaValue::String((value, _)) => Some((*value).to_owned()),
             MetaValue::Bytes((value, _)) => Some(String::from_utf8_lossy(value).into_owned()),

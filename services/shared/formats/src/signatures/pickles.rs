@@ -42,17 +42,22 @@ fn atoms() -> Vec<Atom> {
     let short = SHORT.iter().flat_map(|word| {
         let length = u8::try_from(word.len()).unwrap_or(0);
         let word = word.as_bytes();
-        [
+        let mut atoms = vec![
             before(b"c", word),
             before(b"i", word),
             before(b"V", word),
             before(b"S'", word),
             before(&[0x8c, length], word),
-            before(b"U\x02", word).filter(|_| length == 2),
-            before(b"\0\0", word),
-        ]
+            before(&[b'U', length], word),
+        ];
+        // A longer length ends in zeros. What follows two letters then is the next opcode, of which these are usual.
+        match *word {
+            [a, b] => atoms.extend([b'X', 0x8c, b'q', 0x94, b'U', b'T'].map(|next| Some([0, a, b, next]))),
+            _ => atoms.push(before(b"\0", word)),
+        }
+        atoms.into_iter().flatten()
     });
-    long.chain(short.flatten()).collect()
+    long.chain(short).collect()
 }
 
 /// The last four bytes up to the end of a name, and the end of its line if there are less.
