@@ -12,6 +12,8 @@ mod kinds;
 mod models;
 #[path = "pickles.rs"]
 mod pickles;
+#[path = "stowaways.rs"]
+mod stowaways;
 
 /// One file of the corpus.
 #[derive(Debug, Clone)]
@@ -38,6 +40,7 @@ impl Corpus {
         pickles::add(&mut corpus);
         models::add(&mut corpus);
         archives::add(&mut corpus);
+        stowaways::add(&mut corpus);
         documents::add(&mut corpus);
         kinds::add(&mut corpus);
         corpus.cases.sort_by(|a, b| a.path.cmp(&b.path));

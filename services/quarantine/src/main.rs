@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         let rules = Rules::with_site(start.config.rules.clone())?;
         let confinement = start.enter(sandbox(&start.surroundings, worker, &rules)?)?;
         serve(
-            start.config,
+            start.config.clone(),
             &start.surroundings,
             sockets,
             Worker::new(worker).with_rules(rules),

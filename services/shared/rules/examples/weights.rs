@@ -1,9 +1,8 @@
 //! How many false alarms signatures and shipped rules give on weights, and how fast they are searched for:
 //! `cargo run --release -p holdfast-rules --example weights -- GIBIBYTES`.
 
-
-use holdfast_formats::scan::{Own, Scan};
 use holdfast_formats::Format;
+use holdfast_formats::scan::{Own, Scan};
 use holdfast_rules::RuleSet;
 
 const CHUNK: usize = 1 << 20;

@@ -285,7 +285,11 @@ impl Names<'_> {
                     (Term::Int(low), Term::Int(high)) => {
                         Ok(Term::Within(pattern, self.range(pattern, *low, *high)?))
                     }
-                    (_, Term::Filesize) => Ok(Term::From(pattern, Box::new(low))),
+                    (_, Term::Filesize) => {
+                        // The last match decides, not the first.
+                        self.own(pattern)?.counts = true;
+                        Ok(Term::From(pattern, Box::new(low)))
+                    }
                     _ => Err(
                         "a range in its condition is neither between two numbers nor up to filesize"
                             .to_owned(),

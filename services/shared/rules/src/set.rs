@@ -168,6 +168,20 @@ impl RuleSet {
         Arc::new(Scanner::new(vec![Arc::new(self)], Some(digest)))
     }
 
+    /// The names of the rules, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.name.as_str())
+    }
+
+    /// The same rules, of which only these are reported; the others may still be asked for by these.
+    #[must_use]
+    pub fn reporting(mut self, names: &[String]) -> Self {
+        for rule in &mut self.rules {
+            rule.private |= !names.contains(&rule.name);
+        }
+        self
+    }
+
     /// How many rules there are.
     pub fn len(&self) -> usize {
         self.rules.len()

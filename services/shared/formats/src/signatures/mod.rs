@@ -1,8 +1,8 @@
 //! Programs, archives, pickles and scripts in the middle of something else, told by their first bytes and by what these promise.
 //!
 //! Four bytes occur by chance four times in a tensor of 16 GiB. So each signature is followed up: what must stand behind it
-//! for its loader to take it is compared, field by field, and only what a loader would take is a finding. The docs page
-//! `signatures.md` has the odds of each check on random bytes; their sum is below 1 in 10¹⁰ for each GiB.
+//! for its loader to take it is compared, field by field, and only what a loader would take is a finding. `docs/rules.md` has the
+//! odds of each check on random bytes; their sum is below one in a million for each GiB.
 
 mod archives;
 mod pickles;
