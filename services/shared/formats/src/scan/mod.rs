@@ -265,21 +265,23 @@ fn search(
     to: u64,
 ) {
     let index = |place: u64| usize::try_from(place.saturating_sub(begin)).unwrap_or(usize::MAX);
-    scanner.table.find(bytes, index(from), index(to), |found, users| {
-        let first = found.saturating_sub(BEFORE_BYTES);
-        let end = bytes.len().min(found + AFTER_BYTES);
-        for user in users {
-            let user = usize::try_from(*user).unwrap_or(usize::MAX);
-            if let Some((searcher, atom)) = scanner.users.get(user)
-                && let Some(searching) = searching.get_mut(*searcher)
-            {
-                searching.hit(&Hit {
-                    atom: *atom,
-                    at: begin + found as u64,
-                    window: bytes.get(first..end).unwrap_or_default(),
-                    index: found - first,
-                });
+    scanner
+        .table
+        .find(bytes, begin, index(from), index(to), |found, users| {
+            let first = found.saturating_sub(BEFORE_BYTES);
+            let end = bytes.len().min(found + AFTER_BYTES);
+            for user in users {
+                let user = usize::try_from(*user).unwrap_or(usize::MAX);
+                if let Some((searcher, atom)) = scanner.users.get(user)
+                    && let Some(searching) = searching.get_mut(*searcher)
+                {
+                    searching.hit(&Hit {
+                        atom: *atom,
+                        at: begin + found as u64,
+                        window: bytes.get(first..end).unwrap_or_default(),
+                        index: found - first,
+                    });
+                }
             }
-        }
-    });
+        });
 }

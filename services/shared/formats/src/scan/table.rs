@@ -67,18 +67,28 @@ impl Table {
         self.atoms.is_empty()
     }
 
-    /// Calls `hit` with each place, in order, of `from..to` where an atom begins that is there whole, and its users.
-    pub fn find(&self, bytes: &[u8], from: usize, to: usize, mut hit: impl FnMut(usize, &[u32])) {
+    /// Calls `hit` with each place, in order, of `from..to` where an atom begins that is there whole, and its users. `origin` is
+    /// where in the file the bytes begin: the same pairs are looked at however the file is cut.
+    pub fn find(
+        &self,
+        bytes: &[u8],
+        origin: u64,
+        from: usize,
+        to: usize,
+        mut hit: impl FnMut(usize, &[u32]),
+    ) {
         let to = to.min(bytes.len().saturating_sub(3));
         if from >= to || self.is_empty() {
             return;
         }
+        let beyond = (origin % STRIDE as u64 + (from % STRIDE) as u64) % STRIDE as u64;
+        let first = from + usize::try_from((STRIDE as u64 - beyond) % STRIDE as u64).unwrap_or(0);
         // The pairs of an atom that begins just before `to` are behind it.
-        let Some(range) = bytes.get(from..(to + 3).min(bytes.len())) else {
+        let Some(range) = bytes.get(first..(to + STRIDE).min(bytes.len())) else {
             return;
         };
         let (blocks, rest) = range.as_chunks::<BLOCK_BYTES>();
-        let mut at = from;
+        let mut at = first;
         for block in blocks {
             if self.touches(block) {
                 self.look(bytes, from, to, at, at + BLOCK_BYTES, &mut hit);
@@ -214,7 +224,7 @@ mod tests {
                 .collect();
             for (from, to) in [(0, length), (length / 3, length), (1, length / 2), (length, 0)] {
                 let mut found = Vec::new();
-                table.find(&bytes, from, to, |at, _| found.push(at));
+                table.find(&bytes, from as u64 % 7, from, to, |at, _| found.push(at));
                 assert_eq!(
                     found,
                     simple(&bytes, from, to, &atoms),
@@ -228,7 +238,9 @@ mod tests {
     fn an_atom_tells_all_its_users() {
         let table = Table::new([(*b"evil", 1), (*b"good", 2), (*b"evil", 3), (*b"evil", 1)].into_iter());
         let mut found = Vec::new();
-        table.find(b"good evil", 0, 9, |at, users| found.push((at, users.to_vec())));
+        table.find(b"good evil", 1, 0, 9, |at, users| {
+            found.push((at, users.to_vec()))
+        });
         assert_eq!(found, [(0, vec![2]), (5, vec![1, 3])]);
     }
 }

@@ -95,8 +95,9 @@ impl Searching for Found {
         {
             let at = hit.at.saturating_sub(seen.before as u64);
             // Several atoms can give the same thing away.
-            if !self.seen.iter().rev().take(8).any(|other| *other == (at, seen)) {
-                self.seen.push((at, Seen { before: 0, ..seen }));
+            let seen = (at, Seen { before: 0, ..seen });
+            if !self.seen.iter().rev().take(8).any(|other| *other == seen) {
+                self.seen.push(seen);
             }
         }
     }

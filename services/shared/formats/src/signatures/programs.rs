@@ -127,15 +127,15 @@ fn elf(view: View<'_>) -> Option<Seen> {
         .flatten()
 }
 
+/// The processors of Windows programs: i386, Arm, Armv7, x86-64, AArch64.
+const PE_MACHINES: [u16; 5] = [0x014c, 0x01c0, 0x01c4, 0x8664, 0xaa64];
 /// The most sections that Windows loads.
 const MAX_SECTIONS: u8 = 96;
 
 /// The last byte of `PE\0\0`, a processor, and the number of sections: zeros in a row are not looked for, so a third of all places
 /// of a second header is found by these.
 fn pe_machines() -> Vec<[u8; 4]> {
-    // i386, Armv7, x86-64, AArch64.
-    let machines: [u16; 4] = [0x014c, 0x01c4, 0x8664, 0xaa64];
-    let atoms = machines.iter().flat_map(|machine| {
+    let atoms = PE_MACHINES.iter().flat_map(|machine| {
         let [low, high] = machine.to_le_bytes();
         (1..=MAX_SECTIONS).map(move |sections| [0, low, high, sections])
     });
@@ -161,15 +161,11 @@ fn pe_from_machine(view: View<'_>) -> Option<Seen> {
 /// A Windows program, told by its second header; the first one's place is that of the letters `MZ` if they are near.
 /// Source: PE format, Microsoft.
 fn pe(view: View<'_>) -> Option<Seen> {
-    // i386, Arm, Armv7, AArch64, x86-64, Arm64EC, IA-64, RISC-V 32 and 64, LoongArch 64, EFI byte code.
-    let machines = [
-        0x014c, 0x01c0, 0x01c4, 0xaa64, 0x8664, 0xa641, 0x0200, 0x5032, 0x5064, 0x6264, 0x0ebc,
-    ];
     let (sections, optional) = (view.half(6)?, view.half(20)?);
     let magic = view.half(24)?;
     let executable = view.half(22)? & 0x0002 != 0;
     let alignments = [view.word(56)?, view.word(60)?];
-    let right = machines.contains(&view.half(4)?)
+    let right = PE_MACHINES.contains(&view.half(4)?)
         && (1..=u16::from(MAX_SECTIONS)).contains(&sections)
         && (0x60..=0x400).contains(&optional)
         && matches!(magic, 0x010b | 0x020b)
