@@ -16,6 +16,8 @@ mod kinds;
 mod models;
 #[path = "pickles.rs"]
 mod pickles;
+#[path = "stowaways.rs"]
+mod stowaways;
 
 /// One file of the corpus.
 #[derive(Debug, Clone)]
@@ -43,6 +45,7 @@ impl Corpus {
         models::add(&mut corpus);
         archives::add(&mut corpus);
         compressed::add(&mut corpus);
+        stowaways::add(&mut corpus);
         documents::add(&mut corpus);
         keras::add(&mut corpus);
         kinds::add(&mut corpus);

@@ -219,6 +219,9 @@ pub struct InspectArguments {
     /// Refuse what this policy does not accept, beyond what the inspection refuses
     #[arg(long, value_name = "FILE", conflicts_with_all = ["disarm", "explain"])]
     pub policy: Option<PathBuf>,
+    /// Search also for the YARA rules in this file, or in the .yar and .yara files of this directory
+    #[arg(long, value_name = "PATH", conflicts_with = "explain")]
+    pub rules: Vec<PathBuf>,
     /// Write the tensors of one PyTorch checkpoint to a new safetensors file, without running anything
     #[arg(long, value_name = "NEW-FILE", conflicts_with_all = ["sarif", "explain"])]
     pub disarm: Option<PathBuf>,

@@ -2,12 +2,14 @@
 //!
 //! Without a file the defaults below hold; they are the ones that `systemd/etc/quarantine.toml` documents.
 
+use std::path::PathBuf;
+
 use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
 use holdfast_daemon::ConfigError;
 use serde::Deserialize;
 
 /// What an operator may decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The largest file that is taken in, in bytes: 1 to [`MAX_ARTIFACT_BYTES`].
@@ -18,6 +20,8 @@ pub struct Config {
     pub workers_at_once: usize,
     /// How many submissions that came to an end are remembered: 1 to 100.
     pub kept_submissions: usize,
+    /// Files and directories with YARA rules, which are searched for besides those that come with Holdfast: absolute paths.
+    pub rules: Vec<PathBuf>,
 }
 
 impl Default for Config {
@@ -27,6 +31,7 @@ impl Default for Config {
             submissions_at_once: 8,
             workers_at_once: 2,
             kept_submissions: 100,
+            rules: Vec::new(),
         }
     }
 }
@@ -61,6 +66,9 @@ impl holdfast_daemon::Config for Config {
                 "1 to 100",
             ));
         }
+        if let Some(path) = self.rules.iter().find(|path| !path.is_absolute()) {
+            return Err(ConfigError::range("rules", &path.display(), "absolute paths"));
+        }
         Ok(())
     }
 }
@@ -93,6 +101,7 @@ mod tests {
             "workers_at_once = 0",
             "submissions_at_once = 65",
             "kept_submissions = 101",
+            "rules = ['site.yar']",
         ] {
             assert!(matches!(parse(wrong), Err(ConfigError::Range { .. })), "{wrong}");
         }

@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use holdfast_contract::Timestamp;
 use holdfast_contract::role::{self, Service};
 use holdfast_contract::status::Confinement;
-use holdfast_inspection::Worker;
+use holdfast_inspection::{Rules, Worker};
 use holdfast_ipc::{Limits, Recorder, Server, Sockets, Surroundings};
 use holdfast_sandbox::Sandbox;
 use holdfast_statement::{KEY_NAME, StatementKey};
@@ -40,13 +40,16 @@ pub fn signing_key(surroundings: &Surroundings) -> anyhow::Result<StatementKey> 
     StatementKey::from_seed(KEY_NAME, &seed).context("statement-key")
 }
 
-/// What the daemon keeps: the state directory, the worker program, and the ways to the registry and the ledger.
+/// What the daemon keeps: the state directory, the worker program, the rules that its workers read, and the ways to the registry
+/// and the ledger.
 ///
 /// # Errors
 ///
 /// When the supervisor gave it no state directory.
-pub fn sandbox(surroundings: &Surroundings, worker: &Path) -> anyhow::Result<Sandbox> {
-    Ok(Sandbox::daemon()
+pub fn sandbox(surroundings: &Surroundings, worker: &Path, rules: &Rules) -> anyhow::Result<Sandbox> {
+    let readable = rules.paths().iter();
+    Ok(readable
+        .fold(Sandbox::daemon(), Sandbox::read)
         .write(surroundings.state_directory()?)
         .spawn(worker)
         .connect(surroundings.role(role::REGISTRY_ADMIT))

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use holdfast_daemon::Start;
-use holdfast_inspection::Worker;
+use holdfast_inspection::{Rules, Worker};
 use holdfast_quarantine::{Config, sandbox, serve, signing_key};
 
 fn main() -> ExitCode {
@@ -12,12 +12,13 @@ fn main() -> ExitCode {
         let key = signing_key(&start.surroundings)?;
         let worker = start.worker()?;
         let sockets = start.sockets()?;
-        let confinement = start.enter(sandbox(&start.surroundings, worker)?)?;
+        let rules = Rules::with_site(start.config.rules.clone())?;
+        let confinement = start.enter(sandbox(&start.surroundings, worker, &rules)?)?;
         serve(
-            start.config,
+            start.config.clone(),
             &start.surroundings,
             sockets,
-            Worker::new(worker),
+            Worker::new(worker).with_rules(rules),
             key,
             confinement,
         )

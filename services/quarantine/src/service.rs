@@ -74,11 +74,11 @@ impl Quarantine {
             confinement,
         } = surrounded;
         Arc::new(Self {
-            config,
             intake,
             register,
             places: Arc::new(Semaphore::new(config.submissions_at_once)),
             workers: Semaphore::new(config.workers_at_once),
+            config,
             worker,
             key,
             registry,

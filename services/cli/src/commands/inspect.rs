@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use futures_util::stream::{self, StreamExt as _};
 use holdfast_contract::report::{Report, Verdict};
 use holdfast_formats::rules;
-use holdfast_inspection::{Inspected, Worker};
+use holdfast_inspection::{Inspected, Rules, Worker};
 
 use crate::args::InspectArguments;
 use crate::exit;
@@ -31,7 +31,8 @@ pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<
     if let Some(id) = &arguments.explain {
         return explain(output, id);
     }
-    let worker = Worker::new(worker()?);
+    let rules = Rules::with_site(arguments.rules.clone()).context("use the rules")?;
+    let worker = Worker::new(worker()?).with_rules(rules);
     if let Some(target) = &arguments.disarm {
         return disarm::run(output, &worker, &arguments.files, target).await;
     }

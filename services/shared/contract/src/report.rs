@@ -131,4 +131,7 @@ pub struct Report {
     pub model: Option<ModelFacts>,
     /// Version of the inspector that made the report.
     pub inspector: String,
+    /// Which YARA rules the file was searched for: SHA-256 over their texts. Absent where nothing was searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Digest>,
 }

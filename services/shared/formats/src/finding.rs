@@ -82,6 +82,18 @@ impl Findings {
         }
     }
 
+    /// Adds what another search found, but for what is there already: the same of the same place, of which more may be known.
+    pub fn append_new(&mut self, mut other: Self) {
+        other.listed.retain(|finding| {
+            let same = |listed: &Finding| {
+                (&listed.id, listed.offset, &listed.message)
+                    == (&finding.id, finding.offset, &finding.message)
+            };
+            !self.listed.iter().any(same)
+        });
+        self.append(other);
+    }
+
     /// The findings about a member of an archive, as findings about the archive. `place` turns an offset in the member into one in the
     /// archive.
     #[must_use]

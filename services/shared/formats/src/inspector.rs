@@ -3,6 +3,9 @@
 //! Inspectors see the same consecutive chunks and keep their own findings, so more of them (signatures, weight statistics,
 //! template checks) can run over the same bytes without knowing of each other. The outcome does not depend on the cut.
 
+use std::sync::Arc;
+
+use holdfast_contract::Digest;
 use holdfast_contract::report::ModelFacts;
 
 use crate::compressed::Compressed;
@@ -19,6 +22,7 @@ use crate::onnx::Onnx;
 use crate::pickle::{Context, Pickle};
 use crate::rules;
 use crate::safetensors::Safetensors;
+use crate::scan::{Own, Scan, Scanner};
 use crate::tail::Tail;
 use crate::tar::Tar;
 use crate::tensorflow::Tensorflow;
@@ -45,6 +49,8 @@ pub struct Found {
     pub format: Option<Format>,
     /// Where the numbers of a checkpoint are.
     pub weights: Option<Weights>,
+    /// What of the file is accounted for, beyond its start.
+    pub own: Option<Own>,
 }
 
 /// Adds what a further member of an archive is known to hold.
@@ -75,6 +81,8 @@ pub struct Outcome {
     pub weights: Option<Weights>,
     /// How many bytes the file had.
     pub size_bytes: u64,
+    /// Which rules it was searched for.
+    pub rules: Option<Digest>,
 }
 
 enum Stage {
@@ -109,22 +117,36 @@ pub struct FileInspector {
     budget: Budget,
     /// What a pickle is, if the file is one.
     pickle: Context,
+    scan: Scan,
     further: Vec<Box<dyn Inspector>>,
 }
 
 impl FileInspector {
     /// An inspection of a file that the person knows as `name`. The name only ever adds suspicion.
     pub fn new(name: &str) -> Self {
+        Self::sharing(name, Budget::default())
+    }
+
+    fn sharing(name: &str, budget: Budget) -> Self {
         Self {
             name: name.to_owned(),
             at: 0,
             stage: Stage::Probing(Vec::new()),
             tail: Tail::default(),
             ahead: Ahead::Nothing,
-            budget: Budget::default(),
             pickle: Context::File,
+            scan: Scan::new(budget.scanner()),
+            budget,
             further: Vec::new(),
         }
+    }
+
+    /// Searches this file, and everything in it, for what this scanner knows.
+    #[must_use]
+    pub fn scanning(mut self, scanner: &Arc<Scanner>) -> Self {
+        self.scan = Scan::new(scanner);
+        self.budget = self.budget.scanning(Arc::clone(scanner));
+        self
     }
 
     /// Reads first what has to be known before the bytes go by: the directory of a zip archive, the structure of an HDF5 file.
@@ -157,10 +179,7 @@ impl FileInspector {
 
     /// An inspection of a member of an archive, on what is left of its allowance.
     pub(crate) fn within(name: &str, budget: &Budget) -> Self {
-        Self {
-            budget: budget.clone(),
-            ..Self::new(name)
-        }
+        Self::sharing(name, budget.clone())
     }
 
     /// The same, where a pickle would be one of this kind.
@@ -180,6 +199,7 @@ impl FileInspector {
         for inspector in &mut self.further {
             inspector.feed(self.at, chunk);
         }
+        self.scan.feed(chunk);
         self.tail.feed(chunk);
         if !self.budget.is_nested() {
             self.budget.earn(chunk.len());
@@ -244,6 +264,12 @@ impl FileInspector {
                 format_args!("{format} content ends in the directory of a zip archive"),
             );
         }
+        let detected = format;
+        let mut own = match format {
+            // Each member is searched as a file of its own.
+            Format::Tar => Own::All,
+            _ => Own::Start,
+        };
         let (mut facts, mut weights) = (None, None);
         let mut inner = Findings::default();
         for inspector in inspectors.into_iter().chain(self.further) {
@@ -252,7 +278,9 @@ impl FileInspector {
             facts = facts.or(found.facts);
             format = found.format.unwrap_or(format);
             weights = weights.or(found.weights);
+            own = found.own.unwrap_or(own);
         }
+        inner.append_new(self.scan.finish(detected, &own));
         refuse(format, &mut findings);
         judge_name(format, &self.name, &mut findings);
         findings.append(inner);
@@ -262,6 +290,7 @@ impl FileInspector {
             facts,
             weights,
             size_bytes: size,
+            rules: self.budget.scanner().rules(),
         }
     }
 }

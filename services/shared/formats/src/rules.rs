@@ -142,6 +142,38 @@ rules! {
         "The GGML, GGMF, GGJT and GGLA formats of 2023 have no checks and current engines do not read them.",
         "Get the model as GGUF, or convert it with an llama.cpp release of that time.";
 
+    SIG_PROGRAM "HF-SIG-001" Critical: "A program within the file",
+        "In the middle of the file begins what an operating system or a language machine would load as a program: not only its \
+         first bytes, but the fields behind them that its loader checks. Weights do not look so by chance; whoever put it there \
+         has, or counts on, something that takes it out.",
+        HARMFUL;
+    SIG_ARCHIVE "HF-SIG-002" High: "An archive within the file",
+        "In the middle of the file begins an archive or a compressed stream whose header is consistent. Nothing that loads the \
+         model looks there, and what it holds was not inspected.",
+        REMAKE;
+    SIG_PICKLE "HF-SIG-003" Critical: "A pickle within the file that takes control",
+        "In the middle of the file stand the opcodes of a Python pickle that calls something known to be dangerous. A reader that is \
+         pointed there runs it.",
+        HARMFUL;
+    SIG_SCRIPT "HF-SIG-004" Critical: "A script within the file",
+        "Between bytes that are no text stands the first line of a script, which names an interpreter, and text after it.",
+        HARMFUL;
+
+    YAR_CRITICAL "HF-YAR-001" Critical: "A rule of critical severity matches",
+        "One of the YARA rules that the inspection was given, those that come with Holdfast or those of your site, matches the file, \
+         and its author says that what it finds is made to harm. The message has the rule's name and what it says about itself.",
+        HARMFUL;
+    YAR_HIGH "HF-YAR-002" High: "A rule of high severity matches",
+        "One of the YARA rules that the inspection was given matches the file. The message has the rule's name and what it says about \
+         itself. A rule that states no severity counts as high.",
+        "Read what the rule says. If it is a rule of your site, its author can tell what to do.";
+    YAR_MEDIUM "HF-YAR-003" Medium requires NoTools: "A rule of medium severity matches",
+        "One of the YARA rules that the inspection was given matches the file; its author does not think that this alone refuses it.",
+        "Use the model without tools, or read what the rule says and get another version of the file.";
+    YAR_LOW "HF-YAR-004" Low: "A rule of low severity matches",
+        "One of the YARA rules that the inspection was given matches the file; its author thinks that it is worth knowing.",
+        NOTHING;
+
     GGUF_VERSION "HF-GGUF-001" High: "Unsupported GGUF version",
         "Versions 2 and 3 exist and are understood. Version 1 was given up in 2023; higher ones do not exist yet.",
         "Get a current version of the file from its publisher.";
@@ -920,6 +952,8 @@ fn subject(prefix: &str) -> &'static str {
         "HF-IO" => "reading the file",
         "HF-POL" => "policies",
         "HF-FMT" => "what kind of file it is",
+        "HF-SIG" => "programs and archives in the middle of a file",
+        "HF-YAR" => "YARA rules",
         "HF-GGUF" => "GGUF files",
         "HF-TPL" => "chat templates",
         "HF-ST" => "safetensors files",

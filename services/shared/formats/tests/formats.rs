@@ -219,7 +219,7 @@ fn an_archive_appended_to_a_gguf_is_named_beside_the_trailing_bytes() {
         .build()
         .and(&zip(&[("archive/data.pkl", b".")], b""));
     assert_eq!(inspect(&file.bytes).format, Format::Gguf);
-    assert_eq!(ids(&file.bytes), ["HF-FMT-005", "HF-GGUF-029"]);
+    assert_eq!(ids(&file.bytes), ["HF-FMT-005", "HF-GGUF-029", "HF-SIG-002"]);
 }
 
 #[test]

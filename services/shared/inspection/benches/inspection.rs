@@ -40,29 +40,34 @@ fn measure(format: &str, path: &Path, worker: Option<&Path>) -> Result<(), Box<d
     std::io::copy(&mut File::open(path)?, &mut std::io::sink())?;
     let (mut openssl, mut here, mut there) = (vec![], vec![], vec![]);
     let mut peak = 0;
+    // Processor time, which other work on the machine changes least: of openssl, and of the worker's thread that inspects.
+    let (mut hashing, mut inspecting) = (vec![], vec![]);
     for _ in 0..ROUNDS {
         openssl.push(timed(|| {
-            let status = Command::new("openssl")
-                .args(["dgst", "-sha256"])
-                .arg(path)
-                .stdout(Stdio::null())
-                .status()?;
-            assert!(status.success(), "openssl dgst failed");
+            let mut command = Command::new("openssl");
+            command.args(["dgst", "-sha256"]).arg(path);
+            hashing.push(run(&mut command)?.worked);
             Ok(())
         })?);
         here.push(timed(|| {
             let source = Source::open(path).map_err(|report| format!("{report:?}"))?;
             let size = source.size_bytes;
-            let inspector = FileInspector::new("bench").looking_ahead(size, &mut |at, buffer| {
-                source.file.read_exact_at(buffer, at).is_ok()
-            });
+            let inspector = FileInspector::new("bench")
+                .scanning(&holdfast_inspection::rules::shipped())
+                .looking_ahead(size, &mut |at, buffer| {
+                    source.file.read_exact_at(buffer, at).is_ok()
+                });
             let report = inspect_with(&source.file, Some(size), inspector, |_| ());
             assert_eq!(report.verdict, Verdict::Admit, "{report:?}");
             Ok(())
         })?);
         if let Some(worker) = worker {
             there.push(timed(|| {
-                peak = peak.max(run_worker(worker, path)?);
+                let mut command = Command::new(worker);
+                command.env_clear().stdin(File::open(path)?);
+                let used = run(&mut command)?;
+                peak = peak.max(used.peak_kibibytes);
+                inspecting.push(used.worked);
                 Ok(())
             })?);
         }
@@ -91,6 +96,11 @@ fn measure(format: &str, path: &Path, worker: Option<&Path>) -> Result<(), Box<d
             "  holdfast-inspect       {:7.1} MiB peak resident",
             peak as f64 / 1024.0
         );
+        println!(
+            "  its inspecting thread  {:7.0} MB/s of its processor time, openssl {:.0}",
+            rate(&inspecting),
+            rate(&hashing)
+        );
     }
     Ok(())
 }
@@ -101,27 +111,39 @@ fn timed(work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<Duration, 
     Ok(start.elapsed())
 }
 
-/// Runs the worker and returns its peak resident memory in KiB, read while it lives.
-fn run_worker(program: &Path, path: &Path) -> Result<u64, Box<dyn Error>> {
-    let mut child = Command::new(program)
-        .env_clear()
-        .stdin(File::open(path)?)
-        .stdout(Stdio::null())
-        .spawn()?;
-    let mut peak = 0;
+/// What a program used.
+struct Used {
+    peak_kibibytes: u64,
+    /// Processor time of its first thread.
+    worked: Duration,
+}
+
+/// Runs a program, whose memory and time are read while it lives.
+fn run(command: &mut Command) -> Result<Used, Box<dyn Error>> {
+    let mut child = command.stdout(Stdio::null()).spawn()?;
+    let mut used = Used {
+        peak_kibibytes: 0,
+        worked: Duration::ZERO,
+    };
+    let process = format!("/proc/{}", child.id());
+    let read = |name: &str| std::fs::read_to_string(format!("{process}/{name}")).unwrap_or_default();
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        let memory = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let memory = read("status");
         let high = memory
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        peak = peak.max(high.and_then(|text| text.parse().ok()).unwrap_or(0));
+        let high = high.and_then(|text| text.parse().ok()).unwrap_or(0);
+        used.peak_kibibytes = used.peak_kibibytes.max(high);
+        let nanoseconds = read(&format!("task/{}/schedstat", child.id()));
+        let nanoseconds = nanoseconds.split(' ').next().and_then(|text| text.parse().ok());
+        used.worked = used.worked.max(Duration::from_nanos(nanoseconds.unwrap_or(0)));
         std::thread::sleep(Duration::from_millis(2));
     };
-    assert!(status.success(), "the worker failed: {status}");
-    Ok(peak)
+    assert!(status.success(), "{command:?} failed: {status}");
+    Ok(used)
 }
 
 fn worker() -> Option<PathBuf> {

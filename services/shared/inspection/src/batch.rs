@@ -5,9 +5,10 @@
 
 use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom, Write as _};
+use std::sync::Arc;
 
 use holdfast_contract::report::Report;
-use holdfast_formats::FileInspector;
+use holdfast_formats::{FileInspector, Scanner};
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
@@ -61,7 +62,7 @@ impl Worker {
                 let line = serde_json::from_slice(&text);
                 match (read, line) {
                     (Ok(1..), Ok(Line::Report { report }))
-                        if verify(&report, file.content.len() as u64).is_ok() =>
+                        if verify(&report, file.content.len() as u64, self.rules.digest()).is_ok() =>
                     {
                         reports.push(*report);
                     }
@@ -96,13 +97,14 @@ fn frame(file: &Small) -> Vec<u8> {
     .concat()
 }
 
-/// The worker's side: inspects each file that `input` frames and gives its report to `answer`.
+/// The worker's side: inspects each file that `input` frames, searching it with `scanner`, and gives its report to `answer`.
 ///
 /// # Errors
 ///
 /// When the input ends in the middle of a file, has one that is too large, or `answer` fails.
 pub fn serve<E: From<std::io::Error>>(
     mut input: impl Read,
+    scanner: &Arc<Scanner>,
     mut answer: impl FnMut(Report) -> Result<(), E>,
 ) -> Result<(), E> {
     loop {
@@ -121,8 +123,9 @@ pub fn serve<E: From<std::io::Error>>(
         let (mut text, mut content) = (Vec::new(), Vec::new());
         (&mut input).take(name).read_to_end(&mut text)?;
         (&mut input).take(size).read_to_end(&mut content)?;
-        let inspector =
-            FileInspector::new(&String::from_utf8_lossy(&text)).looking_ahead(size, &mut |at, buffer| {
+        let inspector = FileInspector::new(&String::from_utf8_lossy(&text))
+            .scanning(scanner)
+            .looking_ahead(size, &mut |at, buffer| {
                 let at = usize::try_from(at).unwrap_or(usize::MAX);
                 let part = content.get(at..).and_then(|rest| rest.get(..buffer.len()));
                 part.map(|part| buffer.copy_from_slice(part)).is_some()

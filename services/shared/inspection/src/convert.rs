@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 
+use holdfast_contract::Digest;
 use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
 use holdfast_contract::report::{Report, Verdict};
 use holdfast_formats::Format;
@@ -66,7 +67,12 @@ impl Worker {
         let mut child = self.start(file, name, size, &["--convert"])?;
         // Twice: once to read, once to write.
         let limit = self.deadline(size) * 2;
-        let outcome = match tokio::time::timeout(limit, follow(&mut child, size, out, progress)).await {
+        let outcome = match tokio::time::timeout(
+            limit,
+            follow(&mut child, size, self.rules.digest(), out, progress),
+        )
+        .await
+        {
             Ok(outcome) => outcome,
             Err(_) => Err(Trouble::Worker(slow(limit))),
         };
@@ -99,6 +105,7 @@ impl From<Failure> for Trouble {
 async fn follow(
     child: &mut Child,
     size: u64,
+    rules: Digest,
     out: &mut File,
     mut progress: impl FnMut(u64),
 ) -> Result<Conversion, Trouble> {
@@ -106,7 +113,7 @@ async fn follow(
         return Err(answer("the worker has no output").into());
     };
     let complaints = tokio::spawn(complaints(stderr));
-    let conversion = listen(BufReader::new(stdout), size, out, &mut progress).await?;
+    let conversion = listen(BufReader::new(stdout), size, rules, out, &mut progress).await?;
     if let Ok(complaint) = complaints.await
         && !complaint.is_empty()
     {
@@ -126,6 +133,7 @@ async fn follow(
 async fn listen(
     mut stdout: BufReader<ChildStdout>,
     size: u64,
+    rules: Digest,
     out: &mut File,
     progress: &mut impl FnMut(u64),
 ) -> Result<Conversion, Trouble> {
@@ -137,7 +145,7 @@ async fn listen(
             _ => return Err(answer("it ended without a report").into()),
         }
     };
-    verify(&report, size).map_err(|unusable| answer(&unusable.to_string()))?;
+    verify(&report, size, rules).map_err(|unusable| answer(&unusable.to_string()))?;
     let conversion = if report.verdict == Verdict::Refuse {
         Conversion::Refused(report)
     } else {

@@ -15,6 +15,7 @@ use holdfast_formats::{FileInspector, Rule, rules};
 
 use crate::hashing::{Chunk, Hasher};
 use crate::report::{complete, refusal};
+use crate::rules::shipped;
 
 /// Bytes of a chunk. Measured: below 256 KiB the wake-ups of the other thread cost more than they bring, above 1 MiB nothing is won.
 pub const CHUNK_BYTES: usize = 1 << 20;
@@ -26,7 +27,8 @@ const SMALL_BYTES: u64 = CHUNK_BYTES as u64;
 /// Inspects everything that `reader` gives. `size` is what is known of its length, `name` what the person calls it (only
 /// suspicion is drawn from it). `progress` hears how many bytes are done, after each chunk.
 pub fn inspect(reader: impl Read, size: Option<u64>, name: &str, progress: impl FnMut(u64)) -> Report {
-    inspect_with(reader, size, FileInspector::new(name), progress)
+    let inspector = FileInspector::new(name).scanning(&shipped());
+    inspect_with(reader, size, inspector, progress)
 }
 
 /// [`inspect`] with further inspectors over the same bytes.

@@ -8,11 +8,13 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use holdfast_contract::report::{Report, Verdict};
 use holdfast_formats::disarm::Weights;
-use holdfast_formats::{FileInspector, Format, rules};
+use holdfast_formats::{FileInspector, Format, Scanner, rules};
 use holdfast_sandbox::{Forbidden, Sandbox, SandboxError, limits};
 use rustix::fs::{Advice, FileType, Stat, fadvise, fstat};
 use rustix::io::Errno;
@@ -22,6 +24,7 @@ use crate::batch;
 use crate::pipeline::inspect_whole;
 use crate::protocol::{Line, PROGRESS_BYTES, deadline};
 use crate::report::{INSPECTOR, refusal};
+use crate::rules::{RulesError, scanner};
 
 /// Address space, in bytes: the program, its libraries, a stack for each of two threads and what the allocator reserves for them.
 const ADDRESS_SPACE_BYTES: u64 = 256 << 20;
@@ -36,7 +39,7 @@ Inspects one model file and prints a report.
 The file is read from standard input; standard output, which must be a pipe or a terminal, gets one JSON object a line:
 progress, and then the report. Before it reads, the process gives up everything but its three descriptors.
 
-Usage: holdfast-inspect [--size=BYTES] [--name=NAME] [--convert|--batch] < FILE
+Usage: holdfast-inspect [--size=BYTES] [--name=NAME] [--rules PATH] [--convert|--batch] < FILE
 
   --size=BYTES  size of the file; one that turns out longer or shorter is refused [default: its size when opened]
   --name=NAME   what the file is called, to note a name that contradicts the content
@@ -44,6 +47,7 @@ Usage: holdfast-inspect [--size=BYTES] [--name=NAME] [--convert|--batch] < FILE
                 how many bytes follow, and then the bytes
   --batch       inspect small files that follow each other, each with the lengths of its name and its content before them, as
                 32-bit numbers; print a report for each
+  --rules PATH  search also for the YARA rules in this file or directory; may be given more than once
   --help        print this
   --version     print the version
 
@@ -74,6 +78,9 @@ pub enum ProcessError {
     /// Standard output is a file, which the limit on written files would break in the middle.
     #[error("standard output must be a pipe or a terminal, not a file")]
     Output,
+    /// The rules cannot be used.
+    #[error("load the rules")]
+    Rules(#[from] RulesError),
     /// A batch could not be read.
     #[error("read the batch")]
     Batch(#[from] std::io::Error),
@@ -86,6 +93,7 @@ pub enum ProcessError {
 struct Arguments {
     size: Option<u64>,
     name: String,
+    rules: Vec<PathBuf>,
     task: Task,
 }
 
@@ -119,7 +127,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, ProcessError> {
     let mut parsed = Arguments::default();
-    for argument in arguments {
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
         let (key, value) = text
             .split_once('=')
@@ -130,6 +139,10 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, Process
                 Err(_) => return Err(ProcessError::Argument(argument)),
             },
             ("--name", Some(value)) => value.clone_into(&mut parsed.name),
+            ("--rules", None) => match arguments.next() {
+                Some(path) => parsed.rules.push(path.into()),
+                None => return Err(ProcessError::Argument(argument)),
+            },
             ("--convert", None) => parsed.task = Task::Convert,
             ("--batch", None) => parsed.task = Task::Batch,
             ("--prove-confinement", None) => parsed.task = Task::Prove,
@@ -151,9 +164,10 @@ fn run(arguments: &Arguments) -> Result<(), ProcessError> {
         }
         Task::Batch => {
             let input = descriptor(std::io::stdin().as_fd(), "standard input")?;
+            let scanner = scanner(&arguments.rules)?;
             confine(arguments.size.unwrap_or(0))?;
             let mut out = BufWriter::with_capacity(OUTPUT_BYTES, std::io::stdout().lock());
-            batch::serve(BufReader::new(input), |report| {
+            batch::serve(BufReader::new(input), &scanner, |report| {
                 let line = line(&Line::Report {
                     report: Box::new(report),
                 })?;
@@ -169,8 +183,10 @@ fn run(arguments: &Arguments) -> Result<(), ProcessError> {
                 return Err(ProcessError::Output);
             }
             let size = arguments.size.or_else(|| size(&before));
+            // The rules are whoever starts this program's, and files can be opened only now.
+            let scanner = scanner(&arguments.rules)?;
             confine(size.unwrap_or(0))?;
-            let (report, weights) = read(&input, &before, size, &arguments.name);
+            let (report, weights) = read(&input, &before, size, &arguments.name, &scanner);
             let refused = report.verdict == Verdict::Refuse;
             print(&line(&Line::Report {
                 report: Box::new(report),
@@ -233,11 +249,17 @@ fn convert(input: &File, weights: Option<&Weights>) -> Result<(), ProcessError> 
     .map_err(ProcessError::Print)
 }
 
-fn read(input: &File, before: &Stat, size: Option<u64>, name: &str) -> (Report, Option<Weights>) {
+fn read(
+    input: &File,
+    before: &Stat,
+    size: Option<u64>,
+    name: &str,
+    scanner: &Arc<Scanner>,
+) -> (Report, Option<Weights>) {
     // Read ahead further than usual; a pipe has no such thing, and the advice may be ignored.
     let _ = fadvise(input, 0, None, Advice::Sequential);
     let mut next = PROGRESS_BYTES;
-    let mut inspector = FileInspector::new(name);
+    let mut inspector = FileInspector::new(name).scanning(scanner);
     if let Some(size) = size.filter(|_| is_file(before)) {
         inspector = inspector.looking_ahead(size, &mut |at, buffer| input.read_exact_at(buffer, at).is_ok());
     }
@@ -320,6 +342,7 @@ mod tests {
             "--size=1k",
             "model.gguf",
             "--help=1",
+            "--rules",
             "--nope",
         ] {
             assert!(parsed(&[wrong]).is_err(), "{wrong}");

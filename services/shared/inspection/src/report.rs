@@ -17,6 +17,7 @@ pub fn complete(outcome: Outcome, sha256: Digest) -> Report {
         Some(sha256),
         outcome.findings,
         outcome.facts,
+        outcome.rules,
     )
 }
 
@@ -24,7 +25,7 @@ pub fn complete(outcome: Outcome, sha256: Digest) -> Report {
 pub fn refusal(rule: &'static Rule, format: Format, size_bytes: u64, message: &str) -> Report {
     let mut findings = Findings::default();
     findings.add(rule, Place::whole(), message);
-    make(format, size_bytes, None, findings, None)
+    make(format, size_bytes, None, findings, None, None)
 }
 
 fn make(
@@ -33,6 +34,7 @@ fn make(
     sha256: Option<Digest>,
     findings: Findings,
     model: Option<holdfast_contract::report::ModelFacts>,
+    rules: Option<Digest>,
 ) -> Report {
     let (findings, findings_omitted) = findings.into_parts();
     let (verdict, conditions) = verdict(&findings);
@@ -46,6 +48,7 @@ fn make(
         findings_omitted,
         model,
         inspector: INSPECTOR.to_owned(),
+        rules,
     }
 }
 

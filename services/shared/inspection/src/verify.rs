@@ -3,6 +3,7 @@
 //! The worker has read hostile bytes. If they have taken it over, the sandbox keeps it from doing anything but lying here. A lie
 //! about the content cannot be seen from outside; what must hold for every honest report can.
 
+use holdfast_contract::Digest;
 use holdfast_contract::limits::MAX_FINDINGS;
 use holdfast_contract::report::{Finding, Report, Verdict};
 use holdfast_formats::finding::verdict;
@@ -34,13 +35,16 @@ pub enum Unusable {
     /// A text is too long or has characters that an inspection removes.
     #[error("a text is not as an inspection writes it")]
     Text,
+    /// The file was searched for other rules, or for none.
+    #[error("the file was not searched for the rules that it should be")]
+    Rules,
     /// Another program made it.
     #[error("the report was made by another inspector")]
     Inspector,
 }
 
-/// Checks a report on a file of `size` bytes.
-pub fn verify(report: &Report, size: u64) -> Result<(), Unusable> {
+/// Checks a report on a file of `size` bytes that was to be searched for these rules.
+pub fn verify(report: &Report, size: u64, rules: Digest) -> Result<(), Unusable> {
     let passes = report.verdict != Verdict::Refuse;
     // Only a file that could not be read to its end is refused with another size than it had.
     if report.size_bytes != size && (passes || report.sha256.is_some()) {
@@ -68,6 +72,9 @@ pub fn verify(report: &Report, size: u64) -> Result<(), Unusable> {
     if !texts.into_iter().flatten().all(|text| is_clean(text)) {
         return Err(Unusable::Text);
     }
+    if report.rules != report.sha256.map(|_| rules) {
+        return Err(Unusable::Rules);
+    }
     if report.inspector != INSPECTOR {
         return Err(Unusable::Inspector);
     }
@@ -93,6 +100,10 @@ mod tests {
     use holdfast_contract::report::{Condition, Severity};
     use holdfast_formats::testing::{GgufBuilder, Value};
 
+    fn ours() -> Digest {
+        crate::Rules::shipped().digest()
+    }
+
     fn admitted() -> Report {
         let bytes = GgufBuilder::llama().build().bytes;
         let report = inspect(bytes.as_slice(), None, "m.gguf", |_| ());
@@ -111,12 +122,12 @@ mod tests {
     #[test]
     fn honest_reports_pass() {
         for report in [admitted(), conditional()] {
-            assert_eq!(verify(&report, report.size_bytes), Ok(()));
+            assert_eq!(verify(&report, report.size_bytes, ours()), Ok(()));
         }
         let report = inspect(b"#!/bin/sh".as_slice(), None, "m", |_| ());
-        assert_eq!(verify(&report, 9), Ok(()));
+        assert_eq!(verify(&report, 9, ours()), Ok(()));
         let report = inspect(b"four".as_slice(), Some(5), "m", |_| ());
-        assert_eq!(verify(&report, 5), Ok(()));
+        assert_eq!(verify(&report, 5, ours()), Ok(()));
     }
 
     #[test]
@@ -125,7 +136,7 @@ mod tests {
             let mut report = conditional();
             let size = report.size_bytes;
             edit(&mut report);
-            verify(&report, size).unwrap_err()
+            verify(&report, size, ours()).unwrap_err()
         };
         assert_eq!(check(|r| r.size_bytes += 1), Unusable::Size);
         assert_eq!(check(|r| r.sha256 = None), Unusable::Digest);
@@ -161,6 +172,11 @@ mod tests {
             Unusable::Text
         );
         assert_eq!(check(|r| r.inspector = "other 1.0".into()), Unusable::Inspector);
+        assert_eq!(check(|r| r.rules = None), Unusable::Rules);
+        assert_eq!(
+            check(|r| r.rules = Some(Digest::from_bytes([1; 32]))),
+            Unusable::Rules
+        );
     }
 
     #[test]
@@ -168,12 +184,12 @@ mod tests {
         let mut report = inspect(b"#!/bin/sh".as_slice(), None, "m", |_| ());
         report.findings[0].severity = Severity::Low;
         report.verdict = Verdict::Admit;
-        assert_eq!(verify(&report, 9), Err(Unusable::Finding));
+        assert_eq!(verify(&report, 9, ours()), Err(Unusable::Finding));
     }
 
     #[test]
     fn a_refusal_of_other_bytes_is_seen() {
         let report = inspect(b"#!/bin/sh".as_slice(), None, "m", |_| ());
-        assert_eq!(verify(&report, 10), Err(Unusable::Size));
+        assert_eq!(verify(&report, 10, ours()), Err(Unusable::Size));
     }
 }

@@ -1,14 +1,16 @@
 //! The client: starts the worker program for one file, follows it, and ends it.
 //!
-//! The worker gets the file as standard input, two pipes and nothing else: no environment, no other arguments than a size and
-//! a name. Whatever goes wrong after it was started is a refusal. Dropping the future kills the worker.
+//! The worker gets the file as standard input, two pipes and nothing else: no environment, no other arguments than a size, a
+//! name, and where further rules are, which it reads before it gives everything up. Whatever goes wrong after it was started is a refusal. Dropping the future kills the worker.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Seek as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use holdfast_contract::Digest;
 use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
 use holdfast_contract::report::Report;
 use holdfast_formats::{Format, Rule, rules, text};
@@ -17,6 +19,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::protocol::{Line, MAX_LINE_BYTES, MAX_NAME_BYTES, MAX_OUTPUT_BYTES, deadline};
 use crate::report::refusal;
+use crate::rules::Rules;
 use crate::source::Source;
 use crate::verify::verify;
 
@@ -50,6 +53,7 @@ pub enum WorkerError {
 #[derive(Debug, Clone)]
 pub struct Worker {
     program: PathBuf,
+    pub(crate) rules: Rules,
     deadline: fn(u64) -> Duration,
 }
 
@@ -65,8 +69,16 @@ impl Worker {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
+            rules: Rules::shipped(),
             deadline,
         }
+    }
+
+    /// Searches files for these rules.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
     }
 
     /// Gives files another deadline, by their size, than [`deadline`].
@@ -120,7 +132,12 @@ impl Worker {
         file.rewind().map_err(WorkerError::Rewind)?;
         let mut child = self.start(file, name, size_bytes, &[])?;
         let limit = (self.deadline)(size_bytes);
-        let outcome = match tokio::time::timeout(limit, follow(&mut child, size_bytes, progress)).await {
+        let outcome = match tokio::time::timeout(
+            limit,
+            follow(&mut child, size_bytes, self.rules.digest(), progress),
+        )
+        .await
+        {
             Ok(outcome) => outcome,
             Err(_) => Err(slow(limit)),
         };
@@ -155,6 +172,12 @@ impl Worker {
             .args(arguments)
             .arg(format!("--size={size}"))
             .arg(format!("--name={}", argument(name)))
+            .args(
+                self.rules
+                    .paths()
+                    .iter()
+                    .flat_map(|path| [OsStr::new("--rules"), path.as_os_str()]),
+            )
             .env_clear()
             .stdin(Stdio::from(file))
             .stdout(Stdio::piped())
@@ -179,7 +202,12 @@ fn argument(name: &str) -> String {
 }
 
 /// Reads the worker's output to its end and waits for it.
-async fn follow(child: &mut Child, size: u64, progress: impl FnMut(u64)) -> Result<Report, Failure> {
+async fn follow(
+    child: &mut Child,
+    size: u64,
+    rules: Digest,
+    progress: impl FnMut(u64),
+) -> Result<Report, Failure> {
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(answer("the worker has no output"));
     };
@@ -208,7 +236,7 @@ async fn follow(child: &mut Child, size: u64, progress: impl FnMut(u64)) -> Resu
         return Err(died(&describe(status)));
     }
     let report = heard.ok_or_else(|| answer("the worker ended without a report"))?;
-    verify(&report, size).map_err(|unusable| answer(&unusable.to_string()))?;
+    verify(&report, size, rules).map_err(|unusable| answer(&unusable.to_string()))?;
     Ok(report)
 }
 

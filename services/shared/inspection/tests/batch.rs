@@ -94,10 +94,11 @@ fn the_worker_inspects_what_is_framed_and_nothing_else() {
     let good = frame(b"a.zip", size, &zip);
     let answers = |input: &[u8]| {
         let mut reports = Vec::new();
-        let result: Result<(), std::io::Error> = serve(input, |report| {
-            reports.push(report);
-            Ok(())
-        });
+        let result: Result<(), std::io::Error> =
+            serve(input, &holdfast_inspection::rules::shipped(), |report| {
+                reports.push(report);
+                Ok(())
+            });
         (reports, result.is_ok())
     };
     let (reports, whole) = answers(&[good.clone(), frame(b"", 0, b""), good.clone()].concat());

@@ -51,6 +51,7 @@ fn reports() -> [Report; 2] {
         findings_omitted: 0,
         model: Some(facts()),
         inspector: "0.1.0".to_owned(),
+        rules: Some(digest(3)),
     };
     let bad = Report {
         sha256: None,
@@ -59,6 +60,7 @@ fn reports() -> [Report; 2] {
         findings: findings().to_vec(),
         findings_omitted: 12,
         model: None,
+        rules: None,
         ..good.clone()
     };
     [good, bad]

@@ -137,6 +137,19 @@ impl Globals {
         }
     }
 
+    /// Whether something that is known to be dangerous was not only imported but used, under a name as programs have them.
+    pub fn take_control(&self) -> bool {
+        self.list.iter().any(|global| {
+            let (_, name) = global.shown.rsplit_once('.').unwrap_or_default();
+            global.judgement == Judgement::Dangerous
+                && global.reports > 0
+                && name.len() > 2
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        })
+    }
+
     /// Everything imported, in the order of appearance.
     pub fn all(&self) -> &[Global] {
         &self.list

@@ -159,6 +159,12 @@ impl Pickle {
         (findings, self.summary)
     }
 
+    /// The bytes have ended after `size`: whether something known to be dangerous was used, not only imported.
+    pub(crate) fn takes_control(mut self, size: u64) -> bool {
+        self.end(size);
+        self.reader.machine.globals.take_control()
+    }
+
     fn at(&self) -> u64 {
         self.reader.lexer.at()
     }
@@ -459,7 +465,7 @@ impl Inspector for Pickle {
             findings,
             facts: Some(facts),
             weights: Weights::of(summary),
-            format: None,
+            ..Found::default()
         }
     }
 }

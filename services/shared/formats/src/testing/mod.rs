@@ -9,6 +9,7 @@ mod mutation;
 mod pickle;
 mod protobuf;
 mod safetensors;
+mod stowaway;
 mod tar;
 pub mod torch;
 mod zip;
@@ -22,6 +23,7 @@ pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use protobuf::{Proto, onnx, tensorflow};
 pub use safetensors::{Entry, SafetensorsBuilder};
+pub use stowaway::stowaways;
 pub use tar::{tar_archive, tar_header, tar_member, tar_records};
 pub use zip::{Member, archive, deflate};
 

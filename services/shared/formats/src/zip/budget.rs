@@ -1,8 +1,10 @@
-//! How much may come out of what is compressed, and how much memory that may take: a few bytes can stand for more than anybody
-//! has room or time for.
+//! What everything in one file shares: how much may come out of what is compressed and how much memory that may take, since a
+//! few bytes can stand for more than anybody has room or time for; and what it is searched for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::scan::Scanner;
 
 /// What may come out in any case: arrays of zeros are ordinary, and a thousand times smaller when compressed.
 const FREE_BYTES: u64 = 1 << 30;
@@ -13,12 +15,13 @@ pub const MAX_DEPTH: u8 = 3;
 /// The memory for the windows of all compressed files that lie in each other.
 const MEMORY_BYTES: u64 = 20 << 20;
 
-/// What is left of the allowance, shared by everything in one file.
+/// What is left of the allowance.
 #[derive(Debug, Clone)]
 pub struct Budget {
     left: Arc<AtomicU64>,
     memory: Arc<AtomicU64>,
     depth: u8,
+    scanner: Arc<Scanner>,
 }
 
 impl Default for Budget {
@@ -27,11 +30,23 @@ impl Default for Budget {
             left: Arc::new(AtomicU64::new(FREE_BYTES)),
             memory: Arc::new(AtomicU64::new(MEMORY_BYTES)),
             depth: 0,
+            scanner: Scanner::plain(),
         }
     }
 }
 
 impl Budget {
+    /// What every file and member that shares the allowance is searched for.
+    pub fn scanner(&self) -> &Arc<Scanner> {
+        &self.scanner
+    }
+
+    /// The same allowance, with other things to search for.
+    #[must_use]
+    pub fn scanning(self, scanner: Arc<Scanner>) -> Self {
+        Self { scanner, ..self }
+    }
+
     /// So many bytes of the file itself went by.
     pub fn earn(&self, bytes: usize) {
         let more = (bytes as u64).saturating_mul(RATIO);
@@ -55,6 +70,7 @@ impl Budget {
             left: Arc::clone(&self.left),
             memory: Arc::clone(&self.memory),
             depth: self.depth + 1,
+            scanner: Arc::clone(&self.scanner),
         })
     }
 

@@ -21,6 +21,7 @@ use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::inspector::{Found, Inspector};
 use crate::rules;
+use crate::scan::{Own, Scan};
 use crate::text;
 pub use budget::{Budget, Memory};
 pub use directory::{Directory, MAX_DIRECTORY_BYTES, Peek, Wrong};
@@ -50,6 +51,8 @@ struct Open {
     unpacker: Unpacker,
     content: Content,
     data_at: u64,
+    /// The search in what is unpacked, where nobody else does it: what is stored as it is goes by outside.
+    scan: Option<Scan>,
 }
 
 /// The inspector for zip archives.
@@ -207,12 +210,16 @@ impl Zip {
             return self.wrong(&rules::ZIP_LAYOUT, entry.at, message);
         }
         let outline = self.outlines.take(entry.at, data_at);
+        let content = self.package.open(&entry, outline, &self.budget);
+        let scan = (entry.method != judge::STORED && !matches!(content, Content::File(_)))
+            .then(|| Scan::new(self.budget.scanner()));
         self.stage = Stage::Data {
             left: entry.packed,
             member: Box::new(Open {
                 unpacker: Unpacker::new(&entry),
-                content: self.package.open(&entry, outline, &self.budget),
+                content,
                 data_at,
+                scan,
             }),
         };
         if entry.packed == 0 {
@@ -227,10 +234,18 @@ impl Zip {
         let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
         let (mine, _) = bytes.split_at(taken);
         let Open {
-            unpacker, content, ..
+            unpacker,
+            content,
+            scan,
+            ..
         } = &mut **member;
         let package = &mut self.package;
-        let result = unpacker.feed(mine, &self.budget, |at, bytes| package.feed(content, at, bytes));
+        let result = unpacker.feed(mine, &self.budget, |at, bytes| {
+            if let Some(scan) = scan {
+                scan.feed(bytes);
+            }
+            package.feed(content, at, bytes);
+        });
         *left -= taken as u64;
         let done = *left == 0;
         if let Err(damage) = result {
@@ -251,7 +266,13 @@ impl Zip {
             unpacker,
             content,
             data_at,
+            scan,
         } = *member;
+        if let Some(scan) = scan {
+            let found = scan.finish(self.package.format, &Own::Nothing);
+            let name = text::shown_bytes(&entry.name);
+            self.findings.append(found.within(&name, |_| entry.at));
+        }
         match unpacker.finish() {
             Ok(size) => self
                 .package
@@ -358,6 +379,11 @@ impl Inspector for Zip {
             );
         }
         let format = self.package.format;
+        let own = if format == Format::Zip {
+            Own::All
+        } else {
+            Own::At(self.directory.entries().map(|entry| entry.at).collect())
+        };
         let (facts, weights) = self
             .package
             .conclude(&self.directory, complete, &mut self.findings);
@@ -366,6 +392,7 @@ impl Inspector for Zip {
             facts,
             format: Some(format),
             weights,
+            own: Some(own),
         }
     }
 }
