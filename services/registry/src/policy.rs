@@ -89,6 +89,7 @@ mod tests {
             findings_omitted: 0,
             model: None,
             inspector: "0".into(),
+            rules: None,
         };
         let statement = ScanStatement {
             name: "a".into(),

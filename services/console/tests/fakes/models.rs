@@ -77,6 +77,7 @@ pub fn report_of(model: &ModelSummary) -> Report {
         findings_omitted: 0,
         model: model.model.clone(),
         inspector: "holdfast-inspect 0.1.0".to_owned(),
+        rules: None,
     }
 }
 
@@ -108,5 +109,6 @@ pub fn refusal(sha256: Digest, size_bytes: u64) -> Report {
         findings_omitted: 0,
         model: None,
         inspector: "holdfast-inspect 0.1.0".to_owned(),
+        rules: None,
     }
 }

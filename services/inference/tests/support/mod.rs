@@ -450,6 +450,7 @@ fn detail(summary: ModelSummary) -> ModelDetail {
         findings_omitted: 0,
         model: None,
         inspector: "test".to_owned(),
+        rules: None,
     };
     ModelDetail {
         summary,

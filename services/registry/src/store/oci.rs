@@ -352,6 +352,7 @@ mod tests {
                     ..ModelFacts::default()
                 }),
                 inspector: "0.1.0".into(),
+                rules: None,
             },
         }
     }

@@ -49,6 +49,7 @@ pub fn report(bytes: &[u8]) -> Report {
         findings_omitted: 0,
         model: None,
         inspector: "0.1.0".into(),
+        rules: None,
     }
 }
 

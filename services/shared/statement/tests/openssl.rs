@@ -51,6 +51,7 @@ fn openssl_verifies_an_envelope_and_refuses_a_changed_one() {
         findings_omitted: 0,
         model: None,
         inspector: "0.1.0".into(),
+        rules: None,
     };
     let key = StatementKey::from_seed(KEY_NAME, &[9; 32]).unwrap();
     let text = sign(&report, "m.gguf", &key, "2026-11-20T10:00:00Z".parse().unwrap())

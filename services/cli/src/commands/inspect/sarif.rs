@@ -175,6 +175,7 @@ mod tests {
             findings_omitted: 0,
             model: None,
             inspector: "0".to_owned(),
+            rules: None,
         }
     }
 

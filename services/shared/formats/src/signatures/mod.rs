@@ -18,7 +18,7 @@ use crate::rules::{self, Rule};
 use crate::scan::{Atom, Hit, Search, Searching, Whole};
 use view::View;
 
-/// The most places that are remembered: an archive may have so many members, each with a signature of its own.
+/// The most places of a class that are remembered: an archive may have so many members, each with a signature of its own.
 const MAX_SEEN: usize = 40_000;
 
 /// What a signature stands for.
@@ -85,18 +85,22 @@ impl Search for Signatures {
 #[derive(Debug, Default)]
 struct Found {
     seen: Vec<(u64, Seen)>,
+    /// How many of each class, so that a flood of one does not hide another.
+    counts: [usize; 4],
 }
 
 impl Searching for Found {
     fn hit(&mut self, hit: &Hit<'_>) {
         let Some(check) = check(hit.atom) else { return };
-        if self.seen.len() < MAX_SEEN
-            && let Some(seen) = check(View::of(hit))
+        if let Some(seen) = check(View::of(hit))
+            && let Some(count) = self.counts.get_mut(seen.class as usize)
+            && *count < MAX_SEEN
         {
             let at = hit.at.saturating_sub(seen.before as u64);
             // Several atoms can give the same thing away.
             let seen = (at, Seen { before: 0, ..seen });
             if !self.seen.iter().rev().take(8).any(|other| *other == seen) {
+                *count += 1;
                 self.seen.push(seen);
             }
         }
