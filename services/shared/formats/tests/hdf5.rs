@@ -468,3 +468,27 @@ fn a_cut_file_is_refused_wherever_it_is_cut() {
         assert!(outcome.findings.refuse(), "{length}");
     }
 }
+
+#[test]
+fn many_links_and_attributes_are_followed_and_summed() {
+    let seed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/hdf5/many");
+    let seed = std::fs::read(seed).unwrap();
+    let good = [b"\x89HDF\r\n\x1a\n", &seed[2..]].concat();
+    assert_eq!(accepted(&good).facts.unwrap().tensors, 9);
+    for signature in [b"OHDR", b"FRHP", b"FHDB", b"BTHD", b"BTLF"] {
+        let places: Vec<_> = good
+            .windows(4)
+            .enumerate()
+            .filter(|(_, window)| window == signature)
+            .map(|(at, _)| at)
+            .collect();
+        assert!(!places.is_empty());
+        for place in places {
+            for distance in [0, 4, 16] {
+                let mut bytes = good.clone();
+                bytes[place + distance] ^= 1;
+                refused(&bytes, "HF-H5-001");
+            }
+        }
+    }
+}

@@ -69,6 +69,11 @@ with h5py.File(directory / "ok-fewer.h5", "w", libver=("v110", "v110")) as file:
         file[f"d{index}"] = np.arange(3)
     for index in range(0, 200, 3):
         del file[f"d{index}"]
+with h5py.File(directory / "bad-description.h5", "w", libver=("v110", "v110")) as file:
+    for index in range(20):
+        file.attrs[f"attribute {index}"] = "x"
+    layer = '{"class_name": "Lambda", "config": {"function": ["4wEA", null, null]}}'
+    file.attrs["model_config"] = '{"class_name": "Sequential", "config": [' + layer + "]}"
 with h5py.File(directory / "bad-external.h5", "w") as file:
     file.create_dataset("x", (100,), "u1", external=[("/etc/passwd", 0, 100)])
 with h5py.File(directory / "bad-link.h5", "w") as file:

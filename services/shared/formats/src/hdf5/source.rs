@@ -5,8 +5,8 @@ use crate::rules;
 use crate::text::Fingerprint;
 use crate::zip::{Peek, Wrong};
 
-/// The most bytes of structure that are read. A model with ten thousand tensors has some ten megabytes.
-const MAX_READ_BYTES: u64 = 32 << 20;
+/// The most bytes of structure that are read. A model with ten thousand tensors has some twenty-five megabytes.
+const MAX_READ_BYTES: u64 = 64 << 20;
 /// The most bytes of one structure.
 const MAX_PART_BYTES: u64 = 8 << 20;
 /// The most parts of a file.
