@@ -17,6 +17,7 @@ use crate::onnx::Onnx;
 use crate::pickle::{Context, Pickle};
 use crate::rules;
 use crate::safetensors::Safetensors;
+use crate::set::Ties;
 use crate::tail::Tail;
 use crate::tar::Tar;
 use crate::tensorflow::Tensorflow;
@@ -43,6 +44,8 @@ pub struct Found {
     pub format: Option<Format>,
     /// Where the numbers of a checkpoint are.
     pub weights: Option<Weights>,
+    /// What ties it to other files, where that was asked for.
+    pub ties: Ties,
 }
 
 /// Adds what a further member of an archive is known to hold.
@@ -69,6 +72,8 @@ pub struct Outcome {
     pub facts: Option<ModelFacts>,
     /// Where the numbers are, of a checkpoint that could be converted.
     pub weights: Option<Weights>,
+    /// What ties it to other files, where that was asked for ([`FileInspector::tying`]).
+    pub ties: Ties,
     /// How many bytes the file had.
     pub size_bytes: u64,
 }
@@ -93,6 +98,7 @@ pub struct FileInspector {
     /// The directory of a zip archive, or why it has none, where that was read before.
     directory: Option<Result<Directory, Wrong>>,
     budget: Budget,
+    tying: bool,
     further: Vec<Box<dyn Inspector>>,
 }
 
@@ -106,8 +112,16 @@ impl FileInspector {
             tail: Tail::default(),
             directory: None,
             budget: Budget::default(),
+            tying: false,
             further: Vec::new(),
         }
+    }
+
+    /// Collects what ties the file to others of its directory as well.
+    #[must_use]
+    pub fn tying(mut self) -> Self {
+        self.tying = true;
+        self
     }
 
     /// Reads first what has to be known before the bytes go by: the directory of a zip archive. `peek` fills a buffer with the
@@ -152,7 +166,7 @@ impl FileInspector {
                 head.extend_from_slice(probed);
                 if head.len() == PROBE_BYTES {
                     let head = std::mem::take(head);
-                    let mut stage = start(&head, &self.name, &mut self.directory, &self.budget);
+                    let mut stage = start(&head, &self.name, &mut self.directory, &self.budget, self.tying);
                     if let Stage::Running { inspectors, .. } = &mut stage {
                         feed_all(inspectors, PROBE_BYTES as u64, rest);
                     }
@@ -176,7 +190,7 @@ impl FileInspector {
     pub fn finish(mut self) -> Outcome {
         let size = self.at;
         let stage = match self.stage {
-            Stage::Probing(head) => start(&head, &self.name, &mut self.directory, &self.budget),
+            Stage::Probing(head) => start(&head, &self.name, &mut self.directory, &self.budget, self.tying),
             running @ Stage::Running { .. } => running,
         };
         let (mut format, tar, inspectors) = match stage {
@@ -205,7 +219,7 @@ impl FileInspector {
                 format_args!("{format} content ends in the directory of a zip archive"),
             );
         }
-        let (mut facts, mut weights) = (None, None);
+        let (mut facts, mut weights, mut ties) = (None, None, Ties::default());
         let mut inner = Findings::default();
         for inspector in inspectors.into_iter().chain(self.further) {
             let found = inspector.finish(size);
@@ -213,6 +227,12 @@ impl FileInspector {
             facts = facts.or(found.facts);
             format = found.format.unwrap_or(format);
             weights = weights.or(found.weights);
+            if !found.ties.is_empty() {
+                ties = found.ties;
+            }
+        }
+        if let Some(weights) = weights.as_ref().filter(|_| self.tying) {
+            ties = weights.ties();
         }
         refuse(format, &mut findings);
         judge_name(format, &self.name, &mut findings);
@@ -222,6 +242,7 @@ impl FileInspector {
             findings,
             facts,
             weights,
+            ties,
             size_bytes: size,
         }
     }
@@ -239,19 +260,30 @@ fn start(
     name: &str,
     directory: &mut Option<Result<Directory, Wrong>>,
     budget: &Budget,
+    tying: bool,
 ) -> Stage {
+    let ties = || {
+        if tying {
+            Ties::collecting()
+        } else {
+            Ties::default()
+        }
+    };
     let format = detect::detect(head);
     let mut inspectors: Vec<Box<dyn Inspector>> = match format {
-        Format::Gguf => vec![Box::new(Gguf::default())],
-        Format::Safetensors => vec![Box::new(Safetensors::default())],
+        Format::Gguf => vec![Box::new(Gguf::tied(ties()))],
+        Format::Safetensors => vec![Box::new(Safetensors::tied(ties()))],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
-        Format::Json => vec![Box::new(Configuration::new(name)), Box::new(Secrets::default())],
+        Format::Json => vec![
+            Box::new(Configuration::tied(name, ties())),
+            Box::new(Secrets::default()),
+        ],
         Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
         Format::Zip | Format::Tar | Format::Gzip | Format::Zlib => {
             vec![container(format, name, directory.take(), budget)]
         }
-        Format::Onnx => vec![Box::new(Onnx::default())],
+        Format::Onnx => vec![Box::new(Onnx::tied(ties()))],
         Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
         Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
         _ => Vec::new(),

@@ -23,6 +23,7 @@ pub mod protobuf;
 pub mod rules;
 pub mod safetensors;
 mod scripts;
+pub mod set;
 mod tail;
 mod tar;
 mod template;

@@ -8,11 +8,12 @@ use std::io::{Read, Seek as _, SeekFrom, Write as _};
 
 use holdfast_contract::report::Report;
 use holdfast_formats::FileInspector;
+use holdfast_formats::set::Ties;
 use rustix::fs::{MemfdFlags, memfd_create};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use crate::pipeline::inspect_with;
-use crate::protocol::{Line, MAX_LINE_BYTES, MAX_NAME_BYTES};
+use crate::pipeline::{Whole, inspect_whole};
+use crate::protocol::{Line, MAX_LINE_BYTES, MAX_NAME_BYTES, MAX_TIES_BYTES};
 use crate::verify::verify;
 use crate::worker::{Worker, WorkerError, complaints};
 
@@ -38,6 +39,20 @@ impl Worker {
     ///
     /// When the worker cannot be started or be given the files.
     pub async fn inspect_batch(&self, files: &[Small]) -> Result<Vec<Report>, WorkerError> {
+        let reports = self.batch(files, &["--batch"]).await?;
+        Ok(reports.into_iter().map(|(report, _)| report).collect())
+    }
+
+    /// [`Worker::inspect_batch`], with what ties each file to others.
+    ///
+    /// # Errors
+    ///
+    /// When the worker cannot be started or be given the files.
+    pub async fn inspect_batch_tied(&self, files: &[Small]) -> Result<Vec<(Report, Ties)>, WorkerError> {
+        self.batch(files, &["--batch", "--ties"]).await
+    }
+
+    async fn batch(&self, files: &[Small], arguments: &[&str]) -> Result<Vec<(Report, Ties)>, WorkerError> {
         let mut input =
             File::from(memfd_create("files", MemfdFlags::CLOEXEC).map_err(|e| WorkerError::Batch(e.into()))?);
         let frames: Vec<u8> = files.iter().flat_map(frame).collect();
@@ -46,7 +61,7 @@ impl Worker {
             .and_then(|()| input.seek(SeekFrom::Start(0)))
             .map_err(WorkerError::Batch)?;
         let size = frames.len() as u64;
-        let mut child = self.start(input, "", size, &["--batch"])?;
+        let mut child = self.start(input, "", size, arguments)?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Ok(Vec::new());
         };
@@ -55,15 +70,9 @@ impl Worker {
         let mut reports = Vec::new();
         let reading = async {
             for file in files {
-                let mut text = Vec::new();
-                let limit = MAX_LINE_BYTES as u64;
-                let read = (&mut stdout).take(limit).read_until(b'\n', &mut text).await;
-                let line = serde_json::from_slice(&text);
-                match (read, line) {
-                    (Ok(1..), Ok(Line::Report { report }))
-                        if verify(&report, file.content.len() as u64).is_ok() =>
-                    {
-                        reports.push(*report);
+                match answer(&mut stdout, arguments.contains(&"--ties")).await {
+                    Some((report, ties)) if verify(&report, file.content.len() as u64).is_ok() => {
+                        reports.push((report, ties));
                     }
                     _ => break,
                 }
@@ -78,6 +87,25 @@ impl Worker {
             tracing::warn!(complaint, "the worker complained");
         }
         Ok(reports)
+    }
+}
+
+/// What the worker says about the next file.
+async fn answer(mut stdout: impl AsyncBufRead + Unpin, tied: bool) -> Option<(Report, Ties)> {
+    let (mut ties, mut total) = (Ties::default(), 0);
+    loop {
+        let mut text = Vec::new();
+        let limit = MAX_LINE_BYTES as u64;
+        total += (&mut stdout)
+            .take(limit)
+            .read_until(b'\n', &mut text)
+            .await
+            .ok()?;
+        match serde_json::from_slice(&text).ok()? {
+            Line::Report { report } if ties.is_plausible() => return Some((*report, ties)),
+            Line::Ties { ties: more } if tied && total <= MAX_TIES_BYTES => ties.append(*more),
+            _ => return None,
+        }
     }
 }
 
@@ -96,14 +124,15 @@ fn frame(file: &Small) -> Vec<u8> {
     .concat()
 }
 
-/// The worker's side: inspects each file that `input` frames and gives its report to `answer`.
+/// The worker's side: inspects each file that `input` frames and gives what it learnt to `answer`, with its ties where `tying` says so.
 ///
 /// # Errors
 ///
 /// When the input ends in the middle of a file, has one that is too large, or `answer` fails.
 pub fn serve<E: From<std::io::Error>>(
     mut input: impl Read,
-    mut answer: impl FnMut(Report) -> Result<(), E>,
+    tying: bool,
+    mut answer: impl FnMut(Whole) -> Result<(), E>,
 ) -> Result<(), E> {
     loop {
         let mut lengths = [0; 8];
@@ -127,6 +156,7 @@ pub fn serve<E: From<std::io::Error>>(
                 let part = content.get(at..).and_then(|rest| rest.get(..buffer.len()));
                 part.map(|part| buffer.copy_from_slice(part)).is_some()
             });
-        answer(inspect_with(content.as_slice(), Some(size), inspector, |_| ()))?;
+        let inspector = if tying { inspector.tying() } else { inspector };
+        answer(inspect_whole(content.as_slice(), Some(size), inspector, |_| ()))?;
     }
 }

@@ -58,6 +58,7 @@ impl Worker {
         let Source {
             mut file,
             size_bytes: size,
+            ..
         } = match Source::of(file) {
             Ok(source) => source,
             Err(report) => return Ok(Conversion::Refused(report)),

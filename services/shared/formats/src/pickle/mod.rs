@@ -384,7 +384,7 @@ impl Inspector for Pickle {
             findings,
             facts: Some(facts(&summary)),
             weights: Weights::of(summary),
-            format: None,
+            ..Found::default()
         }
     }
 }

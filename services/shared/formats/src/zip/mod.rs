@@ -348,6 +348,7 @@ impl Inspector for Zip {
             facts,
             format: Some(format),
             weights,
+            ..Found::default()
         }
     }
 }
