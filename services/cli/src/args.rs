@@ -40,7 +40,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  holdfast status --json")]
     Status,
     /// Hand in a model file: upload, inspection, admission
-    #[command(after_help = "Example:\n  holdfast import ~/Downloads/model.gguf")]
+    #[command(
+        after_help = "Examples:\n  holdfast import ~/Downloads/model.gguf\n  holdfast import --disarm ~/Downloads/model.pt"
+    )]
     Import(ImportArguments),
     /// List, show and remove admitted models
     #[command(after_help = "Example:\n  holdfast models\n  holdfast models show guide")]
@@ -117,6 +119,9 @@ pub struct ImportArguments {
     /// Do nothing when the same bytes are admitted already
     #[arg(long)]
     pub if_absent: bool,
+    /// Bring in the tensors of a PyTorch checkpoint as safetensors, without running anything; other models come in as they are
+    #[arg(long, conflicts_with = "if_absent")]
+    pub disarm: bool,
 }
 
 /// Arguments of `models`.

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 
-use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
 use holdfast_contract::report::{Report, Verdict};
 use holdfast_formats::Format;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -42,8 +41,8 @@ pub enum Conversion {
 }
 
 impl Worker {
-    /// Inspects a checkpoint and writes its tensors to `out`, which is empty, as a safetensors file. `progress` hears how many
-    /// bytes of both files are done.
+    /// Inspects a checkpoint and writes its tensors to `out`, which is empty, as a safetensors file of at most `most` bytes.
+    /// `progress` hears how many bytes of both files are done.
     ///
     /// # Errors
     ///
@@ -53,6 +52,7 @@ impl Worker {
         file: File,
         name: &str,
         out: &mut File,
+        most: u64,
         progress: impl FnMut(u64),
     ) -> Result<Conversion, WorkerError> {
         let Source {
@@ -67,12 +67,18 @@ impl Worker {
         let mut child = self.start(file, name, size, &["--convert"])?;
         // Twice: once to read, once to write.
         let limit = self.deadline(size) * 2;
-        let outcome = match tokio::time::timeout(limit, follow(&mut child, size, out, progress)).await {
+        let outcome = match tokio::time::timeout(limit, follow(&mut child, size, (out, most), progress)).await
+        {
             Ok(outcome) => outcome,
             Err(_) => Err(Trouble::Worker(slow(limit))),
         };
         match outcome {
             Ok(conversion) => Ok(conversion),
+            Err(Trouble::Size(report, bytes)) => {
+                let _ = child.kill().await;
+                let why = format!("the result would have {bytes} bytes, the limit is {most}");
+                Ok(Conversion::NotConverted { report, why })
+            }
             Err(Trouble::Output(source)) => {
                 let _ = child.kill().await;
                 Err(WorkerError::Output(source))
@@ -89,6 +95,8 @@ impl Worker {
 enum Trouble {
     Worker(Failure),
     Output(std::io::Error),
+    /// The result has more bytes than are wanted.
+    Size(Box<Report>, u64),
 }
 
 impl From<Failure> for Trouble {
@@ -100,7 +108,7 @@ impl From<Failure> for Trouble {
 async fn follow(
     child: &mut Child,
     size: u64,
-    out: &mut File,
+    out: (&mut File, u64),
     mut progress: impl FnMut(u64),
 ) -> Result<Conversion, Trouble> {
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
@@ -127,7 +135,7 @@ async fn follow(
 async fn listen(
     mut stdout: BufReader<ChildStdout>,
     size: u64,
-    out: &mut File,
+    (out, most): (&mut File, u64),
     progress: &mut impl FnMut(u64),
 ) -> Result<Conversion, Trouble> {
     let mut heard = 0;
@@ -144,7 +152,8 @@ async fn listen(
     } else {
         match line(&mut stdout, &mut heard).await? {
             Some(Line::NotConverted { why }) => Conversion::NotConverted { report, why },
-            Some(Line::Converted { bytes, tensors }) if bytes <= MAX_ARTIFACT_BYTES => {
+            Some(Line::Converted { bytes, .. }) if bytes > most => return Err(Trouble::Size(report, bytes)),
+            Some(Line::Converted { bytes, tensors }) => {
                 copy(&mut stdout, bytes, out, |done| progress(size + done)).await?;
                 Conversion::Converted { report, tensors }
             }

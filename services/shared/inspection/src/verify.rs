@@ -34,6 +34,9 @@ pub enum Unusable {
     /// A text is too long or has characters that an inspection removes.
     #[error("a text is not as an inspection writes it")]
     Text,
+    /// It speaks of another file than the one that the worker was given.
+    #[error("the report speaks of another file")]
+    Origin,
     /// Another program made it.
     #[error("the report was made by another inspector")]
     Inspector,
@@ -68,6 +71,9 @@ pub fn verify(report: &Report, size: u64) -> Result<(), Unusable> {
     if !texts.into_iter().flatten().all(|text| is_clean(text)) {
         return Err(Unusable::Text);
     }
+    if report.converted_from.is_some() {
+        return Err(Unusable::Origin);
+    }
     if report.inspector != INSPECTOR {
         return Err(Unusable::Inspector);
     }
@@ -90,7 +96,7 @@ fn is_clean(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::inspect;
-    use holdfast_contract::report::{Condition, Severity};
+    use holdfast_contract::report::{Condition, Origin, Severity};
     use holdfast_formats::testing::{GgufBuilder, Value};
 
     fn admitted() -> Report {
@@ -161,6 +167,14 @@ mod tests {
             Unusable::Text
         );
         assert_eq!(check(|r| r.inspector = "other 1.0".into()), Unusable::Inspector);
+        let origin = |r: &mut Report| {
+            r.converted_from = r.sha256.map(|sha256| Origin {
+                sha256,
+                size_bytes: 1,
+                format: "pickle".into(),
+            });
+        };
+        assert_eq!(check(origin), Unusable::Origin);
     }
 
     #[test]

@@ -190,6 +190,7 @@ mod tests {
             }],
             findings_omitted: 0,
             model: None,
+            converted_from: None,
             inspector: "0".to_owned(),
         }
     }

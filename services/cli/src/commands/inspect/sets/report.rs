@@ -74,6 +74,7 @@ impl Set {
                 findings: Vec::new(),
                 findings_omitted: 0,
                 model: None,
+                converted_from: None,
                 inspector: INSPECTOR.to_owned(),
             },
             directory: directory.to_owned(),
