@@ -154,7 +154,12 @@ struct ToldSet<'a> {
 }
 
 fn outcome(path: &Path, report: &Report) -> u8 {
-    let opened = report.sha256.is_some() || path.is_file();
+    // A link that leads out of its directory is judged without being opened.
+    let is_link = report
+        .findings
+        .iter()
+        .any(|finding| finding.id == rules::SET_LINK.id);
+    let opened = is_link || report.sha256.is_some() || path.is_file();
     match report.verdict {
         Verdict::Refuse if opened => exit::NO,
         Verdict::Refuse => exit::FAILED,
