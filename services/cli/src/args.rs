@@ -215,7 +215,7 @@ pub enum LedgerCommand {
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// The files, and directories with everything in them
+    /// The files, and directories with everything in them; what is one model together is compared
     #[arg(required_unless_present = "explain")]
     pub files: Vec<PathBuf>,
     /// Print one SARIF 2.1.0 document, for code-scanning sites

@@ -15,7 +15,7 @@ use holdfast_inspection::{Conversion, WorkerError};
 use crate::directory::Nameless;
 use crate::receive::write_problem;
 use crate::register::Entry;
-use crate::service::{End, Quarantine, not_started, stopping};
+use crate::service::{Quarantine, not_started, stopping};
 
 /// The extension of what a checkpoint becomes.
 const EXTENSION: &str = "safetensors";
@@ -33,8 +33,8 @@ pub(crate) enum Disarmed {
         /// The report on it.
         report: Box<Report>,
     },
-    /// The work is done.
-    Ended(End),
+    /// A checkpoint that safetensors cannot hold.
+    NotConverted(Problem),
 }
 
 impl Quarantine {
@@ -82,8 +82,8 @@ impl Quarantine {
                 if !is_checkpoint(&report) {
                     return Ok(Disarmed::Judged { file, name, report });
                 }
-                let end = self.not_converted(entry, &name, &report, &why).await?;
-                return Ok(Disarmed::Ended(end));
+                let problem = self.not_converted(entry, &name, &report, &why).await?;
+                return Ok(Disarmed::NotConverted(problem));
             }
             Conversion::Converted { mut report, .. } => {
                 holdfast_statement::fit(&mut report);
@@ -123,22 +123,20 @@ impl Quarantine {
         })
     }
 
-    /// A checkpoint that was to come in as safetensors only, and cannot.
+    /// Records a checkpoint that was to come in as safetensors only, and cannot. Returns what to tell of it.
     async fn not_converted(
         &self,
         entry: &Entry,
         name: &str,
         report: &Report,
         why: &str,
-    ) -> Result<End, Problem> {
+    ) -> Result<Problem, Problem> {
         self.record_inspection(entry, name, report).await?;
         self.register
             .advance(entry, Stage::Inspecting, report.size_bytes, Some(report));
         let detail = format!("the file cannot be converted: {}", text::bounded(why, 400));
         let next = "Import it without conversion, or ask its publisher for a safetensors version.";
-        Ok(End::Refused(Some(
-            Problem::new(ProblemKind::Refused, detail).next(next),
-        )))
+        Ok(Problem::new(ProblemKind::Refused, detail).next(next))
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Quarantine {
 }
 
 /// How a submission ended, where it was not a failure.
-pub(crate) enum End {
+enum End {
     Admitted(ModelSummary),
     Refused(Option<Problem>),
 }
@@ -153,7 +153,7 @@ impl Quarantine {
         let (file, name, report) = if disarm {
             match self.disarm(entry, file, name, size_bytes).await? {
                 Disarmed::Judged { file, name, report } => (file, name, *report),
-                Disarmed::Ended(end) => return Ok(end),
+                Disarmed::NotConverted(problem) => return Ok(End::Refused(Some(problem))),
             }
         } else {
             let report = self.inspect(entry, &file, &name).await?;

@@ -22,7 +22,6 @@ pub struct SubmitQuery {
     pub disarm: bool,
 }
 
-// The signature is serde's.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value

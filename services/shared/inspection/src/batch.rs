@@ -91,7 +91,7 @@ impl Worker {
 }
 
 /// What the worker says about the next file.
-async fn answer(mut stdout: impl AsyncBufRead + Unpin, tied: bool) -> Option<(Report, Ties)> {
+async fn answer(mut stdout: impl AsyncBufRead + Unpin, asked: bool) -> Option<(Report, Ties)> {
     let (mut ties, mut total) = (Ties::default(), 0);
     loop {
         let mut text = Vec::new();
@@ -103,7 +103,7 @@ async fn answer(mut stdout: impl AsyncBufRead + Unpin, tied: bool) -> Option<(Re
             .ok()?;
         match serde_json::from_slice(&text).ok()? {
             Line::Report { report } if ties.is_plausible() => return Some((*report, ties)),
-            Line::Ties { ties: more } if tied && total <= MAX_TIES_BYTES => ties.append(*more),
+            Line::Ties { ties: more } if asked && total <= MAX_TIES_BYTES => ties.append(*more),
             _ => return None,
         }
     }

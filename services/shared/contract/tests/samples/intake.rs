@@ -40,6 +40,14 @@ fn findings() -> [Finding; 2] {
     [finding, bare]
 }
 
+fn origin() -> Origin {
+    Origin {
+        sha256: digest(2),
+        size_bytes: 2_159_000,
+        format: "pytorch-zip".to_owned(),
+    }
+}
+
 fn reports() -> [Report; 2] {
     let good = Report {
         sha256: Some(digest(1)),
@@ -55,11 +63,7 @@ fn reports() -> [Report; 2] {
     };
     let bad = Report {
         sha256: None,
-        converted_from: Some(Origin {
-            sha256: digest(2),
-            size_bytes: 2_159_000,
-            format: "pytorch-zip".to_owned(),
-        }),
+        converted_from: Some(origin()),
         verdict: Verdict::Refuse,
         conditions: Vec::new(),
         findings: findings().to_vec(),
@@ -140,6 +144,7 @@ pub fn report() -> Vec<Sample> {
         any(&[Condition::NoTools, Condition::NoChatTemplate]),
         strict(&findings()),
         strict(&[facts(), bare]),
+        strict(&[origin()]),
         strict(&reports()),
     ]
 }

@@ -28,12 +28,12 @@ pub fn judge(directory: &Directory<'_>) -> Vec<Judged> {
             None => {}
         }
     }
-    sets.extend(wholes.into_values().map(|members| whole(directory, members)));
+    sets.extend(wholes.into_values().map(|members| whole(directory, &members)));
     sets
 }
 
-fn whole(directory: &Directory<'_>, members: Vec<usize>) -> Judged {
-    let mut set = Judged::new(Kind::GgufSplit, members.first().copied(), members.clone());
+fn whole(directory: &Directory<'_>, members: &[usize]) -> Judged {
+    let mut set = Judged::new(Kind::GgufSplit, members.first().copied(), members.to_vec());
     set.refuse_with(directory.files, &[]);
     let files: Vec<&Member<'_>> = members
         .iter()

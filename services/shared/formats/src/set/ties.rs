@@ -109,6 +109,7 @@ pub struct Ties {
     pub adapter: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -207,6 +208,8 @@ impl Ties {
     /// Splits off a piece whose texts have about `bytes` bytes. What is left is empty in the end.
     #[must_use]
     pub fn take(&mut self, bytes: usize) -> Self {
+        // An entry costs what its numbers take besides its texts.
+        const EACH: usize = 64;
         let mut piece = Self {
             incomplete: std::mem::take(&mut self.incomplete),
             adapter: std::mem::take(&mut self.adapter),
@@ -214,8 +217,6 @@ impl Ties {
             total_bytes: self.total_bytes.take(),
             ..Self::default()
         };
-        // An entry costs what its numbers take besides its texts.
-        const EACH: usize = 64;
         let mut room = bytes;
         move_while(&mut self.files, &mut piece.files, |name| {
             spend(&mut room, EACH + name.len())
