@@ -162,7 +162,7 @@ fn a_conversion_overwrites_nothing_and_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     let pickle = directory.join("model.pkl");
-    std::fs::write(&pickle, crate::files::pickle()).unwrap();
+    std::fs::write(&pickle, files::pickle()).unwrap();
     let target = directory.join("new.safetensors");
     let disarm = |target: &Path, files: &[&Path]| {
         inspect(directory, &[&[Path::new("--disarm"), target], files].concat())

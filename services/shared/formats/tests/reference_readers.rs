@@ -33,8 +33,10 @@ fn npy(header: &str, data: usize) -> Vec<u8> {
     .concat()
 }
 
-/// The kinds, with well-formed files of each and words that are put in now and then.
-fn kinds() -> Vec<(&'static str, Vec<Vec<u8>>, Vec<&'static [u8]>)> {
+/// A kind, with well-formed files of it and words that are put in now and then.
+type Kind = (&'static str, Vec<Vec<u8>>, Vec<&'static [u8]>);
+
+fn kinds() -> Vec<Kind> {
     let split = GgufBuilder::llama()
         .set("split.no", Value::U16(0))
         .set("split.count", Value::U16(2));

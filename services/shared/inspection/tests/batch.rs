@@ -67,8 +67,8 @@ async fn ties_are_taken_where_they_are_asked_for_and_make_sense() {
     assert!(reports[1].1.is_empty());
     assert!(run("lines", &files).await.is_empty(), "nobody asked");
     ties.files.clear();
-    let lie = line(&ties);
-    assert_eq!(tied(&[saying(&[&good]), saying(&[&lie, &good])]).await.len(), 1);
+    let wrong = line(&ties);
+    assert_eq!(tied(&[saying(&[&good]), saying(&[&wrong, &good])]).await.len(), 1);
 }
 
 async fn tied(files: &[Small]) -> Vec<(Report, Ties)> {
