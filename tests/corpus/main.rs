@@ -12,17 +12,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("name the directory to write to, which does not exist yet".into());
     };
     std::fs::create_dir(&directory)?;
-    let cases = cases::Corpus::all();
-    let mut list = Vec::new();
-    for case in &cases {
-        let path = directory.join(&case.path);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        std::fs::write(path, &case.bytes)?;
-        list.push(serde_json::json!({ "file": case.path, "refused_by": case.finding }));
-    }
+    let corpus = cases::Corpus::all();
+    corpus.write(&directory)?;
+    let files = corpus.cases.iter();
+    let mut list: Vec<_> = files
+        .map(|case| serde_json::json!({ "file": case.path, "refused_by": case.finding }))
+        .collect();
+    let sets = corpus.directories.iter();
+    list.extend(sets.map(|set| serde_json::json!({ "directory": set.path, "refused_by": set.finding })));
     std::fs::write(directory.join("expected.json"), serde_json::to_vec_pretty(&list)?)?;
-    println!("{} files in {}", cases.len(), directory.display());
+    println!(
+        "{} files and {} directories in {}",
+        corpus.cases.len(),
+        corpus.directories.len(),
+        directory.display()
+    );
     Ok(())
 }

@@ -40,7 +40,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  holdfast status --json")]
     Status,
     /// Hand in a model file: upload, inspection, admission
-    #[command(after_help = "Example:\n  holdfast import ~/Downloads/model.gguf")]
+    #[command(
+        after_help = "Examples:\n  holdfast import ~/Downloads/model.gguf\n  holdfast import --disarm ~/Downloads/model.pt"
+    )]
     Import(ImportArguments),
     /// List, show and remove admitted models
     #[command(after_help = "Example:\n  holdfast models\n  holdfast models show guide")]
@@ -117,6 +119,9 @@ pub struct ImportArguments {
     /// Do nothing when the same bytes are admitted already
     #[arg(long)]
     pub if_absent: bool,
+    /// Bring in the tensors of a PyTorch checkpoint as safetensors, without running anything; other models come in as they are
+    #[arg(long, conflicts_with = "if_absent")]
+    pub disarm: bool,
 }
 
 /// Arguments of `models`.
@@ -210,7 +215,7 @@ pub enum LedgerCommand {
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// The files, and directories with everything in them
+    /// The files, and directories with everything in them; what is one model together is compared
     #[arg(required_unless_present = "explain")]
     pub files: Vec<PathBuf>,
     /// Print one SARIF 2.1.0 document, for code-scanning sites

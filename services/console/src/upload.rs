@@ -36,6 +36,8 @@ const DRAIN_BYTES: usize = 4 << 30;
 #[serde(deny_unknown_fields)]
 pub struct UploadQuery {
     name: String,
+    #[serde(default)]
+    disarm: bool,
 }
 
 /// A line of the answer: quarantine's events, or why there are no more of them.
@@ -46,7 +48,7 @@ enum Told {
     Failed { event: &'static str, problem: Problem },
 }
 
-/// `POST /models/upload?name=…` with the file as the body.
+/// `POST /models/upload?name=…[&disarm=true]` with the file as the body.
 ///
 /// # Errors
 ///
@@ -77,7 +79,11 @@ pub async fn upload(
         let busy = Problem::new(ProblemKind::Busy, "several files are being handed in already");
         return Err(busy.next("Try again when one of them is done.").into());
     };
-    let path = serde_urlencoded::to_string(SubmitQuery { name: query.name })
+    let submission = SubmitQuery {
+        name: query.name,
+        disarm: query.disarm,
+    };
+    let path = serde_urlencoded::to_string(submission)
         .map(|query| format!("/v1/submissions?{query}"))
         .map_err(|_| Problem::new(ProblemKind::Invalid, "the file name cannot be passed on"))?;
     let mut coming = app

@@ -48,6 +48,7 @@ pub const fn stage(stage: Stage) -> (&'static str, Tone) {
     match stage {
         Stage::Receiving => ("Being received", Tone::Plain),
         Stage::Inspecting => ("Being inspected", Tone::Plain),
+        Stage::Converting => ("Being converted", Tone::Plain),
         Stage::Admitting => ("Being admitted", Tone::Plain),
         Stage::Admitted => ("Admitted", Tone::Good),
         Stage::Refused => ("Refused", Tone::Bad),

@@ -51,7 +51,7 @@ async fn take_in(
     body: Body,
 ) -> Response {
     let name = display_name(&query.name);
-    match begin(&quarantine, &peer, name, &headers).await {
+    match begin(&quarantine, &peer, name, query.disarm, &headers).await {
         Ok((entry, file, place)) => {
             tokio::spawn(quarantine.take_in(Arc::clone(&entry), file, body, peer, place));
             events(following(&entry))
@@ -69,6 +69,7 @@ async fn begin(
     quarantine: &Quarantine,
     peer: &Peer,
     name: String,
+    disarm: bool,
     headers: &HeaderMap,
 ) -> Result<(Arc<Entry>, Nameless, OwnedSemaphorePermit), Problem> {
     if name.is_empty() {
@@ -93,8 +94,14 @@ async fn begin(
         }
         length => {
             let file = quarantine.intake.nameless(length);
-            let entry =
-                file.and_then(|file| Ok((file, quarantine.register.begin(&name, length, Timestamp::now())?)));
+            let entry = file.and_then(|file| {
+                Ok((
+                    file,
+                    quarantine
+                        .register
+                        .begin(&name, disarm, length, Timestamp::now())?,
+                ))
+            });
             entry.map_err(|error| write_problem(&error))
         }
     };

@@ -5,6 +5,7 @@
 
 mod config;
 mod directory;
+mod disarm;
 pub mod http;
 mod receive;
 mod register;

@@ -84,15 +84,22 @@ impl Register {
         Ok((register, interrupted))
     }
 
-    /// Begins a submission of the file `name`.
+    /// Begins a submission of the file `name`, which is to be converted where `disarm` says so.
     ///
     /// # Errors
     ///
     /// When its record cannot be written.
-    pub fn begin(&self, name: &str, total_bytes: Option<u64>, now: Timestamp) -> io::Result<Arc<Entry>> {
+    pub fn begin(
+        &self,
+        name: &str,
+        disarm: bool,
+        total_bytes: Option<u64>,
+        now: Timestamp,
+    ) -> io::Result<Arc<Entry>> {
         let submission = Submission {
             id: random_id()?,
             name: name.to_owned(),
+            disarm,
             stage: Stage::Receiving,
             done_bytes: 0,
             total_bytes,
@@ -268,6 +275,7 @@ fn interrupt(submission: &mut Submission, now: Timestamp) {
     let (doing, next) = match submission.stage {
         Stage::Receiving => ("received", "Import the file again."),
         Stage::Inspecting => ("inspected", "Import the file again."),
+        Stage::Converting => ("converted", "Import the file again."),
         // The registry may have carried out what was asked of it; importing again does no harm.
         _ => (
             "admitted",
@@ -304,10 +312,10 @@ mod tests {
     fn a_submission_that_was_on_its_way_is_interrupted_at_the_next_start() {
         let temp = tempfile::tempdir().unwrap();
         let (register, _) = open(temp.path(), 10);
-        let receiving = register.begin("a.gguf", Some(7), at(1)).unwrap();
-        let admitting = register.begin("b.gguf", Some(7), at(2)).unwrap();
+        let receiving = register.begin("a.gguf", false, Some(7), at(1)).unwrap();
+        let admitting = register.begin("b.gguf", false, Some(7), at(2)).unwrap();
         register.advance(&admitting, Stage::Admitting, 7, None);
-        let ended = register.begin("c.gguf", None, at(3)).unwrap();
+        let ended = register.begin("c.gguf", false, None, at(3)).unwrap();
         register.end(&ended, Stage::Failed, None, Some(failed()), at(4));
         drop(register);
 
@@ -340,9 +348,11 @@ mod tests {
     fn only_so_many_ended_submissions_are_kept_and_none_that_is_on_its_way_is_forgotten() {
         let temp = tempfile::tempdir().unwrap();
         let (register, _) = open(temp.path(), 2);
-        let first = register.begin("on-its-way", None, at(0)).unwrap();
+        let first = register.begin("on-its-way", false, None, at(0)).unwrap();
         for second in 1..=5 {
-            let entry = register.begin(&format!("n{second}"), None, at(second)).unwrap();
+            let entry = register
+                .begin(&format!("n{second}"), false, None, at(second))
+                .unwrap();
             register.end(&entry, Stage::Failed, None, Some(failed()), at(second));
         }
         let names: Vec<_> = register
@@ -368,7 +378,7 @@ mod tests {
     async fn followers_hear_the_latest_and_the_end() {
         let temp = tempfile::tempdir().unwrap();
         let (register, _) = open(temp.path(), 2);
-        let entry = register.begin("a", Some(7), at(1)).unwrap();
+        let entry = register.begin("a", false, Some(7), at(1)).unwrap();
         let mut events = entry.follow();
         events.changed().await.unwrap();
         assert!(matches!(

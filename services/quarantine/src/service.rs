@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::Config;
 use crate::directory::{Directory, Nameless};
+use crate::disarm::Disarmed;
 use crate::receive::{Limits, receive};
 use crate::register::{Entry, Register};
 use crate::registry;
@@ -34,8 +35,8 @@ pub struct Quarantine {
     pub(crate) intake: Directory,
     pub(crate) register: Register,
     pub(crate) places: Arc<Semaphore>,
-    workers: Semaphore,
-    worker: Worker,
+    pub(crate) workers: Semaphore,
+    pub(crate) worker: Worker,
     key: StatementKey,
     registry: PathBuf,
     recorder: Recorder,
@@ -133,10 +134,13 @@ impl Quarantine {
     }
 
     async fn bring_in(&self, entry: &Entry, file: Nameless, body: Body, peer: &Peer) -> Result<End, Problem> {
-        let name = entry.submission().name;
+        let Submission { name, disarm, .. } = entry.submission();
         let limits = Limits::of(self.config.max_artifact_bytes);
         let (file, size_bytes) = receive(file, body, limits, |done| entry.progress(done)).await?;
-        let received = json!({ "name": name, "size_bytes": size_bytes, "by": peer.name });
+        let mut received = json!({ "name": name, "size_bytes": size_bytes, "by": peer.name });
+        if let Some(received) = received.as_object_mut().filter(|_| disarm) {
+            received.insert("disarm".to_owned(), true.into());
+        }
         self.record(
             Event::IntakeReceived,
             Outcome::Noted,
@@ -146,7 +150,16 @@ impl Quarantine {
         .await?;
 
         self.register.advance(entry, Stage::Inspecting, size_bytes, None);
-        let report = self.inspect(entry, &file, &name).await?;
+        let (file, name, report) = if disarm {
+            match self.disarm(entry, file, name, size_bytes).await? {
+                Disarmed::Judged { file, name, report } => (file, name, *report),
+                Disarmed::NotConverted(problem) => return Ok(End::Refused(Some(problem))),
+            }
+        } else {
+            let report = self.inspect(entry, &file, &name).await?;
+            (file, name, report)
+        };
+        let size_bytes = report.size_bytes;
         self.record_inspection(entry, &name, &report).await?;
         self.report_incident(entry, &name, &report).await;
         if report.verdict == Verdict::Refuse {
@@ -181,25 +194,21 @@ impl Quarantine {
     }
 
     /// Has the file read by a worker, when there is room for one.
-    async fn inspect(&self, entry: &Entry, file: &File, name: &str) -> Result<Report, Problem> {
-        let stopping = || Problem::new(ProblemKind::Unavailable, "quarantine is stopping");
+    pub(crate) async fn inspect(&self, entry: &Entry, file: &File, name: &str) -> Result<Report, Problem> {
         let _worker = self.workers.acquire().await.map_err(|_| stopping())?;
-        let failed = |error: &(dyn std::error::Error + 'static)| {
-            tracing::error!(error, "a file was not inspected");
-            Problem::new(
-                ProblemKind::Internal,
-                "the inspection could not be started; the log has the cause",
-            )
-            .next("See `holdfast status`, then import the file again.")
-        };
-        let file = file.try_clone().map_err(|error| failed(&error))?;
+        let file = file.try_clone().map_err(|error| not_started(&error))?;
         let inspected = self.worker.inspect(file, name, |done| entry.progress(done)).await;
-        let mut report = inspected.map_err(|error| failed(&error))?;
+        let mut report = inspected.map_err(|error| not_started(&error))?;
         holdfast_statement::fit(&mut report);
         Ok(report)
     }
 
-    async fn record_inspection(&self, entry: &Entry, name: &str, report: &Report) -> Result<(), Problem> {
+    pub(crate) async fn record_inspection(
+        &self,
+        entry: &Entry,
+        name: &str,
+        report: &Report,
+    ) -> Result<(), Problem> {
         let outcome = if report.verdict == Verdict::Refuse {
             Outcome::Denied
         } else {
@@ -214,7 +223,7 @@ impl Quarantine {
             .take(16)
             .map(|finding| &finding.id)
             .collect();
-        let detail = json!({
+        let mut detail = json!({
             "submission": entry.id(),
             "name": name,
             "size_bytes": report.size_bytes,
@@ -224,12 +233,15 @@ impl Quarantine {
             "findings": findings,
             "inspector": report.inspector,
         });
+        if let (Some(origin), Some(detail)) = (&report.converted_from, detail.as_object_mut()) {
+            detail.insert("converted_from".to_owned(), json!(origin.sha256));
+        }
         self.record(Event::IntakeInspected, outcome, subject, detail)
             .await
     }
 
     /// A worker that does not come back with a report was brought to that by what it read.
-    async fn report_incident(&self, entry: &Entry, name: &str, report: &Report) {
+    pub(crate) async fn report_incident(&self, entry: &Entry, name: &str, report: &Report) {
         let worker = [
             (&rules::IO_WORKER_DIED, "quarantine.worker-died", Severity::High),
             (
@@ -311,4 +323,19 @@ impl Quarantine {
             }
         }
     }
+}
+
+/// No worker is given out any more.
+pub(crate) fn stopping() -> Problem {
+    Problem::new(ProblemKind::Unavailable, "quarantine is stopping")
+}
+
+/// The problem of a file that no worker could be started for.
+pub(crate) fn not_started(error: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::error!(error, "a file was not inspected");
+    Problem::new(
+        ProblemKind::Internal,
+        "the inspection could not be started; the log has the cause",
+    )
+    .next("See `holdfast status`, then import the file again.")
 }

@@ -220,7 +220,11 @@ struct Waiting {
 }
 
 fn waiting(bytes: &[u8]) -> Waiting {
-    let mut child = start(&[], Stdio::piped());
+    waiting_with(&[], bytes)
+}
+
+fn waiting_with(arguments: &[&str], bytes: &[u8]) -> Waiting {
+    let mut child = start(arguments, Stdio::piped());
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(bytes).unwrap();
     // Once the pipe is empty the worker has taken everything in and waits.
@@ -259,6 +263,14 @@ fn limits_are_in_force_before_the_first_byte_is_taken() {
     assert!(child.wait().unwrap().success());
 }
 
+/// An index that names so many tensors in so many files.
+fn index(tensors: u32, files: u32) -> Vec<u8> {
+    let entries: Vec<String> = (0..tensors)
+        .map(|index| format!("\"{index:055}\":\"{}\"", index % files))
+        .collect();
+    format!("{{\"weight_map\":{{{}}}}}", entries.join(",")).into_bytes()
+}
+
 /// Files that ask for as much memory as a file can.
 fn greedy() -> Vec<(&'static str, Vec<u8>)> {
     let mut tensors = GgufBuilder::llama().without_tensors();
@@ -292,6 +304,8 @@ fn greedy() -> Vec<(&'static str, Vec<u8>)> {
         ("vocabulary", vocabulary.build().bytes),
         ("keys", keys.build().bytes),
         ("entries", header.build().bytes),
+        ("index", index(1 << 18, 1)),
+        ("many files", index(5000, 5000)),
         ("metadata", SafetensorsBuilder::raw(text, b"").bytes),
         ("nesting", nested),
         ("bytes", weights(64 << 20)),
@@ -301,15 +315,19 @@ fn greedy() -> Vec<(&'static str, Vec<u8>)> {
 /// Allocation beyond the limit would end it too.
 #[test]
 fn no_file_makes_it_use_more_than_64_mib() {
-    for (name, bytes) in greedy() {
-        let Waiting { child, stdin } = waiting(&bytes);
+    let greedy = greedy();
+    let runs = [&[][..], &["--ties"]].into_iter();
+    for (arguments, (name, bytes)) in
+        runs.flat_map(|arguments| greedy.iter().map(move |file| (arguments, file)))
+    {
+        let Waiting { child, stdin } = waiting_with(arguments, bytes);
         let status = status(&child);
         let peak = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))
             .unwrap();
         let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-        println!("{name}: {} bytes, peak {kib} KiB", bytes.len());
+        println!("{name} {arguments:?}: {} bytes, peak {kib} KiB", bytes.len());
         assert!(kib <= 64 << 10, "{name}: {kib} KiB");
         drop(stdin);
         let output = child.wait_with_output().unwrap();

@@ -19,7 +19,7 @@ use holdfast_ipc::Events;
 use holdfast_tests::tools::{private_file_system, say};
 use rustix::process::{Pid, Signal, kill_process};
 use support::spawn::{Daemon, listener};
-use support::{Place, checker, ended, eventually, gguf, large, path};
+use support::{Place, checker, checkpoint, ended, eventually, gguf, large, path};
 
 /// Follows a submission until it is in `stage`.
 async fn reached(events: &mut Events<SubmissionEvent>, wanted: Stage) {
@@ -303,7 +303,13 @@ async fn a_daemon_that_is_killed_at_random_leaves_no_half_done_work() {
                 let name = format!("{round}-{i}");
                 let bytes = if i == 0 { large(8 << 20) } else { gguf(&name) };
                 let place = &place;
-                async move { place.import(&format!("{name}.gguf"), bytes).await }
+                async move {
+                    if i == 2 {
+                        let elements = (1 << 20) + i32::try_from(round).unwrap();
+                        return place.disarm(&format!("{name}.pt"), checkpoint(elements)).await;
+                    }
+                    place.import(&format!("{name}.gguf"), bytes).await
+                }
             });
             futures_util::future::join_all(each).await
         };

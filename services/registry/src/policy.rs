@@ -88,6 +88,7 @@ mod tests {
             findings: vec![finding],
             findings_omitted: 0,
             model: None,
+            converted_from: None,
             inspector: "0".into(),
             rules: None,
         };

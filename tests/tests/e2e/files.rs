@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use holdfast_formats::testing::GgufBuilder;
+use holdfast_formats::testing::{Assembler, GgufBuilder, zip};
 use serde_json::Value;
 use sha2::Digest as _;
 
@@ -49,6 +49,19 @@ pub fn large(directory: &Path, name: &str, bytes: u64, seed: u32) -> PathBuf {
     file.write_all(&header).unwrap();
     file.set_len(header.len() as u64 + bytes / 4 * 4).unwrap();
     path
+}
+
+/// A PyTorch checkpoint with a tensor of so many 32-bit numbers. Each `seed` gives another file.
+pub fn checkpoint(elements: i32, seed: u8) -> Vec<u8> {
+    let pickle = Assembler::protocol(2).state_dict(&[("layer.weight", &[elements])]);
+    let numbers = vec![seed; 4 * usize::try_from(elements).unwrap()];
+    let pickle = pickle.stop();
+    let members: [(&str, &[u8]); 3] = [
+        ("m/data.pkl", &pickle),
+        ("m/data/0", &numbers),
+        ("m/version", b"3\n"),
+    ];
+    zip(&members, b"")
 }
 
 /// A pickle that runs `id` when it is loaded.

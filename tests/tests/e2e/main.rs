@@ -23,5 +23,6 @@ mod lifecycle;
 mod models;
 mod page;
 mod rest;
+mod sets;
 mod store;
 mod torch;

@@ -239,6 +239,20 @@ fn an_import_shows_its_progress_and_a_refusal_its_reason() {
     assert!(browser.value("shown").as_f64().unwrap() > 0.5);
     browser.until_text("#registry", "large-model");
 
+    // A checkpoint, as safetensors.
+    let checkpoint = files::checkpoint(32 << 20, 62);
+    let checkpoint = files::write(directory.path(), "checkpoint.pt", &checkpoint);
+    browser.click("#disarm");
+    browser.type_into("#file", checkpoint.to_str().unwrap());
+    browser.until("#uploads li:nth-child(2)[data-stage=admitted]");
+    let text = browser.until_text("#uploads li:nth-child(2)", "Converted from");
+    assert!(text.contains("pytorch-zip"), "{text}");
+    let seen = browser.value("[...seen]").to_string();
+    assert!(seen.contains("converting"), "{seen}");
+    browser.picture("disarm-light-wide");
+    browser.click("#disarm");
+    suite.cli(&["models", "remove", "checkpoint", "--yes"]).expect(0);
+
     // Refused, in plain words, with the byte.
     let good = files::small(61);
     let bad = [
@@ -259,7 +273,7 @@ fn an_import_shows_its_progress_and_a_refusal_its_reason() {
     for (at, (name, bytes, finding, word)) in bad.iter().enumerate() {
         let file = files::write(directory.path(), name, bytes);
         browser.type_into("#file", file.to_str().unwrap());
-        let card = format!("#uploads li:nth-child({})", at + 2);
+        let card = format!("#uploads li:nth-child({})", at + 3);
         browser.until(&format!("{card}[data-stage=refused]"));
         let text = browser.until_text(&card, finding);
         assert!(

@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use holdfast_contract::ledger::Event;
 use holdfast_tests::run::{Exit, run};
+use holdfast_tests::suite::Suite;
 use holdfast_tests::tools::{say, skip};
+
+use crate::files;
 
 /// A Python that has PyTorch.
 fn python() -> Option<PathBuf> {
@@ -79,11 +83,86 @@ fn what_pytorch_saves_is_accepted_and_converted_to_what_it_loads() {
 }
 
 #[test]
+fn what_pytorch_saves_comes_in_as_safetensors() {
+    let Some(python) = python() else { return };
+    let suite = &Suite::shared().suite;
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    script(&python, "write", directory).expect(0);
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let source = files::digest(&std::fs::read(&path).unwrap());
+        let exit = import(suite, &path);
+        let told = exit.lines().pop().unwrap();
+        if name.starts_with("good") {
+            assert_eq!(told["stage"], "admitted", "{name}: {told}");
+            assert_eq!(told["model"]["format"], "safetensors", "{name}: {told}");
+            assert_eq!(
+                told["report"]["converted_from"]["sha256"], source,
+                "{name}: {told}"
+            );
+        } else {
+            assert_eq!(
+                (exit.code, &told["stage"]),
+                (Some(1), &"refused".into()),
+                "{name}: {told}"
+            );
+        }
+    }
+}
+
+fn import(suite: &Suite, path: &Path) -> Exit {
+    suite.cli(&[Path::new("import"), Path::new("--disarm"), path])
+}
+
+#[test]
+fn a_checkpoint_comes_in_as_safetensors_and_the_ledger_names_both() {
+    let suite = &Suite::shared().suite;
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = files::checkpoint(600, 81);
+    let source = files::digest(&bytes);
+    let path = files::write(directory.path(), "disarmed.pt", &bytes);
+    let told = import(suite, &path).expect(0).json();
+    let digest = told["model"]["digest"].clone();
+    assert_eq!(told["model"]["name"], "disarmed");
+    assert_ne!(digest, source.as_str());
+    let shown = suite.cli(&["models", "show", digest.as_str().unwrap()]);
+    let shown = shown.expect(0).json();
+    assert_eq!(shown["report"]["converted_from"]["sha256"], source);
+    assert_eq!(shown["report"]["converted_from"]["format"], "pytorch-zip");
+    let inspected: Vec<_> = suite
+        .ledger()
+        .into_iter()
+        .filter(|one| one.entry.event == Event::IntakeInspected)
+        .collect();
+    assert!(inspected.iter().any(|one| one.entry.subject == source));
+    let made = inspected
+        .iter()
+        .find(|one| digest == one.entry.subject.as_str())
+        .unwrap();
+    assert_eq!(made.entry.detail["converted_from"], source);
+    let text = suite.cli_text(&[Path::new("import"), Path::new("--disarm"), &path]);
+    assert!(
+        text.expect(0)
+            .stdout
+            .contains(&format!("converted from {source}")),
+        "{text:?}"
+    );
+
+    // What does more than hold weights is refused as ever, and its bytes are nowhere.
+    let harmful = files::write(directory.path(), "harmful.pt", &files::pickle());
+    let told = import(suite, &harmful).expect(1).json();
+    assert_eq!(told["stage"], "refused", "{told}");
+    assert!(files::ids(&told["report"]).contains(&"HF-PKL-001"), "{told}");
+}
+
+#[test]
 fn a_conversion_overwrites_nothing_and_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     let pickle = directory.join("model.pkl");
-    std::fs::write(&pickle, crate::files::pickle()).unwrap();
+    std::fs::write(&pickle, files::pickle()).unwrap();
     let target = directory.join("new.safetensors");
     let disarm = |target: &Path, files: &[&Path]| {
         inspect(directory, &[&[Path::new("--disarm"), target], files].concat())

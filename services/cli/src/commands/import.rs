@@ -40,7 +40,7 @@ pub async fn run(suite: &Suite, output: Output, arguments: ImportArguments) -> a
             .to_string_lossy()
             .into_owned(),
     };
-    let submission = submit(suite, output, file, length, &name).await?;
+    let submission = submit(suite, output, file, length, &query(&name, arguments.disarm)).await?;
     output.value(&submission)?;
     text(&submission, output)?;
     Ok(match submission.stage {
@@ -68,7 +68,7 @@ async fn submit(
     output: Output,
     mut file: File,
     length: u64,
-    name: &str,
+    query: &str,
 ) -> anyhow::Result<Submission> {
     let (sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(4);
     tokio::task::spawn_blocking(move || {
@@ -105,7 +105,7 @@ async fn submit(
             progress.send_modify(|done| *done += chunk.len() as u64);
         }
     });
-    let path = format!("/v1/submissions?name={}", percent_encoded(name));
+    let path = format!("/v1/submissions?{query}");
     let client = suite.client(role::QUARANTINE_SUBMIT);
     let upload = client.upload_events(&path, Some(length), body);
     tokio::pin!(upload);
@@ -139,6 +139,7 @@ fn stage_name(stage: Stage) -> &'static str {
     match stage {
         Stage::Receiving => "uploading",
         Stage::Inspecting => "inspecting",
+        Stage::Converting => "converting",
         Stage::Admitting => "admitting",
         Stage::Admitted => "admitted",
         Stage::Refused => "refused",
@@ -161,6 +162,18 @@ fn text(submission: &Submission, output: Output) -> anyhow::Result<()> {
                 size(model.size_bytes)
             ))?;
             output.line(format!("  {}", model.digest))?;
+            let origin = submission
+                .report
+                .as_ref()
+                .and_then(|report| report.converted_from.as_ref());
+            if let Some(origin) = origin {
+                output.line(format!(
+                    "  converted from {} ({}, {}), which was not kept",
+                    origin.sha256,
+                    origin.format,
+                    size(origin.size_bytes)
+                ))?;
+            }
         }
         (Stage::Refused, _) => output.line(format!("refused: {}", submission.name))?,
         _ => output.line(format!("not brought to a verdict: {}", submission.name))?,
@@ -209,6 +222,11 @@ fn digest(path: &Path) -> anyhow::Result<Digest> {
     }
 }
 
+fn query(name: &str, disarm: bool) -> String {
+    let disarm = if disarm { "&disarm=true" } else { "" };
+    format!("name={}{disarm}", percent_encoded(name))
+}
+
 fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -255,6 +273,7 @@ mod tests {
 
     #[test]
     fn names_are_encoded_for_a_query() {
-        assert_eq!(percent_encoded("a b&c=ä.gguf"), "a%20b%26c%3D%C3%A4.gguf");
+        assert_eq!(query("a b&c=ä.gguf", false), "name=a%20b%26c%3D%C3%A4.gguf");
+        assert_eq!(query("a.pt", true), "name=a.pt&disarm=true");
     }
 }

@@ -8,17 +8,20 @@ use futures_util::stream::{self, StreamExt as _};
 use holdfast_contract::report::{Report, Verdict};
 use holdfast_formats::rules;
 use holdfast_inspection::{Inspected, Rules, Worker};
+use serde::Serialize;
 
 use crate::args::InspectArguments;
 use crate::exit;
 use crate::output::{Bar, Output, finding, size};
 use policy::Policy;
+use sets::{Ready, Set, Sets};
 
 mod disarm;
 mod files;
 mod jobs;
 mod policy;
 mod sarif;
+mod sets;
 
 /// The worker program.
 const WORKER: &str = "holdfast-inspect";
@@ -41,8 +44,11 @@ pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<
         None => Policy::default(),
     };
     let files = files::list(&arguments.files)?;
-    let length = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.len());
-    let total = files.iter().filter_map(|path| length(path)).sum();
+    let length = |file: &files::Listed| {
+        let metadata = (file.target != files::Target::Away).then(|| std::fs::metadata(&file.path).ok());
+        metadata.flatten().map(|metadata| metadata.len())
+    };
+    let total = files.iter().filter_map(length).sum();
     let jobs = jobs::plan(&files, length);
     let (bar, done) = (RefCell::new(Bar::new(output, size)), Cell::new(0));
     let inspections = jobs.iter().map(|job| {
@@ -55,33 +61,106 @@ pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<
     });
     let at_once = std::thread::available_parallelism().map_or(1, |count| count.get().min(MAX_AT_ONCE));
     let mut inspections = stream::iter(inspections).buffered(at_once);
-    let mut code = exit::OK;
-    let mut inspected = Vec::new();
-    while let Some(reports) = inspections.next().await {
+    let mut sets = Sets::new(&files);
+    let mut printer = Printer {
+        output,
+        policy,
+        sarif: arguments.sarif.then(Vec::new),
+        code: exit::OK,
+    };
+    while let Some(inspected) = inspections.next().await {
         bar.borrow_mut().clear();
-        for (path, mut report) in reports.context("start the inspection worker")? {
-            policy.apply(&mut report);
-            code = code.max(outcome(path, &report));
-            if arguments.sarif {
-                inspected.push((path.clone(), report));
-                continue;
+        for done in inspected.context("start the inspection worker")? {
+            for ready in sets.take(done) {
+                printer.print(ready)?;
             }
-            let shown = path.to_string_lossy();
-            output.value(&Inspected {
-                path: &shown,
-                report: &report,
-            })?;
-            text(output, path, &report)?;
         }
     }
-    if arguments.sarif {
-        Output { json: true }.value(&sarif::document(&inspected))?;
+    for ready in sets.finish() {
+        printer.print(ready)?;
     }
-    Ok(code)
+    if let Some(inspected) = &printer.sarif {
+        Output { json: true }.value(&sarif::document(inspected))?;
+    }
+    Ok(printer.code)
+}
+
+/// Prints reports as they become ready, or keeps them for a document.
+struct Printer {
+    output: Output,
+    policy: Policy,
+    sarif: Option<Vec<sarif::Inspected>>,
+    code: u8,
+}
+
+impl Printer {
+    fn print(&mut self, ready: Ready<'_>) -> anyhow::Result<()> {
+        match ready {
+            Ready::File(path, mut report) => {
+                self.policy.apply(&mut report);
+                self.code = self.code.max(outcome(path, &report));
+                if !self.keep(path, &report, false) {
+                    let shown = path.to_string_lossy();
+                    self.output.value(&Inspected {
+                        path: &shown,
+                        report: &report,
+                    })?;
+                    text(self.output, path, &report)?;
+                }
+            }
+            Ready::Set(Set {
+                path,
+                files,
+                mut report,
+                ..
+            }) => {
+                self.policy.apply_to_set(&mut report);
+                if report.verdict == Verdict::Refuse {
+                    self.code = self.code.max(exit::NO);
+                }
+                if !self.keep(&path, &report, true) {
+                    self.output.value(&ToldSet {
+                        set: &path.to_string_lossy(),
+                        files: &files,
+                        report: &report,
+                    })?;
+                    heading(self.output, "set ", &path, &report)?;
+                    self.output.line(format!("  {} files", files.len()))?;
+                    details(self.output, &report)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, path: &Path, report: &Report, is_set: bool) -> bool {
+        let kept = self.sarif.as_mut().map(|inspected| {
+            inspected.push(sarif::Inspected {
+                path: path.to_owned(),
+                report: report.clone(),
+                is_set,
+            });
+        });
+        kept.is_some()
+    }
+}
+
+/// A set, as JSON.
+#[derive(Serialize)]
+struct ToldSet<'a> {
+    set: &'a str,
+    files: &'a [sets::File],
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 fn outcome(path: &Path, report: &Report) -> u8 {
-    let opened = report.sha256.is_some() || path.is_file();
+    // A link that leads out of its directory is judged without being opened.
+    let is_link = report
+        .findings
+        .iter()
+        .any(|finding| finding.id == rules::SET_LINK.id);
+    let opened = is_link || report.sha256.is_some() || path.is_file();
     match report.verdict {
         Verdict::Refuse if opened => exit::NO,
         Verdict::Refuse => exit::FAILED,
@@ -121,17 +200,25 @@ fn worker() -> anyhow::Result<PathBuf> {
 }
 
 fn text(output: Output, path: &Path, report: &Report) -> anyhow::Result<()> {
+    heading(output, "", path, report)?;
+    details(output, report)
+}
+
+fn heading(output: Output, what: &str, path: &Path, report: &Report) -> anyhow::Result<()> {
     let verdict = match report.verdict {
         Verdict::Admit => "admit",
         Verdict::Conditional => "admit with conditions",
         Verdict::Refuse => "REFUSE",
     };
     output.line(format!(
-        "{verdict}: {} ({}, {})",
+        "{verdict}: {what}{} ({}, {})",
         path.display(),
         report.format,
         size(report.size_bytes)
-    ))?;
+    ))
+}
+
+fn details(output: Output, report: &Report) -> anyhow::Result<()> {
     if let Some(digest) = report.sha256 {
         output.line(format!("  {digest}"))?;
     }

@@ -5,6 +5,7 @@ import { growing } from "./lines.js";
 
 const drop = document.getElementById("drop");
 const input = document.getElementById("file");
+const disarm = document.getElementById("disarm");
 const list = document.getElementById("uploads");
 const limit = Number(drop.dataset.limit);
 const waiting = [];
@@ -18,12 +19,14 @@ function size(bytes) {
   return unit === 0 || value >= 100 ? `${Math.floor(value)} ${units[unit]}` : `${value.toFixed(1)} ${units[unit]}`;
 }
 
-const DOING = { receiving: "Uploading", inspecting: "Inspecting", admitting: "Admitting" };
+const DOING = { receiving: "Uploading", inspecting: "Inspecting", converting: "Converting", admitting: "Admitting" };
 
 /** One file on its way. */
 class Import {
   constructor(file) {
     this.file = file;
+    // As it was when the file was chosen.
+    this.disarm = disarm.checked;
     this.bar = make("progress", { max: 1, value: 0 });
     this.bar.setAttribute("aria-label", `Import of ${file.name}`);
     this.status = make("p", { className: "hint", textContent: "Waiting for the files before it." });
@@ -50,7 +53,8 @@ class Import {
       this.request = request;
       this.began = performance.now();
       const fresh = growing();
-      request.open("POST", `/models/upload?name=${encodeURIComponent(this.file.name)}`);
+      const how = this.disarm ? "&disarm=true" : "";
+      request.open("POST", `/models/upload?name=${encodeURIComponent(this.file.name)}${how}`);
       request.setRequestHeader("X-Form-Token", token);
       request.setRequestHeader("Content-Type", "application/octet-stream");
       request.upload.onprogress = (event) => this.sent(event.loaded, event.total);

@@ -64,6 +64,13 @@ fn hand_in() -> Markup {
                 label.button for="file" { "choose a file" }
                 input.away #file type="file" name="file" aria-describedby="drop-hint";
             }
+            p {
+                label {
+                    input #disarm type="checkbox" name="disarm" aria-describedby="disarm-hint";
+                    " Convert a PyTorch checkpoint to safetensors"
+                }
+            }
+            p.hint #disarm-hint { "Its tensors come in, the program around them does not. Nothing of it is run. Other files come in as they are." }
             p.hint #drop-hint {
                 "GGUF or safetensors, up to " (words::size(MAX_ARTIFACT_BYTES)) ". Every byte is inspected by a process that has nothing before the model can be used."
             }
@@ -139,7 +146,10 @@ fn submission_row(submission: &Submission) -> Markup {
 }
 
 const fn is_running(stage: Stage) -> bool {
-    matches!(stage, Stage::Receiving | Stage::Inspecting | Stage::Admitting)
+    matches!(
+        stage,
+        Stage::Receiving | Stage::Inspecting | Stage::Converting | Stage::Admitting
+    )
 }
 
 fn submission_badge(submission: &Submission) -> (&'static str, Tone) {

@@ -25,6 +25,9 @@ pub fn report(report: &Report) -> Markup {
                 dt { "SHA-256" } dd.code { (digest.hex()) }
             }
             @if let Some(facts) = &report.model { (model_facts(facts)) }
+            @if let Some(origin) = &report.converted_from {
+                dt { "Converted from" } dd { (origin.format) ", " (words::bytes(origin.size_bytes)) ", SHA-256 " span.code { (origin.sha256.hex()) } }
+            }
             dt { "Inspected by" } dd { (report.inspector) }
         }
     }

@@ -51,6 +51,26 @@ async fn a_file_goes_through_and_its_way_is_told() {
 }
 
 #[tokio::test]
+async fn a_conversion_is_asked_for_only_where_it_was_chosen() {
+    let console = Console::new();
+    let mut browser = console.signed_in().await;
+    assert!(browser.get("/models").await.text.contains("id=\"disarm\""));
+    for (query, disarm) in [
+        ("a.pt", None),
+        ("a.pt&disarm=false", None),
+        ("a.pt&disarm=true", Some(true)),
+    ] {
+        let lines = Lines::of(browser.raw(upload(&browser, query, Body::from("x"))).await)
+            .all()
+            .await;
+        let submission = &lines.last().unwrap()["submission"];
+        assert_eq!(submission["disarm"].as_bool(), disarm, "{query}");
+    }
+    let wrong = upload(&browser, "a.pt&disarm=perhaps", Body::from("x"));
+    assert_eq!(browser.raw(wrong).await.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn a_refused_file_is_shown_with_its_findings_and_their_place() {
     let console = Console::new();
     let mut browser = console.signed_in().await;

@@ -76,6 +76,7 @@ pub fn report_of(model: &ModelSummary) -> Report {
         findings,
         findings_omitted: 0,
         model: model.model.clone(),
+        converted_from: None,
         inspector: "holdfast-inspect 0.1.0".to_owned(),
         rules: None,
     }
@@ -108,6 +109,7 @@ pub fn refusal(sha256: Digest, size_bytes: u64) -> Report {
         ],
         findings_omitted: 0,
         model: None,
+        converted_from: None,
         inspector: "holdfast-inspect 0.1.0".to_owned(),
         rules: None,
     }

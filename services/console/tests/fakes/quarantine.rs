@@ -80,6 +80,7 @@ async fn take(
     let mut submission = Submission {
         id: id.clone(),
         name: query.name.clone(),
+        disarm: query.disarm,
         stage: Stage::Receiving,
         done_bytes: 0,
         total_bytes: None,

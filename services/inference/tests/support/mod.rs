@@ -449,6 +449,7 @@ fn detail(summary: ModelSummary) -> ModelDetail {
         findings: Vec::new(),
         findings_omitted: 0,
         model: None,
+        converted_from: None,
         inspector: "test".to_owned(),
         rules: None,
     };

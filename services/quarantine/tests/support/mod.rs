@@ -28,7 +28,7 @@ use holdfast_contract::quarantine::{Submission, SubmissionEvent, Submissions};
 use holdfast_contract::registry::Models;
 use holdfast_contract::role::{self, Service};
 use holdfast_contract::status::Confinement;
-use holdfast_formats::testing::{GgufBuilder, SafetensorsBuilder, Value};
+use holdfast_formats::testing::{Assembler, GgufBuilder, SafetensorsBuilder, Value};
 use holdfast_ipc::descriptor::Conversation;
 use holdfast_ipc::{Client, Events, Limits, Recorder, Server, Surroundings};
 use holdfast_registry::Registry;
@@ -55,6 +55,20 @@ pub fn large(bytes: usize) -> Vec<u8> {
         .tensor("weights", "U8", &[bytes as u64], bytes)
         .build()
         .bytes
+}
+
+/// A PyTorch checkpoint with one tensor of so many 32-bit numbers.
+pub fn checkpoint(elements: i32) -> Vec<u8> {
+    let pickle = Assembler::protocol(2)
+        .state_dict(&[("layer.weight", &[elements])])
+        .stop();
+    let numbers = vec![7; 4 * usize::try_from(elements).unwrap()];
+    let members: [(&str, &[u8]); 3] = [
+        ("m/data.pkl", &pickle),
+        ("m/data/0", &numbers),
+        ("m/version", b"3\n"),
+    ];
+    holdfast_formats::testing::zip(&members, b"")
 }
 
 impl Place {
@@ -166,6 +180,23 @@ impl Place {
     /// Imports `bytes` and returns how that ended.
     pub async fn import(&self, name: &str, bytes: Vec<u8>) -> Result<Submission, Problem> {
         ended(self.send(name, bytes, true).await?).await
+    }
+
+    /// Begins to send a file that is to be converted.
+    pub async fn send_to_disarm(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<Events<SubmissionEvent>, Problem> {
+        let length = Some(bytes.len() as u64);
+        let pieces = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes))]);
+        let path = format!("{}&disarm=true", path(name));
+        self.submit().upload_events(&path, length, pieces).await
+    }
+
+    /// Imports a file that is to be converted.
+    pub async fn disarm(&self, name: &str, bytes: Vec<u8>) -> Result<Submission, Problem> {
+        ended(self.send_to_disarm(name, bytes).await?).await
     }
 
     /// Whether nothing of any file is left in the intake.

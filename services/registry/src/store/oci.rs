@@ -351,6 +351,7 @@ mod tests {
                     tensor_type: Some("Q4_K".into()),
                     ..ModelFacts::default()
                 }),
+                converted_from: None,
                 inspector: "0.1.0".into(),
                 rules: None,
             },

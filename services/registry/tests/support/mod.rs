@@ -48,6 +48,7 @@ pub fn report(bytes: &[u8]) -> Report {
         findings: vec![],
         findings_omitted: 0,
         model: None,
+        converted_from: None,
         inspector: "0.1.0".into(),
         rules: None,
     }

@@ -1,6 +1,6 @@
 //! Quarantine: handing in files and following what becomes of them.
 //!
-//! `submit`: `POST /v1/submissions?name=<file name>` with the bytes as the body; the answer is a stream of
+//! `submit`: `POST /v1/submissions?name=<file name>[&disarm=true]` with the bytes as the body; the answer is a stream of
 //! [`SubmissionEvent`], one JSON object a line. `read`: `GET /v1/submissions`, `GET /v1/submissions/{id}`,
 //! `GET /v1/status`.
 
@@ -17,6 +17,14 @@ use crate::report::Report;
 pub struct SubmitQuery {
     /// File name as the person knows it. Used for display and for naming the model, never as a path.
     pub name: String,
+    /// Whether a checkpoint is to be converted to safetensors, and only the result admitted. Other models come in as they are.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disarm: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Where a submission is on its way.
@@ -27,6 +35,8 @@ pub enum Stage {
     Receiving,
     /// A worker reads them.
     Inspecting,
+    /// A worker that has read it writes its tensors to a new file, which is inspected next.
+    Converting,
     /// The registry copies and verifies them.
     Admitting,
     /// It is in the registry.
@@ -45,6 +55,9 @@ pub struct Submission {
     pub id: String,
     /// Name as handed in, bounded, control characters removed.
     pub name: String,
+    /// Whether it is to be converted, if it is a checkpoint.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disarm: bool,
     /// Where it is.
     pub stage: Stage,
     /// Bytes done in this stage.

@@ -106,6 +106,18 @@ pub const MODEL_FORMATS: [&str; 12] = [
 /// The finding that says of a file which is no model what it is and that it goes with one, in a sentence for people.
 pub const COMPANION_FINDING: &str = "HF-DOC-009";
 
+/// The file that an artifact was made from, where that was not handed in itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// SHA-256 of every byte of the file.
+    pub sha256: Digest,
+    /// Its size, in bytes.
+    pub size_bytes: u64,
+    /// Its format.
+    pub format: String,
+}
+
 /// The result of inspecting one artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +141,9 @@ pub struct Report {
     /// What was learnt about the model, where the format was understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelFacts>,
+    /// What the artifact was converted from. The report is on the artifact, not on this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converted_from: Option<Origin>,
     /// Version of the inspector that made the report.
     pub inspector: String,
     /// Which YARA rules the file was searched for: SHA-256 over their texts. Absent where nothing was searched.

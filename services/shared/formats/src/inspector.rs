@@ -23,6 +23,7 @@ use crate::pickle::{Context, Pickle};
 use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::scan::{Own, Scan, Scanner};
+use crate::set::Ties;
 use crate::tail::Tail;
 use crate::tar::Tar;
 use crate::tensorflow::Tensorflow;
@@ -51,6 +52,8 @@ pub struct Found {
     pub weights: Option<Weights>,
     /// What of the file is accounted for, beyond its start.
     pub own: Option<Own>,
+    /// What ties it to other files, where that was asked for.
+    pub ties: Ties,
 }
 
 /// Adds what a further member of an archive is known to hold.
@@ -79,6 +82,8 @@ pub struct Outcome {
     pub facts: Option<ModelFacts>,
     /// Where the numbers are, of a checkpoint that could be converted.
     pub weights: Option<Weights>,
+    /// What ties it to other files, where that was asked for ([`FileInspector::tying`]).
+    pub ties: Ties,
     /// How many bytes the file had.
     pub size_bytes: u64,
     /// Which rules it was searched for.
@@ -118,6 +123,7 @@ pub struct FileInspector {
     /// What a pickle is, if the file is one.
     pickle: Context,
     scan: Scan,
+    tying: bool,
     further: Vec<Box<dyn Inspector>>,
 }
 
@@ -137,6 +143,7 @@ impl FileInspector {
             pickle: Context::File,
             scan: Scan::new(budget.scanner()),
             budget,
+            tying: false,
             further: Vec::new(),
         }
     }
@@ -146,6 +153,13 @@ impl FileInspector {
     pub fn scanning(mut self, scanner: &Arc<Scanner>) -> Self {
         self.scan = Scan::new(scanner);
         self.budget = self.budget.scanning(Arc::clone(scanner));
+        self
+    }
+
+    /// Collects what ties the file to others of its directory as well.
+    #[must_use]
+    pub fn tying(mut self) -> Self {
+        self.tying = true;
         self
     }
 
@@ -211,7 +225,14 @@ impl FileInspector {
                 head.extend_from_slice(probed);
                 if head.len() == PROBE_BYTES {
                     let head = std::mem::take(head);
-                    let mut stage = start(&head, &self.name, self.pickle, &mut self.ahead, &self.budget);
+                    let mut stage = start(
+                        &head,
+                        &self.name,
+                        self.pickle,
+                        &mut self.ahead,
+                        &self.budget,
+                        self.tying,
+                    );
                     if let Stage::Running { inspectors, .. } = &mut stage {
                         feed_all(inspectors, PROBE_BYTES as u64, rest);
                     }
@@ -235,7 +256,14 @@ impl FileInspector {
     pub fn finish(mut self) -> Outcome {
         let size = self.at;
         let stage = match self.stage {
-            Stage::Probing(head) => start(&head, &self.name, self.pickle, &mut self.ahead, &self.budget),
+            Stage::Probing(head) => start(
+                &head,
+                &self.name,
+                self.pickle,
+                &mut self.ahead,
+                &self.budget,
+                self.tying,
+            ),
             running @ Stage::Running { .. } => running,
         };
         let (mut format, tar, inspectors) = match stage {
@@ -270,7 +298,7 @@ impl FileInspector {
             Format::Tar => Own::All,
             _ => Own::Start,
         };
-        let (mut facts, mut weights) = (None, None);
+        let (mut facts, mut weights, mut ties) = (None, None, Ties::default());
         let mut inner = Findings::default();
         for inspector in inspectors.into_iter().chain(self.further) {
             let found = inspector.finish(size);
@@ -279,6 +307,12 @@ impl FileInspector {
             format = found.format.unwrap_or(format);
             weights = weights.or(found.weights);
             own = found.own.unwrap_or(own);
+            if !found.ties.is_empty() {
+                ties = found.ties;
+            }
+        }
+        if let Some(weights) = weights.as_ref().filter(|_| self.tying) {
+            ties = weights.ties();
         }
         inner.append_new(self.scan.finish(detected, &own));
         refuse(format, &mut findings);
@@ -289,6 +323,7 @@ impl FileInspector {
             findings,
             facts,
             weights,
+            ties,
             size_bytes: size,
             rules: self.budget.scanner().rules(),
         }
@@ -302,16 +337,23 @@ fn feed_all(inspectors: &mut [Box<dyn Inspector>], at: u64, chunk: &[u8]) {
 }
 
 /// Decides the format by the first bytes and gives them to its inspectors.
-fn start(head: &[u8], name: &str, pickle: Context, ahead: &mut Ahead, budget: &Budget) -> Stage {
+fn start(head: &[u8], name: &str, pickle: Context, ahead: &mut Ahead, budget: &Budget, tying: bool) -> Stage {
+    let ties = || {
+        if tying {
+            Ties::collecting()
+        } else {
+            Ties::default()
+        }
+    };
     let format = detect::detect(head);
     let mut inspectors: Vec<Box<dyn Inspector>> = match format {
-        Format::Gguf => vec![Box::new(Gguf::default())],
-        Format::Safetensors => vec![Box::new(Safetensors::default())],
+        Format::Gguf => vec![Box::new(Gguf::tied(ties()))],
+        Format::Safetensors => vec![Box::new(Safetensors::tied(ties()))],
         Format::Pickle => vec![Box::new(Pickle::new(pickle))],
         Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
         Format::Npy => vec![Box::new(Npy::default())],
         Format::Json => vec![
-            Box::new(Configuration::new(name)),
+            Box::new(Configuration::tied(name, ties())),
             Box::new(Secrets::default()),
             Box::new(Suspicion::default()),
         ],
@@ -327,7 +369,7 @@ fn start(head: &[u8], name: &str, pickle: Context, ahead: &mut Ahead, budget: &B
         | Format::Lz4 => {
             vec![container(format, name, std::mem::take(ahead), budget)]
         }
-        Format::Onnx => vec![Box::new(Onnx::default())],
+        Format::Onnx => vec![Box::new(Onnx::tied(ties()))],
         Format::Hdf5 => vec![match std::mem::take(ahead) {
             Ahead::Hdf5(outline) => Box::new(Hdf5::new(*outline, budget.clone())),
             _ => Box::new(hdf5::Held::new(budget.clone())),
@@ -351,7 +393,9 @@ fn container(format: Format, name: &str, ahead: Ahead, budget: &Budget) -> Box<d
     };
     match (format, ahead) {
         (Format::Tar, _) => Box::new(Tar::new(budget)),
-        (Format::Zip, Ahead::Archive(Ok(directory), outlines)) => Box::new(Zip::new(directory, outlines, budget)),
+        (Format::Zip, Ahead::Archive(Ok(directory), outlines)) => {
+            Box::new(Zip::new(directory, outlines, budget))
+        }
         (Format::Zip, Ahead::Archive(Err(wrong), _)) => Box::new(wrong),
         (Format::Zip, _) => Box::new(Held::new(budget)),
         _ => Box::new(Compressed::new(format, name, budget)),

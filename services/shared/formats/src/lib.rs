@@ -25,6 +25,7 @@ pub mod rules;
 pub mod safetensors;
 pub mod scan;
 mod scripts;
+pub mod set;
 mod signatures;
 mod tail;
 mod tar;

@@ -909,6 +909,65 @@ rules! {
     KERAS_ADMITTED "HF-KERAS-010" Low: "A Keras model",
         "It only uses Keras's own layers and functions, but the engine here cannot run it.",
         NOTHING;
+    SET_LINK "HF-SET-001" High: "A link that leads out of the directory",
+        "A link in the directory points to a file elsewhere. It was not followed: what it points to is none of the directory's business, and can \
+         be exchanged without the directory changing.",
+        "Put the file itself in the place of the link, or inspect the directory that it is in.";
+    SET_REFUSED "HF-SET-002" High: "A file of the set is refused",
+        "A model that is spread over several files is only as good as the worst of them.",
+        "Read the report on that file.";
+    SET_MISSING "HF-SET-003" High: "A part of the set is missing",
+        "The set names a file that is not there. A loader would fetch it from elsewhere, or stop. What was not seen cannot be admitted.",
+        "Download the whole model, and inspect its directory.";
+    SET_COUNT "HF-SET-004" High: "The names of the parts do not add up",
+        "The names say which part of how many a file is. Some are missing, or say different things.",
+        "Download the whole model, and inspect its directory.";
+    SET_PLACE "HF-SET-005" High: "A tensor is not where the index says",
+        "Some loaders go by the index and some load every file, so the model depends on the program.",
+        REMAKE;
+    SET_TWICE "HF-SET-006" High: "A tensor is in two parts",
+        "Which of the two counts depends on the program, so one could be checked and the other used.",
+        REMAKE;
+    SET_UNLISTED "HF-SET-007" High: "A tensor that the index does not list",
+        "Loaders that go by the index pass over it, others use it.",
+        REMAKE;
+    SET_TOTAL "HF-SET-008" Low: "The index gives another size",
+        "The number is for people only; tools that convert models leave the old one behind.",
+        NOTHING;
+    SET_NO_INDEX "HF-SET-009" Low: "Numbered parts without an index",
+        "The files are all there and no tensor is in two of them. Some loaders need an index all the same.",
+        NOTHING;
+    SET_SPLIT "HF-SET-010" High: "The parts of a split model do not fit together",
+        "Each part says which one it is, of how many, and how many tensors all of them have. Here they contradict their names or each other.",
+        REMAKE;
+    SET_RANGE "HF-SET-011" High: "A tensor's numbers are not all in the file beside the model",
+        "The place that the model gives reaches beyond the file, or has another length than the tensor needs.",
+        REMAKE;
+    SET_GAP "HF-SET-012" High: "The file with a model's numbers holds something else",
+        "Every byte must belong to a tensor of a model beside it, or be zero and fill up to the next one. Anything else is hidden there.",
+        REMAKE;
+    SET_EXTERNAL "HF-SET-013" Low: "The model's numbers are in a file beside it",
+        "Both were inspected together. Only the two together are the model: keep them together, with their digests.",
+        NOTHING;
+    SET_DATA "HF-SET-014" Low: "Numbers of a model beside it",
+        "Alone the file could be anything. Each of its bytes is part of a tensor of the model, or zero.",
+        NOTHING;
+    SET_PART "HF-SET-015" High: "A part of a pipeline that no pipeline has",
+        "A part is a directory beside the description and the class that loads it. This one would be loaded from elsewhere, or by something that \
+         is no class.",
+        HARMFUL;
+    SET_CODE "HF-SET-016" High: "Code that a configuration names lies beside it",
+        "Loaders run it when they are told to trust the repository. It is a program which nobody inspected.",
+        "Use a version of the model that current libraries load without code of its own.";
+    SET_LIMIT "HF-SET-017" High: "A set that is too large to compare",
+        "It has more tensors, names or files than an inspection remembers. What was not compared cannot be admitted.",
+        CONVERT;
+    SET_ADAPTER "HF-SET-018" Low: "The configuration of an adapter without its weights",
+        "There is nothing to load yet.",
+        NOTHING;
+    SET_BLOB "HF-SET-019" High: "A cached file is not the one that it is kept as",
+        "The cache of a download keeps large files under their SHA-256. This one has another: it was damaged or exchanged.",
+        AGAIN;
 }
 
 /// The text of `docs/findings.md`.
@@ -970,6 +1029,7 @@ fn subject(prefix: &str) -> &'static str {
         "HF-TF" => "TensorFlow graphs",
         "HF-H5" => "HDF5 files",
         "HF-KERAS" => "Keras models",
+        "HF-SET" => "files that are one model together",
         _ => "other",
     }
 }

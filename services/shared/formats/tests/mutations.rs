@@ -11,8 +11,8 @@ use holdfast_formats::onnx::Onnx;
 use holdfast_formats::pickle::{Context, Pickle, Summary};
 use holdfast_formats::tensorflow::Tensorflow;
 use holdfast_formats::testing::{
-    Assembler, Dataset, Hdf5Builder, Member, Proto, Random, Storage, archive, compressed, deflate, mutate, onnx,
-    tar_archive, tar_member, tar_records, tensorflow, torch, weights,
+    Assembler, Dataset, Hdf5Builder, Member, Proto, Random, Storage, archive, compressed, deflate, mutate,
+    onnx, tar_archive, tar_member, tar_records, tensorflow, torch, weights,
 };
 use holdfast_formats::torchscript::{Code, Source};
 use holdfast_formats::{FileInspector, Inspector};

@@ -8,12 +8,13 @@ use std::io::{Read, Seek as _, SeekFrom, Write as _};
 use std::sync::Arc;
 
 use holdfast_contract::report::Report;
+use holdfast_formats::set::Ties;
 use holdfast_formats::{FileInspector, Scanner};
 use rustix::fs::{MemfdFlags, memfd_create};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use crate::pipeline::inspect_with;
-use crate::protocol::{Line, MAX_LINE_BYTES, MAX_NAME_BYTES};
+use crate::pipeline::{Whole, inspect_whole};
+use crate::protocol::{Line, MAX_LINE_BYTES, MAX_NAME_BYTES, MAX_TIES_BYTES};
 use crate::verify::verify;
 use crate::worker::{Worker, WorkerError, complaints};
 
@@ -39,6 +40,20 @@ impl Worker {
     ///
     /// When the worker cannot be started or be given the files.
     pub async fn inspect_batch(&self, files: &[Small]) -> Result<Vec<Report>, WorkerError> {
+        let reports = self.batch(files, &["--batch"]).await?;
+        Ok(reports.into_iter().map(|(report, _)| report).collect())
+    }
+
+    /// [`Worker::inspect_batch`], with what ties each file to others.
+    ///
+    /// # Errors
+    ///
+    /// When the worker cannot be started or be given the files.
+    pub async fn inspect_batch_tied(&self, files: &[Small]) -> Result<Vec<(Report, Ties)>, WorkerError> {
+        self.batch(files, &["--batch", "--ties"]).await
+    }
+
+    async fn batch(&self, files: &[Small], arguments: &[&str]) -> Result<Vec<(Report, Ties)>, WorkerError> {
         let mut input =
             File::from(memfd_create("files", MemfdFlags::CLOEXEC).map_err(|e| WorkerError::Batch(e.into()))?);
         let frames: Vec<u8> = files.iter().flat_map(frame).collect();
@@ -47,7 +62,7 @@ impl Worker {
             .and_then(|()| input.seek(SeekFrom::Start(0)))
             .map_err(WorkerError::Batch)?;
         let size = frames.len() as u64;
-        let mut child = self.start(input, "", size, &["--batch"])?;
+        let mut child = self.start(input, "", size, arguments)?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Ok(Vec::new());
         };
@@ -56,15 +71,10 @@ impl Worker {
         let mut reports = Vec::new();
         let reading = async {
             for file in files {
-                let mut text = Vec::new();
-                let limit = MAX_LINE_BYTES as u64;
-                let read = (&mut stdout).take(limit).read_until(b'\n', &mut text).await;
-                let line = serde_json::from_slice(&text);
-                match (read, line) {
-                    (Ok(1..), Ok(Line::Report { report }))
-                        if verify(&report, file.content.len() as u64, self.rules.digest()).is_ok() =>
-                    {
-                        reports.push(*report);
+                let size = file.content.len() as u64;
+                match answer(&mut stdout, arguments.contains(&"--ties")).await {
+                    Some((report, ties)) if verify(&report, size, self.rules.digest()).is_ok() => {
+                        reports.push((report, ties));
                     }
                     _ => break,
                 }
@@ -79,6 +89,25 @@ impl Worker {
             tracing::warn!(complaint, "the worker complained");
         }
         Ok(reports)
+    }
+}
+
+/// What the worker says about the next file.
+async fn answer(mut stdout: impl AsyncBufRead + Unpin, asked: bool) -> Option<(Report, Ties)> {
+    let (mut ties, mut total) = (Ties::default(), 0);
+    loop {
+        let mut text = Vec::new();
+        let limit = MAX_LINE_BYTES as u64;
+        total += (&mut stdout)
+            .take(limit)
+            .read_until(b'\n', &mut text)
+            .await
+            .ok()?;
+        match serde_json::from_slice(&text).ok()? {
+            Line::Report { report } if ties.is_plausible() => return Some((*report, ties)),
+            Line::Ties { ties: more } if asked && total <= MAX_TIES_BYTES => ties.append(*more),
+            _ => return None,
+        }
     }
 }
 
@@ -97,7 +126,8 @@ fn frame(file: &Small) -> Vec<u8> {
     .concat()
 }
 
-/// The worker's side: inspects each file that `input` frames, searching it with `scanner`, and gives its report to `answer`.
+/// The worker's side: inspects each file that `input` frames, searching it with `scanner`, and gives what it learnt to `answer`, with
+/// its ties where `tying` says so.
 ///
 /// # Errors
 ///
@@ -105,7 +135,8 @@ fn frame(file: &Small) -> Vec<u8> {
 pub fn serve<E: From<std::io::Error>>(
     mut input: impl Read,
     scanner: &Arc<Scanner>,
-    mut answer: impl FnMut(Report) -> Result<(), E>,
+    tying: bool,
+    mut answer: impl FnMut(Whole) -> Result<(), E>,
 ) -> Result<(), E> {
     loop {
         let mut lengths = [0; 8];
@@ -130,6 +161,7 @@ pub fn serve<E: From<std::io::Error>>(
                 let part = content.get(at..).and_then(|rest| rest.get(..buffer.len()));
                 part.map(|part| buffer.copy_from_slice(part)).is_some()
             });
-        answer(inspect_with(content.as_slice(), Some(size), inspector, |_| ()))?;
+        let inspector = if tying { inspector.tying() } else { inspector };
+        answer(inspect_whole(content.as_slice(), Some(size), inspector, |_| ()))?;
     }
 }

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{Seek as _, Write as _};
 
 use holdfast_contract::Digest;
-use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
 use holdfast_contract::report::{Report, Verdict};
 use holdfast_formats::Format;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -43,8 +42,8 @@ pub enum Conversion {
 }
 
 impl Worker {
-    /// Inspects a checkpoint and writes its tensors to `out`, which is empty, as a safetensors file. `progress` hears how many
-    /// bytes of both files are done.
+    /// Inspects a checkpoint and writes its tensors to `out`, which is empty, as a safetensors file of at most `most` bytes.
+    /// `progress` hears how many bytes of both files are done.
     ///
     /// # Errors
     ///
@@ -54,11 +53,13 @@ impl Worker {
         file: File,
         name: &str,
         out: &mut File,
+        most: u64,
         progress: impl FnMut(u64),
     ) -> Result<Conversion, WorkerError> {
         let Source {
             mut file,
             size_bytes: size,
+            ..
         } = match Source::of(file) {
             Ok(source) => source,
             Err(report) => return Ok(Conversion::Refused(report)),
@@ -67,17 +68,18 @@ impl Worker {
         let mut child = self.start(file, name, size, &["--convert"])?;
         // Twice: once to read, once to write.
         let limit = self.deadline(size) * 2;
-        let outcome = match tokio::time::timeout(
-            limit,
-            follow(&mut child, size, self.rules.digest(), out, progress),
-        )
-        .await
-        {
+        let followed = follow(&mut child, size, self.rules.digest(), (out, most), progress);
+        let outcome = match tokio::time::timeout(limit, followed).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Trouble::Worker(slow(limit))),
         };
         match outcome {
             Ok(conversion) => Ok(conversion),
+            Err(Trouble::Size(report, bytes)) => {
+                let _ = child.kill().await;
+                let why = format!("the result would have {bytes} bytes, the limit is {most}");
+                Ok(Conversion::NotConverted { report, why })
+            }
             Err(Trouble::Output(source)) => {
                 let _ = child.kill().await;
                 Err(WorkerError::Output(source))
@@ -94,6 +96,8 @@ impl Worker {
 enum Trouble {
     Worker(Failure),
     Output(std::io::Error),
+    /// The result has more bytes than are wanted.
+    Size(Box<Report>, u64),
 }
 
 impl From<Failure> for Trouble {
@@ -106,7 +110,7 @@ async fn follow(
     child: &mut Child,
     size: u64,
     rules: Digest,
-    out: &mut File,
+    out: (&mut File, u64),
     mut progress: impl FnMut(u64),
 ) -> Result<Conversion, Trouble> {
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
@@ -134,7 +138,7 @@ async fn listen(
     mut stdout: BufReader<ChildStdout>,
     size: u64,
     rules: Digest,
-    out: &mut File,
+    (out, most): (&mut File, u64),
     progress: &mut impl FnMut(u64),
 ) -> Result<Conversion, Trouble> {
     let mut heard = 0;
@@ -151,7 +155,8 @@ async fn listen(
     } else {
         match line(&mut stdout, &mut heard).await? {
             Some(Line::NotConverted { why }) => Conversion::NotConverted { report, why },
-            Some(Line::Converted { bytes, tensors }) if bytes <= MAX_ARTIFACT_BYTES => {
+            Some(Line::Converted { bytes, .. }) if bytes > most => return Err(Trouble::Size(report, bytes)),
+            Some(Line::Converted { bytes, tensors }) => {
                 copy(&mut stdout, bytes, out, |done| progress(size + done)).await?;
                 Conversion::Converted { report, tensors }
             }

@@ -11,6 +11,7 @@ use holdfast_contract::Digest;
 use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
 use holdfast_contract::report::Report;
 use holdfast_formats::disarm::Weights;
+use holdfast_formats::set::Ties;
 use holdfast_formats::{FileInspector, Rule, rules};
 
 use crate::hashing::{Chunk, Hasher};
@@ -38,18 +39,39 @@ pub fn inspect_with(
     inspector: FileInspector,
     progress: impl FnMut(u64),
 ) -> Report {
-    inspect_whole(reader, size, inspector, progress).0
+    inspect_whole(reader, size, inspector, progress).report
 }
 
-/// [`inspect_with`], and where the numbers are, if it is a checkpoint.
+/// Everything that one pass tells.
+#[derive(Debug)]
+pub struct Whole {
+    /// The report.
+    pub report: Report,
+    /// Where the numbers are, if it is a checkpoint.
+    pub weights: Option<Weights>,
+    /// What ties the file to others, if the inspector collects that.
+    pub ties: Ties,
+}
+
+impl From<Report> for Whole {
+    fn from(report: Report) -> Self {
+        Self {
+            report,
+            weights: None,
+            ties: Ties::default(),
+        }
+    }
+}
+
+/// [`inspect_with`], and what else the pass tells.
 pub fn inspect_whole(
     reader: impl Read,
     size: Option<u64>,
     inspector: FileInspector,
     progress: impl FnMut(u64),
-) -> (Report, Option<Weights>) {
+) -> Whole {
     if let Some(size) = size.filter(|size| *size > MAX_ARTIFACT_BYTES) {
-        return (too_large(&inspector, size), None);
+        return too_large(&inspector, size).into();
     }
     let pass = Pass {
         reader,
@@ -77,14 +99,19 @@ struct Pass<R, P> {
 }
 
 impl<R: Read, P: FnMut(u64)> Pass<R, P> {
-    fn run(mut self, hasher: Hasher<'_>) -> (Report, Option<Weights>) {
+    fn run(mut self, hasher: Hasher<'_>) -> Whole {
         match self.read_all(hasher) {
             Ok(sha256) => {
                 let mut outcome = self.inspector.finish();
                 let weights = outcome.weights.take();
-                (complete(outcome, sha256), weights)
+                let ties = std::mem::take(&mut outcome.ties);
+                Whole {
+                    report: complete(outcome, sha256),
+                    weights,
+                    ties,
+                }
             }
-            Err(report) => (*report, None),
+            Err(report) => Whole::from(*report),
         }
     }
 

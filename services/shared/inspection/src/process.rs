@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use holdfast_contract::report::{Report, Verdict};
+use holdfast_contract::report::Verdict;
 use holdfast_formats::disarm::Weights;
+use holdfast_formats::set::Ties;
 use holdfast_formats::{FileInspector, Format, Scanner, rules};
 use holdfast_sandbox::{Forbidden, Sandbox, SandboxError, limits};
 use rustix::fs::{Advice, FileType, Stat, fadvise, fstat};
@@ -21,8 +22,8 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::batch;
-use crate::pipeline::inspect_whole;
-use crate::protocol::{Line, PROGRESS_BYTES, deadline};
+use crate::pipeline::{Whole, inspect_whole};
+use crate::protocol::{Line, PROGRESS_BYTES, TIES_BYTES, deadline};
 use crate::report::{INSPECTOR, refusal};
 use crate::rules::{RulesError, scanner};
 
@@ -39,7 +40,7 @@ Inspects one model file and prints a report.
 The file is read from standard input; standard output, which must be a pipe or a terminal, gets one JSON object a line:
 progress, and then the report. Before it reads, the process gives up everything but its three descriptors.
 
-Usage: holdfast-inspect [--size=BYTES] [--name=NAME] [--rules PATH] [--convert|--batch] < FILE
+Usage: holdfast-inspect [--size=BYTES] [--name=NAME] [--rules PATH] [--convert|--batch] [--ties] < FILE
 
   --size=BYTES  size of the file; one that turns out longer or shorter is refused [default: its size when opened]
   --name=NAME   what the file is called, to note a name that contradicts the content
@@ -48,6 +49,7 @@ Usage: holdfast-inspect [--size=BYTES] [--name=NAME] [--rules PATH] [--convert|-
   --batch       inspect small files that follow each other, each with the lengths of its name and its content before them, as
                 32-bit numbers; print a report for each
   --rules PATH  search also for the YARA rules in this file or directory; may be given more than once
+  --ties        before each report, print what ties the file to others of its directory: tensors, files that it names
   --help        print this
   --version     print the version
 
@@ -94,6 +96,7 @@ struct Arguments {
     size: Option<u64>,
     name: String,
     rules: Vec<PathBuf>,
+    ties: bool,
     task: Task,
 }
 
@@ -144,6 +147,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, Process
                 None => return Err(ProcessError::Argument(argument)),
             },
             ("--convert", None) => parsed.task = Task::Convert,
+            ("--ties", None) => parsed.ties = true,
             ("--batch", None) => parsed.task = Task::Batch,
             ("--prove-confinement", None) => parsed.task = Task::Prove,
             ("--help" | "-h", None) => parsed.task = Task::Help,
@@ -167,9 +171,10 @@ fn run(arguments: &Arguments) -> Result<(), ProcessError> {
             let scanner = scanner(&arguments.rules)?;
             confine(arguments.size.unwrap_or(0))?;
             let mut out = BufWriter::with_capacity(OUTPUT_BYTES, std::io::stdout().lock());
-            batch::serve(BufReader::new(input), &scanner, |report| {
+            batch::serve(BufReader::new(input), &scanner, arguments.ties, |whole| {
+                print_ties(whole.ties, &mut out)?;
                 let line = line(&Line::Report {
-                    report: Box::new(report),
+                    report: Box::new(whole.report),
                 })?;
                 writeln!(out, "{line}").map_err(ProcessError::Print)
             })?;
@@ -186,7 +191,12 @@ fn run(arguments: &Arguments) -> Result<(), ProcessError> {
             // The rules are whoever starts this program's, and files can be opened only now.
             let scanner = scanner(&arguments.rules)?;
             confine(size.unwrap_or(0))?;
-            let (report, weights) = read(&input, &before, size, &arguments.name, &scanner);
+            let Whole {
+                report,
+                weights,
+                ties,
+            } = read(&input, &before, size, arguments, &scanner);
+            print_ties(ties, &mut std::io::stdout().lock())?;
             let refused = report.verdict == Verdict::Refuse;
             print(&line(&Line::Report {
                 report: Box::new(report),
@@ -249,21 +259,33 @@ fn convert(input: &File, weights: Option<&Weights>) -> Result<(), ProcessError> 
     .map_err(ProcessError::Print)
 }
 
+/// Prints the ties in pieces that fit a line each.
+fn print_ties(mut ties: Ties, out: &mut impl std::io::Write) -> Result<(), ProcessError> {
+    while !ties.is_empty() {
+        let ties = Box::new(ties.take(TIES_BYTES));
+        writeln!(out, "{}", line(&Line::Ties { ties })?).map_err(ProcessError::Print)?;
+    }
+    Ok(())
+}
+
 fn read(
     input: &File,
     before: &Stat,
     size: Option<u64>,
-    name: &str,
+    arguments: &Arguments,
     scanner: &Arc<Scanner>,
-) -> (Report, Option<Weights>) {
+) -> Whole {
     // Read ahead further than usual; a pipe has no such thing, and the advice may be ignored.
     let _ = fadvise(input, 0, None, Advice::Sequential);
     let mut next = PROGRESS_BYTES;
-    let mut inspector = FileInspector::new(name).scanning(scanner);
+    let mut inspector = FileInspector::new(&arguments.name).scanning(scanner);
+    if arguments.ties {
+        inspector = inspector.tying();
+    }
     if let Some(size) = size.filter(|_| is_file(before)) {
         inspector = inspector.looking_ahead(size, &mut |at, buffer| input.read_exact_at(buffer, at).is_ok());
     }
-    let (report, weights) = inspect_whole(input, size, inspector, |done_bytes| {
+    let whole = inspect_whole(input, size, inspector, |done_bytes| {
         if done_bytes >= next {
             next = done_bytes + PROGRESS_BYTES;
             // Whoever listens has gone away if this fails, and then this process goes with it.
@@ -271,15 +293,12 @@ fn read(
         }
     });
     match fstat(input) {
-        Ok(after) if is_file(before) && changed(before, &after) && report.sha256.is_some() => {
-            let format = Format::find(&report.format).unwrap_or(Format::Unknown);
+        Ok(after) if is_file(before) && changed(before, &after) && whole.report.sha256.is_some() => {
+            let format = Format::find(&whole.report.format).unwrap_or(Format::Unknown);
             let message = "the file was written to while it was read";
-            (
-                refusal(&rules::IO_CHANGED, format, report.size_bytes, message),
-                None,
-            )
+            refusal(&rules::IO_CHANGED, format, whole.report.size_bytes, message).into()
         }
-        _ => (report, weights),
+        _ => whole,
     }
 }
 

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use holdfast_contract::limits::MAX_EVENT_BYTES;
 use holdfast_contract::report::Report;
+use holdfast_formats::set::{MAX_ENTRIES, MAX_TEXT_BYTES, Ties};
 use serde::{Deserialize, Serialize};
 
 /// The longest line, in bytes.
 pub const MAX_LINE_BYTES: usize = MAX_EVENT_BYTES;
 /// The most that a worker may print altogether, in bytes.
 pub const MAX_OUTPUT_BYTES: usize = 4 * MAX_EVENT_BYTES;
+/// About how many bytes of names one line of ties has. Escaped, they are six times as many.
+pub const TIES_BYTES: usize = MAX_LINE_BYTES / 8;
+/// The most that all ties of a file may take, in bytes.
+pub const MAX_TIES_BYTES: usize = 6 * MAX_TEXT_BYTES + 128 * MAX_ENTRIES;
 /// How many bytes of a file lie between two progress lines.
 pub const PROGRESS_BYTES: u64 = 16 << 20;
 /// The longest name that is handed to the worker, in bytes.
@@ -31,6 +36,11 @@ pub enum Line {
     Progress {
         /// Bytes read so far.
         done_bytes: u64,
+    },
+    /// What ties the file to others, or a piece of that. Only where it was asked for, and before the report.
+    Ties {
+        /// The piece.
+        ties: Box<Ties>,
     },
     /// The result. Nothing follows it, unless a conversion was asked for.
     Report {
@@ -72,6 +82,23 @@ mod tests {
             assert_eq!(serde_json::from_str::<Line>(&json).unwrap(), line);
         }
         assert!(serde_json::from_str::<Line>(r#"{"event":"progress","done_bytes":1,"x":2}"#).is_err());
+    }
+
+    #[test]
+    fn the_longest_piece_of_ties_fits_a_line() {
+        let mut ties = Ties::collecting();
+        for name in [b"\x01".as_slice(), &[1; 512]] {
+            for _ in 0..3000 {
+                ties.tensor(name, u64::MAX);
+                ties.mapped(name, name);
+                ties.external("f", u64::MAX, Some(u64::MAX), u64::MAX);
+            }
+        }
+        while !ties.is_empty() {
+            let ties = Box::new(ties.take(TIES_BYTES));
+            let line = serde_json::to_string(&Line::Ties { ties }).unwrap();
+            assert!(line.len() < MAX_LINE_BYTES, "{}", line.len());
+        }
     }
 
     #[test]

@@ -47,6 +47,7 @@ fn make(
         findings,
         findings_omitted,
         model,
+        converted_from: None,
         inspector: INSPECTOR.to_owned(),
         rules,
     }

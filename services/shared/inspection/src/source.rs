@@ -5,7 +5,7 @@ use std::path::Path;
 
 use holdfast_contract::report::Report;
 use holdfast_formats::{Format, rules};
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open};
 use rustix::io::Errno;
 
 use crate::report::refusal;
@@ -17,6 +17,28 @@ pub struct Source {
     pub file: File,
     /// Its size when it was opened, in bytes.
     pub size_bytes: u64,
+    /// By what it is known again.
+    pub stamp: Stamp,
+}
+
+/// Which file it is, and when it last changed: another content has another stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: i64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: stat.st_size,
+            changed: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(-1)),
+        }
+    }
 }
 
 impl Source {
@@ -26,7 +48,20 @@ impl Source {
     ///
     /// The refusal to report, when the path cannot be opened or is something else than a regular file.
     pub fn open(path: &Path) -> Result<Self, Box<Report>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        Self::open_with(path, OFlags::empty())
+    }
+
+    /// [`Source::open`], of a file that must not have become a link meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::open`], and when it is a link.
+    pub fn open_unlinked(path: &Path) -> Result<Self, Box<Report>> {
+        Self::open_with(path, OFlags::NOFOLLOW)
+    }
+
+    fn open_with(path: &Path, more: OFlags) -> Result<Self, Box<Report>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
         match open(path, flags, Mode::empty()) {
             Ok(descriptor) => Self::of(File::from(descriptor)),
             // Of a socket, and of a device without a driver.
@@ -46,7 +81,12 @@ impl Source {
         let what = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
                 let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
-                return Ok(Self { file, size_bytes });
+                let stamp = Stamp::of(&stat);
+                return Ok(Self {
+                    file,
+                    size_bytes,
+                    stamp,
+                });
             }
             FileType::Directory => "a directory",
             FileType::Fifo => "a pipe",

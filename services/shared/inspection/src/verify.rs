@@ -38,6 +38,9 @@ pub enum Unusable {
     /// The file was searched for other rules, or for none.
     #[error("the file was not searched for the rules that it should be")]
     Rules,
+    /// It speaks of another file than the one that the worker was given.
+    #[error("the report speaks of another file")]
+    Origin,
     /// Another program made it.
     #[error("the report was made by another inspector")]
     Inspector,
@@ -75,6 +78,9 @@ pub fn verify(report: &Report, size: u64, rules: Digest) -> Result<(), Unusable>
     if report.rules != report.sha256.map(|_| rules) {
         return Err(Unusable::Rules);
     }
+    if report.converted_from.is_some() {
+        return Err(Unusable::Origin);
+    }
     if report.inspector != INSPECTOR {
         return Err(Unusable::Inspector);
     }
@@ -97,7 +103,7 @@ fn is_clean(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::inspect;
-    use holdfast_contract::report::{Condition, Severity};
+    use holdfast_contract::report::{Condition, Origin, Severity};
     use holdfast_formats::testing::{GgufBuilder, Value};
 
     fn ours() -> Digest {
@@ -177,6 +183,14 @@ mod tests {
             check(|r| r.rules = Some(Digest::from_bytes([1; 32]))),
             Unusable::Rules
         );
+        let origin = |r: &mut Report| {
+            r.converted_from = r.sha256.map(|sha256| Origin {
+                sha256,
+                size_bytes: 1,
+                format: "pickle".into(),
+            });
+        };
+        assert_eq!(check(origin), Unusable::Origin);
     }
 
     #[test]

@@ -13,11 +13,12 @@ use std::time::Duration;
 use holdfast_contract::Digest;
 use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
 use holdfast_contract::report::Report;
+use holdfast_formats::set::Ties;
 use holdfast_formats::{Format, Rule, rules, text};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::protocol::{Line, MAX_LINE_BYTES, MAX_NAME_BYTES, MAX_OUTPUT_BYTES, deadline};
+use crate::protocol::{Line, MAX_LINE_BYTES, MAX_NAME_BYTES, MAX_OUTPUT_BYTES, MAX_TIES_BYTES, deadline};
 use crate::report::refusal;
 use crate::rules::Rules;
 use crate::source::Source;
@@ -116,33 +117,57 @@ impl Worker {
         name: &str,
         progress: impl FnMut(u64),
     ) -> Result<Report, WorkerError> {
-        let Source { mut file, size_bytes } = match Source::of(file) {
+        let (report, _) = self.inspect_as(file, name, &[], progress).await?;
+        Ok(report)
+    }
+
+    /// [`Worker::inspect`], with what ties the file to others.
+    ///
+    /// # Errors
+    ///
+    /// When the worker cannot be started.
+    pub async fn inspect_tied(
+        &self,
+        file: File,
+        name: &str,
+        progress: impl FnMut(u64),
+    ) -> Result<(Report, Ties), WorkerError> {
+        self.inspect_as(file, name, &["--ties"], progress).await
+    }
+
+    async fn inspect_as(
+        &self,
+        file: File,
+        name: &str,
+        arguments: &[&str],
+        progress: impl FnMut(u64),
+    ) -> Result<(Report, Ties), WorkerError> {
+        let Source {
+            mut file, size_bytes, ..
+        } = match Source::of(file) {
             Ok(source) => source,
-            Err(report) => return Ok(*report),
+            Err(report) => return Ok((*report, Ties::default())),
         };
         if size_bytes > MAX_ARTIFACT_BYTES {
             let message = format!("the file has {size_bytes} bytes, the limit is {MAX_ARTIFACT_BYTES}");
-            return Ok(refusal(
-                &rules::IO_TOO_LARGE,
-                Format::Unknown,
-                size_bytes,
-                &message,
-            ));
+            let report = refusal(&rules::IO_TOO_LARGE, Format::Unknown, size_bytes, &message);
+            return Ok((report, Ties::default()));
         }
         file.rewind().map_err(WorkerError::Rewind)?;
-        let mut child = self.start(file, name, size_bytes, &[])?;
+        let mut child = self.start(file, name, size_bytes, arguments)?;
+        let most = if arguments.is_empty() {
+            MAX_OUTPUT_BYTES
+        } else {
+            MAX_OUTPUT_BYTES + MAX_TIES_BYTES
+        };
         let limit = (self.deadline)(size_bytes);
-        let outcome = match tokio::time::timeout(
-            limit,
-            follow(&mut child, size_bytes, self.rules.digest(), progress),
-        )
-        .await
-        {
+        let followed = follow(&mut child, size_bytes, self.rules.digest(), most, progress);
+        let outcome = match tokio::time::timeout(limit, followed).await {
             Ok(outcome) => outcome,
             Err(_) => Err(slow(limit)),
         };
         Ok(match outcome {
-            Ok(report) => report,
+            Ok(heard) => heard,
             Err(failure) => {
                 // Already gone, or to be gone now; dropping the child would do the same without waiting.
                 let _ = child.kill().await;
@@ -151,7 +176,8 @@ impl Worker {
                     why = failure.message,
                     "an inspection came to nothing"
                 );
-                refusal(failure.rule, Format::Unknown, size_bytes, &failure.message)
+                let report = refusal(failure.rule, Format::Unknown, size_bytes, &failure.message);
+                (report, Ties::default())
             }
         })
     }
@@ -206,14 +232,15 @@ async fn follow(
     child: &mut Child,
     size: u64,
     rules: Digest,
+    most: usize,
     progress: impl FnMut(u64),
-) -> Result<Report, Failure> {
+) -> Result<(Report, Ties), Failure> {
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(answer("the worker has no output"));
     };
     let complaints = complaints(stderr);
     tokio::pin!(complaints);
-    let listening = listen(stdout, progress);
+    let listening = listen(stdout, most, progress);
     tokio::pin!(listening);
     // A worker that only complains must not block on a full pipe, and its garbage must not wait for the end of its complaints.
     let (heard, complaint) = tokio::select! {
@@ -235,30 +262,36 @@ async fn follow(
     if !status.success() {
         return Err(died(&describe(status)));
     }
-    let report = heard.ok_or_else(|| answer("the worker ended without a report"))?;
+    let (report, ties) = heard.ok_or_else(|| answer("the worker ended without a report"))?;
     verify(&report, size, rules).map_err(|unusable| answer(&unusable.to_string()))?;
-    Ok(report)
+    Ok((report, ties))
 }
 
-/// Reads lines until the output ends. A report must be the last of them.
-async fn listen(mut stdout: ChildStdout, mut progress: impl FnMut(u64)) -> Result<Option<Report>, Failure> {
+/// Reads lines, at most so many bytes, until the output ends. A report must be the last of them.
+async fn listen(
+    mut stdout: ChildStdout,
+    most: usize,
+    mut progress: impl FnMut(u64),
+) -> Result<Option<(Report, Ties)>, Failure> {
     let mut pending = Vec::new();
     let mut total = 0;
-    let mut report = None;
+    let (mut report, mut ties) = (None, Ties::default());
     loop {
         let read = stdout
             .read_buf(&mut pending)
             .await
             .map_err(|error| answer(&format!("its output could not be read: {error}")))?;
         if read == 0 {
-            return if pending.is_empty() {
-                Ok(report)
-            } else {
+            return if !pending.is_empty() {
                 Err(answer("its last line is cut off"))
+            } else if !ties.is_plausible() {
+                Err(answer("it told what no file can say"))
+            } else {
+                Ok(report.map(|report| (report, ties)))
             };
         }
         total += read;
-        if total > MAX_OUTPUT_BYTES {
+        if total > most {
             return Err(answer("it printed too much"));
         }
         while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
@@ -268,9 +301,10 @@ async fn listen(mut stdout: ChildStdout, mut progress: impl FnMut(u64)) -> Resul
             }
             match serde_json::from_slice(&line) {
                 Ok(Line::Progress { done_bytes }) => progress(done_bytes),
+                Ok(Line::Ties { ties: more }) if most > MAX_OUTPUT_BYTES => ties.append(*more),
                 Ok(Line::Report { report: last }) => report = Some(*last),
-                Ok(Line::Converted { .. } | Line::NotConverted { .. }) => {
-                    return Err(answer("it converted what it was not asked to convert"));
+                Ok(Line::Ties { .. } | Line::Converted { .. } | Line::NotConverted { .. }) => {
+                    return Err(answer("it did what it was not asked to do"));
                 }
                 Err(_) => return Err(answer("it printed something that is no report")),
             }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use holdfast_contract::report::{Report, Verdict};
+use holdfast_formats::set::Ties;
 use holdfast_formats::testing::{Member, SafetensorsBuilder, archive};
 use holdfast_inspection::batch::{MAX_FILE_BYTES, Small, serve};
 use holdfast_inspection::protocol::Line;
@@ -47,6 +48,33 @@ async fn honest_answers_are_taken_in_their_order() {
     let reports = run("lines", &[saying(&[&line]), saying(&[&line]), saying(&[&line])]).await;
     assert_eq!(reports.len(), 3);
     assert!(reports.iter().all(|report| report.verdict == Verdict::Admit));
+}
+
+#[tokio::test]
+async fn ties_are_taken_where_they_are_asked_for_and_make_sense() {
+    let mut ties = Ties::collecting();
+    ties.mapped(b"a", b"f");
+    let line = |ties: &Ties| {
+        let ties = Box::new(ties.clone());
+        serde_json::to_string(&Line::Ties { ties }).unwrap()
+    };
+    let good = honest();
+    let files = [saying(&[&line(&ties), &line(&ties), &good]), saying(&[&good])];
+    let reports = tied(&files).await;
+    assert_eq!(reports.len(), 2);
+    let (_, told) = &reports[0];
+    assert_eq!((told.mapped.len(), told.files.len()), (2, 2));
+    assert!(reports[1].1.is_empty());
+    assert!(run("lines", &files).await.is_empty(), "nobody asked");
+    ties.files.clear();
+    let wrong = line(&ties);
+    assert_eq!(tied(&[saying(&[&good]), saying(&[&wrong, &good])]).await.len(), 1);
+}
+
+async fn tied(files: &[Small]) -> Vec<(Report, Ties)> {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/workers/lines.sh");
+    let worker = Worker::new(script).with_deadline(|_| Duration::from_secs(1));
+    worker.inspect_batch_tied(files).await.unwrap()
 }
 
 #[tokio::test]
@@ -94,11 +122,12 @@ fn the_worker_inspects_what_is_framed_and_nothing_else() {
     let good = frame(b"a.zip", size, &zip);
     let answers = |input: &[u8]| {
         let mut reports = Vec::new();
-        let result: Result<(), std::io::Error> =
-            serve(input, &holdfast_inspection::rules::shipped(), |report| {
-                reports.push(report);
-                Ok(())
-            });
+        let scanner = holdfast_inspection::rules::shipped();
+        let result: Result<(), std::io::Error> = serve(input, &scanner, false, |whole| {
+            assert!(whole.ties.is_empty());
+            reports.push(whole.report);
+            Ok(())
+        });
         (reports, result.is_ok())
     };
     let (reports, whole) = answers(&[good.clone(), frame(b"", 0, b""), good.clone()].concat());

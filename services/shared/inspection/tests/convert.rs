@@ -37,7 +37,10 @@ async fn run(worker: &str, says: &str) -> (Conversion, Vec<u8>) {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&model()).unwrap();
     let mut out: File = tempfile::tempfile().unwrap();
-    let conversion = worker.convert(file, says, &mut out, |_| ()).await.unwrap();
+    let conversion = worker
+        .convert(file, says, &mut out, MAX_ARTIFACT_BYTES, |_| ())
+        .await
+        .unwrap();
     let mut written = Vec::new();
     out.rewind().unwrap();
     out.read_to_end(&mut written).unwrap();
@@ -53,6 +56,18 @@ async fn what_an_honest_worker_announces_is_written() {
         "{conversion:?}"
     );
     assert_eq!(written, b"12345678");
+}
+
+#[tokio::test]
+async fn more_than_is_wanted_is_not_written() {
+    for bytes in [MAX_ARTIFACT_BYTES + 1, u64::MAX] {
+        let says = format!("{}@{}@12345678", report(&model()), converted(bytes));
+        let (conversion, written) = run("convert", &says).await;
+        let Conversion::NotConverted { why, .. } = conversion else {
+            unreachable!("{conversion:?}")
+        };
+        assert!(why.contains("the limit is") && written.is_empty(), "{why}");
+    }
 }
 
 #[tokio::test]
@@ -81,11 +96,6 @@ async fn every_lie_is_a_refusal() {
         (format!("{}@12345678", converted(8)), "without a report"),
         (format!("{good}@{}@1234567", converted(8)), "ends early"),
         (format!("{good}@{}@123456789", converted(8)), "after its end"),
-        (
-            format!("{good}@{}@", converted(MAX_ARTIFACT_BYTES + 1)),
-            "did not say whether",
-        ),
-        (format!("{good}@{}@", converted(u64::MAX)), "did not say whether"),
         (format!("{good}@{good}@"), "did not say whether"),
         (format!("{good}@nonsense@"), "no report"),
         (good.clone(), "too long or cut off"),

@@ -292,6 +292,10 @@ fn check(report: &Report, name: &str) -> Result<Digest, StatementError> {
             "description of the model",
         )?;
     }
+    if let Some(origin) = &report.converted_from {
+        bounded(!origin.format.is_empty() && short(&origin.format), "origin")?;
+        consistent(Some(origin.sha256) != report.sha256, "origin")?;
+    }
     let grave = report
         .findings
         .iter()
@@ -335,6 +339,7 @@ mod tests {
                 tensors: 2,
                 ..ModelFacts::default()
             }),
+            converted_from: None,
             inspector: "0.1.0".into(),
             rules: None,
         }

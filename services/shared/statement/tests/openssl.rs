@@ -50,6 +50,7 @@ fn openssl_verifies_an_envelope_and_refuses_a_changed_one() {
         findings: vec![],
         findings_omitted: 0,
         model: None,
+        converted_from: None,
         inspector: "0.1.0".into(),
         rules: None,
     };

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use holdfast_contract::limits::MAX_ARTIFACT_BYTES;
 use holdfast_contract::report::{Report, Verdict};
 use holdfast_inspection::{Conversion, Inspected, Source, Worker};
 use serde::Serialize;
@@ -93,7 +94,7 @@ pub async fn run(output: Output, worker: &Worker, files: &[PathBuf], target: &Pa
     let mut bar = Bar::new(output, size);
     let total = source.size_bytes.saturating_mul(2);
     let conversion = worker
-        .convert(source.file, &name, &mut draft.file, |done| {
+        .convert(source.file, &name, &mut draft.file, MAX_ARTIFACT_BYTES, |done| {
             bar.show("converting", done, total);
         })
         .await;

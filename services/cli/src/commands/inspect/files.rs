@@ -1,6 +1,12 @@
 //! Which files are meant by the paths that a person names.
 
+mod links;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use links::Root;
+pub use links::{Target, blob_digest};
 
 /// The deepest directory below a named one.
 const MAX_DEPTH: usize = 64;
@@ -27,25 +33,42 @@ pub enum ListError {
     TooDeep(PathBuf),
 }
 
-/// The named files, and everything in the named directories: sorted within each, links to directories not followed. What is neither
-/// (a pipe, a name that does not exist) stays in the list, for the inspection to say so.
+/// A file to inspect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// How it is shown, and where its name comes from.
+    pub path: PathBuf,
+    /// What is opened.
+    pub target: Target,
+}
+
+/// The named files, and everything in the named directories: sorted within each, its files before its directories. A link is followed
+/// only to what lies in the named directory, or in the cache that the directory is a snapshot of. What is neither file nor
+/// directory (a pipe, a name that does not exist) stays in the list, for the inspection to say so.
 ///
 /// # Errors
 ///
 /// When a directory cannot be read: what was not looked at must not seem to have passed.
-pub fn list(named: &[PathBuf]) -> Result<Vec<PathBuf>, ListError> {
+pub fn list(named: &[PathBuf]) -> Result<Vec<Listed>, ListError> {
     let mut files = Vec::new();
     for path in named {
         if path.is_dir() {
-            below(path, 0, &mut files)?;
+            let root = Root::of(path).map_err(|source| ListError::Read {
+                path: path.clone(),
+                source,
+            })?;
+            let begin = files.len();
+            below(path, &root, 0, &mut files)?;
+            let walked = files.split_off(begin);
+            files.extend(without_linked_blobs(walked));
         } else {
-            add(path.clone(), &mut files)?;
+            add(path.clone(), Target::Named, &mut files)?;
         }
     }
     Ok(files)
 }
 
-fn below(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), ListError> {
+fn below(directory: &Path, root: &Root, depth: usize, files: &mut Vec<Listed>) -> Result<(), ListError> {
     if depth > MAX_DEPTH {
         return Err(ListError::TooDeep(directory.to_owned()));
     }
@@ -57,30 +80,62 @@ fn below(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(),
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let kind = entry.file_type().map_err(unreadable)?;
-        entries.push((entry.path(), kind));
+        entries.push((kind.is_dir(), entry.path(), kind));
     }
-    entries.sort_by(|(left, _), (right, _)| left.cmp(right));
-    for (path, kind) in entries {
-        if kind.is_dir() {
-            below(&path, depth + 1, files)?;
-        } else if !(kind.is_symlink() && path.is_dir()) {
-            add(path, files)?;
+    entries.sort_by(|(left_is_dir, left, _), (right_is_dir, right, _)| {
+        (left_is_dir, left).cmp(&(right_is_dir, right))
+    });
+    for (is_directory, path, kind) in entries {
+        if is_directory {
+            below(&path, root, depth + 1, files)?;
+        } else if kind.is_symlink() {
+            // A directory in the same place is walked where it lies.
+            if let Some(target) = root.follow(&path) {
+                add(path, target, files)?;
+            }
+        } else if !links::is_absence(&path) {
+            add(path, Target::Itself, files)?;
         }
     }
     Ok(())
 }
 
-fn add(path: PathBuf, files: &mut Vec<PathBuf>) -> Result<(), ListError> {
+/// The blobs of a cache are inspected under the names that its snapshots give them, once.
+fn without_linked_blobs(files: Vec<Listed>) -> Vec<Listed> {
+    let linked: BTreeSet<PathBuf> = files
+        .iter()
+        .filter_map(|file| match &file.target {
+            Target::Linked(real) => Some(real.clone()),
+            _ => None,
+        })
+        .collect();
+    let is_blob = |path: &Path| {
+        path.parent()
+            .is_some_and(|parent| parent.file_name().is_some_and(|name| name == "blobs"))
+    };
+    let seen = |file: &Listed| {
+        file.target == Target::Itself
+            && is_blob(&file.path)
+            && std::fs::canonicalize(&file.path).is_ok_and(|real| linked.contains(&real))
+    };
+    if linked.is_empty() {
+        return files;
+    }
+    files.into_iter().filter(|file| !seen(file)).collect()
+}
+
+fn add(path: PathBuf, target: Target, files: &mut Vec<Listed>) -> Result<(), ListError> {
     if files.len() >= MAX_FILES {
         return Err(ListError::TooMany);
     }
-    files.push(path);
+    files.push(Listed { path, target });
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn directories_are_walked_in_order_and_links_to_them_are_not() {
@@ -90,11 +145,104 @@ mod tests {
         for name in ["b/z", "b/c/a", "a", "outside"] {
             std::fs::write(path(name), b"").unwrap();
         }
-        std::os::unix::fs::symlink(path("b"), path("b/c/loop")).unwrap();
-        std::os::unix::fs::symlink(path("a"), path("b/link")).unwrap();
+        symlink(path("b"), path("b/c/loop")).unwrap();
+        symlink(path("b/z"), path("b/link")).unwrap();
         let listed = list(&[path("b"), path("a"), path("missing")]).unwrap();
-        let wanted = ["b/c/a", "b/link", "b/z", "a", "missing"].map(path);
+        let wanted = [
+            ("b/link", Target::Linked(path("b/z").canonicalize().unwrap())),
+            ("b/z", Target::Itself),
+            ("b/c/a", Target::Itself),
+            ("a", Target::Named),
+            ("missing", Target::Named),
+        ];
+        let wanted = wanted.map(|(name, target)| Listed {
+            path: path(name),
+            target,
+        });
         assert_eq!(listed, wanted);
+    }
+
+    #[test]
+    fn links_are_followed_within_the_directory_only() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        std::fs::create_dir_all(path("models/deep")).unwrap();
+        std::fs::create_dir_all(path("elsewhere")).unwrap();
+        for name in ["models/a", "elsewhere/secret"] {
+            std::fs::write(path(name), b"").unwrap();
+        }
+        for (name, to) in [
+            ("models/deep/in", "../a"),
+            ("models/file-out", "../elsewhere/secret"),
+            ("models/out", "../elsewhere"),
+            ("models/gone", "nowhere"),
+            ("models/deep/up", ".."),
+        ] {
+            symlink(to, path(name)).unwrap();
+        }
+        let listed = list(&[path("models")]).unwrap();
+        let found: Vec<_> = listed
+            .iter()
+            .map(|file| {
+                let name = file.path.strip_prefix(path("models")).unwrap();
+                let kind = match file.target {
+                    Target::Itself => "itself",
+                    Target::Linked(_) => "linked",
+                    Target::Away => "away",
+                    Target::Named => "named",
+                };
+                (name.to_str().unwrap(), kind)
+            })
+            .collect();
+        let wanted = [
+            ("a", "itself"),
+            ("file-out", "away"),
+            ("gone", "itself"),
+            ("out", "away"),
+            ("deep/in", "linked"),
+        ];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn the_blobs_of_a_cache_are_seen_under_their_names() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join("models--a--b").join(name);
+        let (used, unused) = ("ab".repeat(32), "cd".repeat(20));
+        for name in ["blobs", "snapshots/0123", "refs", ".no_exist/0123", "other"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        for name in [&used, &unused, "no-digest"] {
+            std::fs::write(path("blobs").join(name), b"x").unwrap();
+        }
+        std::fs::write(path("refs/main"), b"x").unwrap();
+        std::fs::write(path(".no_exist/0123/adapter.json"), b"").unwrap();
+        symlink(format!("../../blobs/{used}"), path("snapshots/0123/model.bin")).unwrap();
+        symlink("../../blobs/no-digest", path("snapshots/0123/odd")).unwrap();
+        symlink(format!("../blobs/{used}"), path("other/odd")).unwrap();
+        let names = |named: PathBuf| -> Vec<(String, bool)> {
+            let listed = list(std::slice::from_ref(&named)).unwrap();
+            let shown = |file: &Listed| {
+                let name = file.path.strip_prefix(&named).unwrap();
+                (name.display().to_string(), file.target == Target::Away)
+            };
+            listed.iter().map(shown).collect()
+        };
+        let snapshot = names(path("snapshots/0123"));
+        assert_eq!(
+            snapshot,
+            [("model.bin".to_owned(), false), ("odd".to_owned(), true)]
+        );
+        assert_eq!(names(path("other")), [("odd".to_owned(), true)]);
+        let whole: Vec<_> = names(path("")).into_iter().map(|(name, _)| name).collect();
+        let wanted = [
+            format!("blobs/{unused}"),
+            "other/odd".to_owned(),
+            "refs/main".to_owned(),
+            "snapshots/0123/model.bin".to_owned(),
+            "snapshots/0123/odd".to_owned(),
+        ];
+        assert_eq!(whole, wanted);
     }
 
     #[test]

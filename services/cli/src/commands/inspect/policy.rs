@@ -68,6 +68,18 @@ impl Policy {
 
     /// Adds to the report what the policy refuses it for.
     pub fn apply(&self, report: &mut Report) {
+        let mut reasons = self.of_file(report);
+        reasons.extend(self.of_findings(report));
+        refuse(report, reasons);
+    }
+
+    /// [`Policy::apply`] to the report on a set. Formats and sizes are those of its files.
+    pub fn apply_to_set(&self, report: &mut Report) {
+        let reasons = self.of_findings(report);
+        refuse(report, reasons);
+    }
+
+    fn of_file(&self, report: &Report) -> Vec<(&'static Rule, String)> {
         let mut reasons: Vec<(&'static Rule, String)> = Vec::new();
         if let Some(formats) = &self.formats
             && !formats.contains(&report.format)
@@ -84,6 +96,11 @@ impl Policy {
             );
             reasons.push((&rules::POL_SIZE, message));
         }
+        reasons
+    }
+
+    fn of_findings(&self, report: &Report) -> Vec<(&'static Rule, String)> {
+        let mut reasons: Vec<(&'static Rule, String)> = Vec::new();
         for pattern in &self.refuse {
             if let Some(finding) = report
                 .findings
@@ -98,18 +115,22 @@ impl Policy {
             let message = "the policy refuses what would be admitted under conditions".to_owned();
             reasons.push((&rules::POL_CONDITION, message));
         }
-        if reasons.is_empty() {
-            return;
-        }
-        let mut findings = Findings::default();
-        for (rule, message) in reasons {
-            findings.add(rule, Place::whole(), message);
-        }
-        let (mut all, _) = findings.into_parts();
-        all.append(&mut report.findings);
-        (report.verdict, report.conditions) = verdict(&all);
-        report.findings = all;
+        reasons
     }
+}
+
+fn refuse(report: &mut Report, reasons: Vec<(&'static Rule, String)>) {
+    if reasons.is_empty() {
+        return;
+    }
+    let mut findings = Findings::default();
+    for (rule, message) in reasons {
+        findings.add(rule, Place::whole(), message);
+    }
+    let (mut all, _) = findings.into_parts();
+    all.append(&mut report.findings);
+    (report.verdict, report.conditions) = verdict(&all);
+    report.findings = all;
 }
 
 fn covers(pattern: &str, id: &str) -> bool {

@@ -10,11 +10,22 @@ use serde_json::{Value, json};
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
+/// What was inspected.
+#[derive(Debug)]
+pub struct Inspected {
+    /// The file; of a set the one that speaks for it, or the directory.
+    pub path: PathBuf,
+    /// The report on it.
+    pub report: Report,
+    /// Whether the report is on a set.
+    pub is_set: bool,
+}
+
 /// One run over these files.
-pub fn document(inspected: &[(PathBuf, Report)]) -> Value {
+pub fn document(inspected: &[Inspected]) -> Value {
     let used: BTreeSet<&str> = inspected
         .iter()
-        .flat_map(|(_, report)| report.findings.iter().map(|finding| finding.id.as_str()))
+        .flat_map(|Inspected { report, .. }| report.findings.iter().map(|finding| finding.id.as_str()))
         .collect();
     let rules: Vec<&rules::Rule> = rules::ALL
         .iter()
@@ -24,7 +35,7 @@ pub fn document(inspected: &[(PathBuf, Report)]) -> Value {
     let results: Vec<Value> = inspected
         .iter()
         .enumerate()
-        .flat_map(|(index, (path, report))| {
+        .flat_map(|(index, Inspected { path, report, .. })| {
             let rules = &rules;
             report
                 .findings
@@ -32,7 +43,9 @@ pub fn document(inspected: &[(PathBuf, Report)]) -> Value {
                 .map(move |finding| result(finding, index, path, rules))
         })
         .collect();
-    let complete = inspected.iter().all(|(_, report)| report.sha256.is_some());
+    let complete = inspected
+        .iter()
+        .all(|inspected| inspected.is_set || inspected.report.sha256.is_some());
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -43,7 +56,7 @@ pub fn document(inspected: &[(PathBuf, Report)]) -> Value {
                 "rules": rules.iter().map(|rule| described(rule)).collect::<Vec<_>>(),
             } },
             "invocations": [{ "executionSuccessful": complete }],
-            "artifacts": inspected.iter().map(|(path, report)| artifact(path, report)).collect::<Vec<_>>(),
+            "artifacts": inspected.iter().map(artifact).collect::<Vec<_>>(),
             "results": results,
         }],
     })
@@ -60,13 +73,16 @@ fn described(rule: &rules::Rule) -> Value {
     })
 }
 
-fn artifact(path: &Path, report: &Report) -> Value {
+fn artifact(inspected: &Inspected) -> Value {
+    let Inspected { path, report, is_set } = inspected;
     let mut artifact = json!({
         "location": { "uri": uri(path) },
         "length": report.size_bytes,
         "properties": { "format": report.format, "verdict": verdict(report.verdict) },
     });
-    if let (Some(digest), Some(artifact)) = (report.sha256, artifact.as_object_mut()) {
+    // The digest of a set is that of a list, not of the file that speaks for it.
+    let digest = report.sha256.filter(|_| !is_set);
+    if let (Some(digest), Some(artifact)) = (digest, artifact.as_object_mut()) {
         artifact.insert("hashes".to_owned(), json!({ "sha-256": digest.hex() }));
     }
     artifact
@@ -174,6 +190,7 @@ mod tests {
             }],
             findings_omitted: 0,
             model: None,
+            converted_from: None,
             inspector: "0".to_owned(),
             rules: None,
         }
@@ -181,7 +198,12 @@ mod tests {
 
     #[test]
     fn a_finding_points_at_its_rule_file_and_byte() {
-        let document = document(&[("models/a b.gguf".into(), report())]);
+        let inspected = Inspected {
+            path: "models/a b.gguf".into(),
+            report: report(),
+            is_set: false,
+        };
+        let document = document(&[inspected]);
         assert_eq!(document["version"], "2.1.0");
         let run = &document["runs"][0];
         let result = &run["results"][0];
@@ -207,11 +229,18 @@ mod tests {
             sha256: None,
             ..report()
         };
-        let document = document(&[("x".into(), unread)]);
-        assert_eq!(
-            document["runs"][0]["invocations"][0]["executionSuccessful"],
-            false
-        );
+        for is_set in [false, true] {
+            let inspected = Inspected {
+                path: "x".into(),
+                report: unread.clone(),
+                is_set,
+            };
+            let document = document(&[inspected]);
+            assert_eq!(
+                document["runs"][0]["invocations"][0]["executionSuccessful"],
+                is_set
+            );
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use holdfast_contract::registry::{
     AdmitAnswer, AdmitRequest, Availability, ModelDetail, ModelSummary, Models, OpenAnswer, OpenRequest,
     Removed,
 };
-use holdfast_contract::report::{Condition, Finding, ModelFacts, Report, Severity, Verdict};
+use holdfast_contract::report::{Condition, Finding, ModelFacts, Origin, Report, Severity, Verdict};
 
 use super::{Sample, any, digest, moment, strict};
 
@@ -40,6 +40,14 @@ fn findings() -> [Finding; 2] {
     [finding, bare]
 }
 
+fn origin() -> Origin {
+    Origin {
+        sha256: digest(2),
+        size_bytes: 2_159_000,
+        format: "pytorch-zip".to_owned(),
+    }
+}
+
 fn reports() -> [Report; 2] {
     let good = Report {
         sha256: Some(digest(1)),
@@ -50,11 +58,13 @@ fn reports() -> [Report; 2] {
         findings: Vec::new(),
         findings_omitted: 0,
         model: Some(facts()),
+        converted_from: None,
         inspector: "0.1.0".to_owned(),
         rules: Some(digest(3)),
     };
     let bad = Report {
         sha256: None,
+        converted_from: Some(origin()),
         verdict: Verdict::Refuse,
         conditions: Vec::new(),
         findings: findings().to_vec(),
@@ -94,6 +104,7 @@ fn submissions() -> [Submission; 2] {
     let begun = Submission {
         id: "1f5df6fa2108b19f".to_owned(),
         name: "guide.gguf".to_owned(),
+        disarm: false,
         stage: Stage::Receiving,
         done_bytes: 0,
         total_bytes: None,
@@ -104,6 +115,7 @@ fn submissions() -> [Submission; 2] {
         problem: None,
     };
     let ended = Submission {
+        disarm: true,
         stage: Stage::Admitted,
         done_bytes: 2_159_936,
         total_bytes: Some(2_159_936),
@@ -134,6 +146,7 @@ pub fn report() -> Vec<Sample> {
         any(&[Condition::NoTools, Condition::NoChatTemplate]),
         strict(&findings()),
         strict(&[facts(), bare]),
+        strict(&[origin()]),
         strict(&reports()),
     ]
 }
@@ -152,12 +165,14 @@ pub fn quarantine() -> Vec<Sample> {
         },
     ];
     vec![
-        strict(&[SubmitQuery {
+        strict(&[false, true].map(|disarm| SubmitQuery {
             name: "guide.gguf".to_owned(),
-        }]),
+            disarm,
+        })),
         any(&[
             Stage::Receiving,
             Stage::Inspecting,
+            Stage::Converting,
             Stage::Admitting,
             Stage::Admitted,
             Stage::Refused,

@@ -9,6 +9,7 @@ mod header;
 use std::io::Write;
 
 use crate::pickle::{NamedTensor, Storage, Summary};
+use crate::set::Ties;
 use crate::zip::Peek;
 use gather::Gather;
 
@@ -72,6 +73,19 @@ impl Weights {
             places: summary.places,
             complete: summary.complete,
         })
+    }
+
+    /// Which tensors there are.
+    pub fn ties(&self) -> Ties {
+        let mut ties = Ties::collecting();
+        for NamedTensor { name, tensor } in &self.tensors {
+            let bytes = tensor
+                .elements()
+                .and_then(|count| count.checked_mul(tensor.element.bytes));
+            ties.tensor(name.to_string().as_bytes(), bytes.unwrap_or(u64::MAX));
+        }
+        ties.incomplete |= !self.complete;
+        ties
     }
 
     /// Plans the conversion.

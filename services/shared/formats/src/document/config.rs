@@ -10,6 +10,7 @@ use crate::finding::Place;
 use crate::inspector::{Found, Inspector};
 use crate::json::{Json, Progress};
 use crate::rules;
+use crate::set::Ties;
 
 /// A byte order mark, which some editors write before the text.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -28,12 +29,17 @@ pub struct Configuration {
 impl Configuration {
     /// An inspector for a document in a file of this name.
     pub fn new(name: &str) -> Self {
+        Self::tied(name, Ties::default())
+    }
+
+    /// An inspector that fills `ties` with what the document says about other files.
+    pub(crate) fn tied(name: &str, ties: Ties) -> Self {
         Self {
             json: Json::keeping(MAX_WHOLE_BYTES),
             done: false,
             broken: false,
             begins: 0,
-            reading: Reading::new(name),
+            reading: Reading::new(name, ties),
         }
     }
 
@@ -90,13 +96,14 @@ impl Inspector for Configuration {
         if !self.done && !self.broken {
             self.broken(size, "the document ends in the middle");
         }
-        let (findings, has_template) = self.reading.conclude(!self.broken);
+        let (findings, has_template, ties) = self.reading.conclude(!self.broken);
         Found {
             findings,
             facts: has_template.then(|| ModelFacts {
                 chat_template: true,
                 ..ModelFacts::default()
             }),
+            ties,
             ..Found::default()
         }
     }

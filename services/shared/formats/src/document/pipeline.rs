@@ -66,6 +66,8 @@ impl Pair {
 pub struct Pairs {
     texts: Vec<(u64, String)>,
     unknown: Vec<Pair>,
+    /// The names and classes of the parts from known libraries.
+    pub known: Vec<(String, String)>,
     overflow: bool,
     is_pipeline: bool,
 }
@@ -95,6 +97,10 @@ impl Pairs {
             return;
         };
         if LIBRARIES.contains(&library.as_str()) {
+            // What is not there is a pair of nothing.
+            if library != "null" && self.known.len() < MAX_PAIRS {
+                self.known.push((name.unwrap_or_default().to_owned(), class));
+            }
             self.is_pipeline = true;
         } else if self.unknown.len() < MAX_PAIRS {
             self.unknown.push(Pair {

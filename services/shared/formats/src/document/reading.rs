@@ -11,6 +11,7 @@ use crate::finding::{Findings, Place};
 use crate::json::{Event, Text};
 use crate::paths;
 use crate::rules;
+use crate::set::Ties;
 use crate::template;
 use crate::text;
 
@@ -40,14 +41,20 @@ pub struct Reading {
     hidden_name: Option<(u64, char, Unseen)>,
     pairs: Pairs,
     has_template: bool,
+    /// The name of the entry of an index that is being read, where it is wanted.
+    entry: Vec<u8>,
+    ties: Ties,
     /// What was found so far.
     pub findings: Findings,
 }
 
 impl Reading {
     /// What is known before anything was read: the name.
-    pub fn new(name: &str) -> Self {
-        let mut reading = Self::default();
+    pub fn new(name: &str, ties: Ties) -> Self {
+        let mut reading = Self {
+            ties,
+            ..Self::default()
+        };
         if name.ends_with("model_index.json") {
             reading.pairs.is_pipeline();
         }
@@ -82,6 +89,7 @@ impl Reading {
                 // A piece of a word may be any characters.
                 self.hidden_name = None;
                 self.numbers += u64::from(self.path.depth() == 1);
+                self.total(number);
                 if self.path.name() == Some("trust_remote_code") && *number != "0" {
                     self.code(at, number);
                 }
@@ -111,6 +119,9 @@ impl Reading {
         if !self.path.member(&shown, name.fingerprint()) {
             let message = format_args!("the member \"{}\" is there twice", text::shown(&shown));
             self.findings.add(&rules::DOC_DUPLICATE, Place::at(at), message);
+        }
+        if self.ties.is_wanted() && self.path.depth() == 2 {
+            self.entry = name.kept().to_vec();
         }
         if name.whole().is_none() {
             self.too_long(at, "a name");
@@ -165,6 +176,7 @@ impl Reading {
             self.code(at, &shown);
         }
         self.module(at, &shown);
+        self.tie(value.kept(), &shown);
         let is_word = self.is_word();
         // Loaders render what is called a template. Anything else with its marks waits for somebody who does.
         let named = self.path.name().is_some_and(|name| name.contains("template"))
@@ -218,6 +230,31 @@ impl Reading {
         }
     }
 
+    /// How many bytes an index says that all tensors have.
+    fn total(&mut self, number: &str) {
+        let is_total =
+            self.path.depth() == 2 && self.path.top_two() == (Some("metadata"), Some("total_size"));
+        if is_total && self.ties.is_wanted() {
+            self.ties.total_bytes = number.parse().ok();
+        }
+    }
+
+    /// What a text says about other files.
+    fn tie(&mut self, value: &[u8], shown: &str) {
+        if !self.ties.is_wanted() {
+            return;
+        }
+        if self.path.top_two().0 == Some("weight_map") && self.path.depth() == 2 {
+            self.ties.mapped(&self.entry, value);
+        }
+        if self.path.names().any(|name| name == "auto_map") {
+            // `repository--module.Class`, the first only for what is fetched from elsewhere.
+            let local = shown.rsplit("--").next().unwrap_or_default();
+            let module = local.rsplit_once('.').map_or(local, |(module, _)| module);
+            self.ties.module(module);
+        }
+    }
+
     /// A file or a model that a loader opens.
     fn file(&mut self, at: u64, name: &[u8], shown: &str) {
         let place = Place::at(at).of(&self.path.shown());
@@ -244,8 +281,12 @@ impl Reading {
         }
     }
 
-    /// The document has ended. Returns the findings, and whether it has a chat template.
-    pub fn conclude(mut self, readable: bool) -> (Findings, bool) {
+    /// The document has ended. Returns the findings, whether it has a chat template, and what it says about other files.
+    pub fn conclude(mut self, readable: bool) -> (Findings, bool, Ties) {
+        for (folder, class) in std::mem::take(&mut self.pairs.known) {
+            self.ties.component(&folder, &class);
+        }
+        self.ties.adapter = self.ties.is_wanted() && self.kinds.contains(&Kind::Adapter);
         let (pairs, overflow) = std::mem::take(&mut self.pairs).conclude();
         if self.kinds.contains(&Kind::Pipeline) {
             for pair in pairs {
@@ -260,7 +301,7 @@ impl Reading {
         if readable {
             self.judge_kind();
         }
-        (self.findings, self.has_template)
+        (self.findings, self.has_template, self.ties)
     }
 
     fn judge_kind(&mut self) {

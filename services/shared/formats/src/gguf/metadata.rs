@@ -8,6 +8,7 @@ use super::known::Known;
 use super::types::ValueType;
 use crate::finding::{Findings, Place};
 use crate::rules;
+use crate::set::Split;
 use crate::template;
 use crate::text::{self, Fingerprint};
 
@@ -144,6 +145,17 @@ impl Metadata {
     pub fn alignment(&self) -> Option<u64> {
         let alignment = self.alignment.unwrap_or(DEFAULT_ALIGNMENT);
         alignment.is_power_of_two().then_some(alignment)
+    }
+
+    /// Which part of a split model this is. A merged file keeps the number of parts with the value 0.
+    pub fn split(&self) -> Option<Split> {
+        let whole = |value: Option<i128>| value.and_then(|value| u64::try_from(value).ok());
+        let count = whole(self.split_count).filter(|count| *count > 0)?;
+        Some(Split {
+            number: whole(self.split_number).unwrap_or(u64::MAX),
+            count,
+            tensors: whole(self.split_tensors),
+        })
     }
 
     /// Whether there is a chat template.

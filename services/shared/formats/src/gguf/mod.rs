@@ -16,6 +16,7 @@ use holdfast_contract::report::ModelFacts;
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
+use crate::set::Ties;
 use crate::text::{Fingerprint, Utf8};
 use known::Known;
 use layout::Layout;
@@ -142,15 +143,25 @@ impl Inspector for Gguf {
             }
         }
         let facts = self.facts();
+        let mut ties = self.tensors.ties;
+        ties.split = self.metadata.split().filter(|_| ties.is_wanted());
         Found {
             findings: self.findings,
             facts: Some(facts),
+            ties,
             ..Found::default()
         }
     }
 }
 
 impl Gguf {
+    /// An inspector that fills `ties` with the tensors and the part that this is.
+    pub(crate) fn tied(ties: Ties) -> Self {
+        let mut inspector = Self::default();
+        inspector.tensors.ties = ties;
+        inspector
+    }
+
     /// Takes some bytes off the front. `None` when more are needed or nothing is wanted any more.
     fn advance<'a>(&mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         match self.want {

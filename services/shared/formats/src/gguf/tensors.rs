@@ -5,6 +5,7 @@ use super::types::{TYPE_COUNT, TensorType, TensorTypeNumber, tensor_type};
 use crate::finding::{Findings, Place};
 use crate::names::Names;
 use crate::rules::{self, Rule};
+use crate::set::Ties;
 use crate::text::{self, Fingerprint};
 
 /// The most tensors of a file. The largest published models have some thousands.
@@ -45,6 +46,10 @@ pub struct Tensors {
     parameters: u64,
     by_type: Vec<(&'static str, u64)>,
     listed: u32,
+    /// The name of the tensor that is being read, where it is wanted.
+    name: Vec<u8>,
+    /// The tensors, where they are wanted.
+    pub ties: Ties,
 }
 
 /// Why reading cannot go on.
@@ -72,6 +77,9 @@ impl Tensors {
 
     /// Takes a name.
     pub fn name(&mut self, name: &[u8], findings: &mut Findings) {
+        if self.ties.is_wanted() {
+            self.name = name.to_vec();
+        }
         let index = self.listed;
         let new = self.names.insert(Fingerprint::of(name), name);
         let place = Place::at(self.current.at).of(&text::shown_bytes(name));
@@ -172,6 +180,7 @@ impl Tensors {
                 ),
             );
         }
+        self.ties.tensor(&self.name, end - offset);
         self.extents.push(Extent {
             at: self.current.at,
             begin: offset,

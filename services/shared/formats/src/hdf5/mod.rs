@@ -24,10 +24,10 @@ pub use source::Allowance;
 pub use superblock::SIGNATURE;
 
 use crate::finding::{Findings, Place};
-use crate::unpack::Inflate;
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 use crate::text::Fingerprint;
+use crate::unpack::Inflate;
 use crate::zip::Budget;
 use source::{Extent, Kind};
 

@@ -160,12 +160,17 @@ impl Parser<'_> {
 
     fn number(&mut self) -> Result<Literal, &'static str> {
         let mut number: u64 = 0;
+        let begins_with_zero = self.rest.first() == Some(&b'0');
         while let [digit @ b'0'..=b'9', ..] = *self.rest {
             number = number
                 .checked_mul(10)
                 .and_then(|number| number.checked_add(u64::from(digit - b'0')))
                 .ok_or("a number in the header is too large")?;
             self.skip(1);
+        }
+        // Python 3 refuses what Python 2 took for an octal number.
+        if begins_with_zero && number > 0 {
+            return Err("a number in the header begins with a zero");
         }
         // Python 2 wrote long numbers with an `L`.
         self.eat(b'L');
@@ -217,6 +222,7 @@ mod tests {
             "{'a': 1 'b': 2}\n",
             "{'a': 1}; x\n",
             "{'a': 99999999999999999999}\n",
+            "{'a': 04}\n",
             "{1: 2}\n",
             "{'a\n",
             "((((((((((((((((((((((((1))))))))))))))))))))))))\n",

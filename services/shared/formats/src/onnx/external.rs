@@ -12,6 +12,12 @@ use crate::protobuf::Text;
 pub struct External {
     /// How many entries there are.
     pub entries: u64,
+    /// The path, where it is one to a file beside the model.
+    pub location: String,
+    /// Where the bytes begin there.
+    pub offset: Option<u64>,
+    /// How many they are.
+    pub length: Option<u64>,
     /// Their keys.
     seen: BTreeSet<&'static str>,
 }
@@ -30,20 +36,27 @@ impl External {
     pub fn entry(&mut self, key: &Text, value: &Text) -> Option<Concern> {
         self.entries += 1;
         let number = || {
-            value.whole().is_some_and(|text| {
-                !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit())
-            }) && value.whole().is_some_and(|text| text.parse::<u64>().is_ok())
+            let digits = |text: &&str| text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+            value.whole().filter(digits)?.parse::<u64>().ok()
         };
         let (name, wrong) = match key.whole() {
-            Some("location") => ("location", leads_out(value).map(Concern::Path)),
-            Some("offset") => (
-                "offset",
-                (!number()).then_some(Concern::Entry("its offset is not a number")),
-            ),
-            Some("length") => (
-                "length",
-                (!number()).then_some(Concern::Entry("its length is not a number")),
-            ),
+            Some("location") => {
+                let wrong = leads_out(value);
+                if wrong.is_none() {
+                    value.whole().unwrap_or_default().clone_into(&mut self.location);
+                }
+                ("location", wrong.map(Concern::Path))
+            }
+            Some("offset") => {
+                self.offset = number();
+                let wrong = Concern::Entry("its offset is not a number");
+                ("offset", self.offset.is_none().then_some(wrong))
+            }
+            Some("length") => {
+                self.length = number();
+                let wrong = Concern::Entry("its length is not a number");
+                ("length", self.length.is_none().then_some(wrong))
+            }
             Some("checksum") => ("checksum", None),
             // Kept by the library for itself: a directory that the location is joined to.
             Some("basepath") if value.is_empty() => return None,

@@ -21,6 +21,7 @@ use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::protobuf::{End, Reader};
 use crate::rules;
+use crate::set::Ties;
 use model::Model;
 use schema::Part;
 
@@ -39,6 +40,15 @@ impl Default for Onnx {
             model: Model::default(),
             findings: Findings::default(),
         }
+    }
+}
+
+impl Onnx {
+    /// An inspector that fills `ties` with the numbers that are in other files.
+    pub(crate) fn tied(ties: Ties) -> Self {
+        let mut inspector = Self::default();
+        inspector.model.ties = ties;
+        inspector
     }
 }
 
@@ -85,6 +95,7 @@ impl Inspector for Onnx {
         Found {
             findings,
             facts: Some(facts),
+            ties: model.ties,
             ..Found::default()
         }
     }

@@ -12,6 +12,7 @@ use super::schema::Part;
 use crate::finding::{Findings, Place};
 use crate::protobuf::{Event, Spot, Text};
 use crate::rules;
+use crate::set::Ties;
 use crate::text::{self, Fingerprint};
 
 /// The most names of initializers, and of functions, that are compared. The largest published models have some ten thousand.
@@ -48,6 +49,8 @@ pub struct Model {
     /// How many elements they have.
     pub parameters: u64,
     by_type: Vec<(&'static str, u64)>,
+    /// Numbers that are in other files, where they are wanted.
+    pub ties: Ties,
 }
 
 impl Model {

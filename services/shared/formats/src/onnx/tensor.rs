@@ -113,6 +113,13 @@ impl Tensor {
         self.elements.unwrap_or(1)
     }
 
+    /// How many bytes its elements take, where that can be told.
+    pub fn bytes(&self) -> Option<u64> {
+        let Type(_, bits, ..) = type_of(self.data_type?)?;
+        let total = self.elements().checked_mul(bits)?;
+        self.impossible.is_none().then(|| total.div_ceil(8))
+    }
+
     /// The name of its type.
     pub fn kind(&self) -> Option<&'static str> {
         type_of(self.data_type?).map(|kind| kind.0)

@@ -9,6 +9,7 @@ use crate::json::{Event, Text};
 use crate::names::Names;
 use crate::rules::{self, Rule};
 use crate::scripts;
+use crate::set::Ties;
 use crate::text::{self, Fingerprint};
 
 /// The most tensors of a file. The largest published ones have some tens of thousands.
@@ -78,6 +79,10 @@ pub struct Header {
     /// Number of weights in all tensors.
     pub parameters: u64,
     by_type: Vec<(&'static str, u64)>,
+    /// The name of the tensor whose entry is being read, where it is wanted.
+    name: Vec<u8>,
+    /// The tensors, where they are wanted.
+    pub ties: Ties,
 }
 
 impl Default for Header {
@@ -96,6 +101,8 @@ impl Default for Header {
             extents: Vec::new(),
             parameters: 0,
             by_type: Vec::new(),
+            name: Vec::new(),
+            ties: Ties::default(),
         }
     }
 }
@@ -185,6 +192,9 @@ impl Header {
                 findings.add(&rules::ST_DUPLICATE, place, "the header has `__metadata__` twice");
             }
             return self.go(State::TopValue { metadata: true });
+        }
+        if self.ties.is_wanted() {
+            self.name = key.kept().to_vec();
         }
         if self.extents.len() == MAX_TENSORS {
             let message = format!("the header lists more than {MAX_TENSORS} tensors");
@@ -342,6 +352,7 @@ impl Header {
             index: u32::try_from(self.extents.len()).unwrap_or(u32::MAX),
             element: u8::try_from(bits / 8).unwrap_or(1).max(1),
         });
+        self.ties.tensor(&self.name, end - begin);
         self.parameters = self.parameters.saturating_add(elements);
         match self.by_type.iter_mut().find(|(name, _)| *name == dtype) {
             Some((_, count)) => *count = count.saturating_add(elements),

@@ -13,6 +13,7 @@ use crate::inspector::{Found, Inspector};
 use crate::json::{Json, Progress};
 use crate::names::Names;
 use crate::rules;
+use crate::set::Ties;
 pub use header::MAX_TENSORS;
 use header::{Extent, Header};
 
@@ -59,6 +60,15 @@ impl Default for Safetensors {
             header: Header::default(),
             findings: Findings::default(),
         }
+    }
+}
+
+impl Safetensors {
+    /// An inspector that fills `ties` with the tensors.
+    pub(crate) fn tied(ties: Ties) -> Self {
+        let mut inspector = Self::default();
+        inspector.header.ties = ties;
+        inspector
     }
 }
 
@@ -111,6 +121,7 @@ impl Inspector for Safetensors {
         Found {
             findings: self.findings,
             facts: Some(facts),
+            ties: self.header.ties,
             ..Found::default()
         }
     }

@@ -393,6 +393,7 @@ impl Inspector for Zip {
             format: Some(format),
             weights,
             own: Some(own),
+            ..Found::default()
         }
     }
 }

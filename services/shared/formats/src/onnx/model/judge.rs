@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::{LATEST, MAX_CUSTOM, MAX_NAMES, Model, describe, stop};
 use crate::finding::{Findings, Place};
 use crate::onnx::ON;
+use crate::onnx::external::External;
 use crate::onnx::operators::{self, Standing};
 use crate::onnx::parts::{Content, Node, Scope, pair};
 use crate::onnx::tensor::{Flaw, Tensor};
@@ -81,6 +82,20 @@ impl Model {
         });
         if let Some((rule, message)) = flaw {
             findings.add(rule, place.clone(), message);
+        }
+        if tensor.elsewhere {
+            let External {
+                location,
+                offset,
+                length,
+                ..
+            } = &tensor.external;
+            self.ties.external(
+                location,
+                offset.unwrap_or(0),
+                *length,
+                tensor.bytes().unwrap_or(u64::MAX),
+            );
         }
         if tensor.elsewhere && !std::mem::replace(&mut self.external_noted, true) {
             let message = "the numbers of this tensor, and perhaps of others, are not in the file";
