@@ -129,6 +129,20 @@ impl FileInspector {
         }
     }
 
+    /// Takes the file for one of `format` before its first bytes are there, so that in tests even short files go to the inspectors
+    /// in the pieces that they come in.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn known_as(mut self, format: Format) -> Self {
+        let inspectors = inspectors(format, &self.name, &mut self.directory, &self.budget);
+        self.stage = Stage::Running {
+            format,
+            tar: false,
+            inspectors,
+        };
+        self
+    }
+
     /// Adds an inspector that looks at every file, whatever its format.
     #[must_use]
     pub fn with(mut self, inspector: Box<dyn Inspector>) -> Self {
@@ -241,7 +255,23 @@ fn start(
     budget: &Budget,
 ) -> Stage {
     let format = detect::detect(head);
-    let mut inspectors: Vec<Box<dyn Inspector>> = match format {
+    let mut inspectors = inspectors(format, name, directory, budget);
+    feed_all(&mut inspectors, 0, head);
+    Stage::Running {
+        format,
+        tar: detect::is_tar(head),
+        inspectors,
+    }
+}
+
+/// The inspectors for a format.
+fn inspectors(
+    format: Format,
+    name: &str,
+    directory: &mut Option<Result<Directory, Wrong>>,
+    budget: &Budget,
+) -> Vec<Box<dyn Inspector>> {
+    match format {
         Format::Gguf => vec![Box::new(Gguf::default())],
         Format::Safetensors => vec![Box::new(Safetensors::default())],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
@@ -255,12 +285,6 @@ fn start(
         Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
         Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
         _ => Vec::new(),
-    };
-    feed_all(&mut inspectors, 0, head);
-    Stage::Running {
-        format,
-        tar: detect::is_tar(head),
-        inspectors,
     }
 }
 

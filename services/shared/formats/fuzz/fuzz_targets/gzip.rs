@@ -1,0 +1,27 @@
+//! Compressed files, gzip or zlib, and what is in them.
+
+#![no_main]
+
+use holdfast_formats::{FileInspector, Format};
+use holdfast_formats_fuzz::{cuts, memory, mutators, outcome};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+
+/// One inspector per level of nesting, and the file itself where its directory was not read first.
+const BOUND: usize = 32 << 20;
+
+fuzz_target!(init: memory::unwind_when_exhausted(), |bytes: &[u8]| {
+    let run = |mut inspector: FileInspector, pieces: &[&[u8]]| {
+        pieces.iter().for_each(|piece| inspector.feed(piece));
+        outcome(inspector.finish())
+    };
+    let format = if bytes.starts_with(&[0x1f]) { Format::Gzip } else { Format::Zlib };
+    memory::confined(4 * BOUND, || {
+        memory::bounded(BOUND, || run(FileInspector::new("x"), &[bytes]));
+        // The first bytes are not collected here, so that short files come in pieces, too.
+        cuts(bytes, |pieces| run(FileInspector::new("x").known_as(format), pieces));
+    });
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutators::mutate(data, size, max_size, seed, mutators::gzip)
+});
