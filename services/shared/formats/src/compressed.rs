@@ -1,5 +1,7 @@
 //! Compressed files: gzip (RFC 1952) and zlib (RFC 1950). What comes out is inspected as a file of its own is, up to a budget.
 
+use std::mem::discriminant;
+
 use holdfast_contract::report::ModelFacts;
 
 use crate::finding::{Findings, Place};
@@ -40,6 +42,8 @@ pub struct Compressed {
     length: u32,
     streams: u64,
     at: u64,
+    /// Where the current stage began: where in it the decompressor notices damage depends on how the bytes are cut.
+    begins: u64,
     file: FileInspector,
     budget: Budget,
     findings: Findings,
@@ -66,6 +70,7 @@ impl Compressed {
             length: 0,
             streams: 0,
             at: 0,
+            begins: 0,
             file: FileInspector::within(&inner, &budget),
             budget,
             findings: Findings::default(),
@@ -73,7 +78,7 @@ impl Compressed {
     }
 
     fn stop(&mut self, rule: &'static Rule, message: &str) {
-        self.findings.add(rule, Place::at(self.at), message);
+        self.findings.add(rule, Place::at(self.begins), message);
         self.stage = Stage::Stopped;
     }
 
@@ -211,6 +216,7 @@ impl Inspector for Compressed {
         self.at = at;
         let mut rest = chunk;
         while !rest.is_empty() {
+            let before = discriminant(&self.stage);
             let taken = match self.stage {
                 Stage::Header => self.header(rest),
                 Stage::Data(_) => self.data(rest),
@@ -222,13 +228,16 @@ impl Inspector for Compressed {
                 Stage::Stopped => rest.len(),
             };
             self.at += taken as u64;
+            if discriminant(&self.stage) != before {
+                self.begins = self.at;
+            }
             rest = rest.get(taken..).unwrap_or_default();
         }
     }
 
     fn finish(mut self: Box<Self>, size: u64) -> Found {
         if !matches!(self.stage, Stage::Stopped) && !self.is_complete() {
-            self.at = size;
+            self.begins = size;
             self.damaged();
         }
         let facts: Option<ModelFacts>;

@@ -64,7 +64,7 @@ fn read(pieces: &[&[u8]]) -> (Vec<String>, Result<End, String>) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    cuts(bytes, read);
+    let _ = cuts(bytes, read);
     memory::bounded(32 << 10, || {
         let mut reader = Reader::new(&TABLE);
         let _ = reader.feed(bytes, |_, _| ControlFlow::Continue(()));

@@ -96,8 +96,15 @@ pub fn confined<T>(ceiling: usize, run: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// Prepares [`confined`]: a refused allocation unwinds quietly, every other panic ends the process as before.
+/// Prepares [`confined`]: a refused allocation unwinds quietly, and so does a panic of the template engine, which its caller has to
+/// catch. Every other panic ends the process as before.
 pub fn unwind_when_exhausted() {
+    let end = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.location().is_some_and(|location| location.file().contains("/minijinja-")) {
+            end(panic);
+        }
+    }));
     std::alloc::set_alloc_error_hook(|_| {
         CEILING.store(usize::MAX, Relaxed);
         STRUCK.store(true, Relaxed);
