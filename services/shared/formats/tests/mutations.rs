@@ -26,7 +26,7 @@ const WORDS: &[&[u8]] = &[
     b"r\xff\xff\xff\xff", b"ccollections\nOrderedDict\n", b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"\x85", b"\x86", b"\x87",
 ];
 
-/// The seeds of a fuzz target without their first bytes, which say where the target cuts.
+/// The seeds of a fuzz target without their first bytes, which choose among what the target does.
 fn seeds(target: &str, prefix: usize) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/seeds")
@@ -74,7 +74,7 @@ fn pickle(context: Context, pieces: &[&[u8]]) -> (Vec<Finding>, Summary) {
 
 #[test]
 fn no_change_breaks_the_pickle_inspector() {
-    let seeds = seeds("pickle", 3);
+    let seeds = seeds("pickle", 1);
     rounds(|random| {
         let bytes = mutate(&seeds, WORDS, random);
         let context = [Context::File, Context::Member, Context::Array][random.below(3)];
@@ -88,10 +88,7 @@ fn no_change_breaks_the_pickle_inspector() {
 
 #[test]
 fn no_change_breaks_the_numpy_inspector() {
-    let seeds: Vec<_> = seeds("npy", 2)
-        .into_iter()
-        .map(|seed| [b"\x93NUMPY", &seed[..]].concat())
-        .collect();
+    let seeds = seeds("npy", 0);
     let words: &[&[u8]] = &[
         b"(",
         b")",

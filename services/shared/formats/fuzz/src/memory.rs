@@ -112,10 +112,10 @@ pub fn unwind_when_exhausted() {
     });
 }
 
-/// Tells of the largest inspection so far, in steps of a quarter, for `scripts/fuzz` to read.
+/// Tells of the largest inspection so far, in steps of a sixteenth, for `scripts/fuzz` to read.
 fn note(most: usize) {
     let record = RECORD.load(Relaxed);
-    if most > record + record / 4 + (64 << 10) {
+    if most > record + record / 16 + 1024 {
         RECORD.store(most, Relaxed);
         eprintln!("HELD: {most}");
     }

@@ -1,0 +1,156 @@
+//! The seeds of the fuzz targets, and the inputs that once broke a parser: the outcome does not depend on how the bytes are cut,
+//! what is found lies within the file, and nothing ends in a panic. `docs/fuzzing.md` tells what each of the latter was.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use holdfast_contract::report::{Finding, ModelFacts};
+use holdfast_formats::testing::{Assembler, Member, archive, deflate};
+use holdfast_formats::{FileInspector, Format};
+
+/// The inputs of a target with their paths.
+fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let mut files: Vec<PathBuf> = ["seeds", "regressions"]
+        .iter()
+        .filter_map(|kind| fs::read_dir(folder.join(kind).join(target)).ok())
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no inputs for {target}");
+    files
+        .into_iter()
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+/// Inspects pieces as a file of this format, without the first bytes being collected before.
+fn inspect(format: Format, whole: &[u8], pieces: &[&[u8]]) -> (Format, Vec<Finding>, Option<ModelFacts>) {
+    let mut inspector = FileInspector::new("x")
+        .looking_ahead(whole.len() as u64, &mut |at, buffer| {
+            let at = usize::try_from(at).unwrap_or(usize::MAX);
+            let part = whole.get(at..).and_then(|rest| rest.get(..buffer.len()));
+            part.map(|part| buffer.copy_from_slice(part)).is_some()
+        })
+        .known_as(format);
+    for piece in pieces {
+        inspector.feed(piece);
+    }
+    let outcome = inspector.finish();
+    (outcome.format, outcome.findings.into_parts().0, outcome.facts)
+}
+
+#[track_caller]
+fn no_cut_matters(format: Format, bytes: &[u8], what: &str) {
+    let whole = inspect(format, bytes, &[bytes]);
+    for finding in &whole.1 {
+        let size = bytes.len() as u64;
+        assert!(
+            finding.offset.is_none_or(|offset| offset <= size),
+            "{what}: {finding:?}"
+        );
+    }
+    let single: Vec<_> = bytes.chunks(1).collect();
+    assert_eq!(inspect(format, bytes, &single), whole, "{what}, byte by byte");
+    for at in (0..bytes.len()).step_by(1 + bytes.len() / 16) {
+        let (head, tail) = bytes.split_at(at);
+        assert_eq!(
+            inspect(format, bytes, &[head, tail]),
+            whole,
+            "{what}, cut at {at}"
+        );
+    }
+}
+
+fn no_cut_matters_for(target: &str, format: Format) {
+    for (path, bytes) in inputs(target) {
+        no_cut_matters(format, &bytes, &path.display().to_string());
+    }
+}
+
+#[test]
+fn models() {
+    no_cut_matters_for("gguf", Format::Gguf);
+    no_cut_matters_for("safetensors", Format::Safetensors);
+    no_cut_matters_for("npy", Format::Npy);
+    no_cut_matters_for("onnx", Format::Onnx);
+    no_cut_matters_for("tensorflow", Format::SavedModel);
+    no_cut_matters_for("tensorflow", Format::TensorflowGraph);
+}
+
+#[test]
+fn pickles() {
+    for (path, input) in inputs("pickle") {
+        no_cut_matters(Format::Pickle, &input[1..], &path.display().to_string());
+    }
+    no_cut_matters_for("disarm", Format::Pickle);
+}
+
+#[test]
+fn archives() {
+    no_cut_matters_for("tar", Format::Tar);
+    for (path, bytes) in inputs("gzip") {
+        let format = if bytes.starts_with(&[0x1f]) {
+            Format::Gzip
+        } else {
+            Format::Zlib
+        };
+        no_cut_matters(format, &bytes, &path.display().to_string());
+    }
+    for (path, bytes) in inputs("zip") {
+        if bytes.starts_with(b"PK\x03\x04") {
+            no_cut_matters(Format::Zip, &bytes, &path.display().to_string());
+        }
+    }
+}
+
+#[test]
+fn documents() {
+    for (path, input) in inputs("document") {
+        for format in [Format::Json, Format::Text] {
+            no_cut_matters(format, &input[1..], &path.display().to_string());
+        }
+    }
+}
+
+/// What a member's data is damaged by was told from how far the decompressor came with the bytes that it had.
+#[test]
+fn a_damaged_member_is_the_same_in_every_cut() {
+    let pickle = Assembler::protocol(2).state_dict(&[("w", &[2, 3])]).stop();
+    let packed = deflate(&pickle);
+    let larger = |size| {
+        Member::stored("a.pkl", &pickle)
+            .packed(8, packed.clone())
+            .size(size)
+    };
+    let open = Member::stored("a.pkl", &pickle).descriptor(16);
+    let mut descriptor = archive(std::slice::from_ref(&open));
+    let place = descriptor.mark("a.pkl/descriptor").start + 8;
+    descriptor.bytes[place] ^= 1;
+    no_cut_matters(Format::Zip, &descriptor.bytes, "descriptor");
+    for size in [0, 1, 40, 10_000] {
+        no_cut_matters(Format::Zip, &archive(&[larger(size)]).bytes, "another size");
+    }
+    for at in 0..packed.len() {
+        let mut damaged = packed.clone();
+        damaged[at] ^= 0xff;
+        let member = Member::stored("a.pkl", &pickle).packed(8, damaged);
+        no_cut_matters(
+            Format::Zip,
+            &archive(&[member]).bytes,
+            &format!("damaged at {at}"),
+        );
+    }
+}
+
+/// A member that claims to begin beyond the archive was placed there.
+#[test]
+fn a_member_that_begins_elsewhere_is_placed_within_the_file() {
+    let member = || Member::stored("a\x1b.pkl", &[]);
+    let mut built = archive(&[member(), Member::stored("../b", b"")]);
+    let place = built.mark("../b/central").start + 42;
+    built.bytes[place..place + 4].fill(0x7f);
+    no_cut_matters(Format::Zip, &built.bytes, "a member elsewhere");
+}
