@@ -1,6 +1,9 @@
 //! The seeds of the fuzz targets, and the inputs that once broke a parser: the outcome does not depend on how the bytes are cut,
 //! what is found lies within the file, and nothing ends in a panic. `docs/fuzzing.md` tells what each of the latter was.
 
+#[path = "../examples/seeds/all.rs"]
+mod all;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +71,28 @@ fn no_cut_matters_for(target: &str, format: Format) {
     for (path, bytes) in inputs(target) {
         no_cut_matters(format, &bytes, &path.display().to_string());
     }
+}
+
+#[test]
+fn the_committed_seeds_are_what_the_program_writes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let seeds = all::all();
+    for ((target, name), bytes) in &seeds {
+        let committed = fs::read(folder.join(target).join(name)).unwrap_or_default();
+        assert!(
+            &committed == bytes,
+            "{target}/{name} is another: cargo run --release -p holdfast-formats --example seeds"
+        );
+    }
+    let targets = fs::read_dir(folder).unwrap().flatten();
+    let files = targets.flat_map(|target| fs::read_dir(target.path()).unwrap());
+    assert_eq!(
+        files.count(),
+        seeds.len(),
+        "there are other files among the seeds"
+    );
+    let bytes: usize = seeds.values().map(Vec::len).sum();
+    assert!(bytes <= 1 << 20, "{bytes} bytes of seeds");
 }
 
 #[test]
