@@ -88,6 +88,8 @@ enum Stage {
 pub struct FileInspector {
     name: String,
     at: u64,
+    /// How many bytes the format is detected by.
+    probe: usize,
     stage: Stage,
     tail: Tail,
     /// The directory of a zip archive, or why it has none, where that was read before.
@@ -102,6 +104,7 @@ impl FileInspector {
         Self {
             name: name.to_owned(),
             at: 0,
+            probe: PROBE_BYTES,
             stage: Stage::Probing(Vec::new()),
             tail: Tail::default(),
             directory: None,
@@ -129,17 +132,11 @@ impl FileInspector {
         }
     }
 
-    /// Takes the file for one of `format` before its first bytes are there, so that in tests even short files go to the inspectors
-    /// in the pieces that they come in.
+    /// Detects the format by fewer bytes, so that in tests even short files go to their inspectors in the pieces that they come in.
     #[cfg(feature = "testing")]
     #[must_use]
-    pub fn known_as(mut self, format: Format) -> Self {
-        let inspectors = inspectors(format, &self.name, &mut self.directory, &self.budget);
-        self.stage = Stage::Running {
-            format,
-            tar: false,
-            inspectors,
-        };
+    pub fn probing(mut self, bytes: usize) -> Self {
+        self.probe = bytes.min(PROBE_BYTES);
         self
     }
 
@@ -162,13 +159,13 @@ impl FileInspector {
         match &mut self.stage {
             Stage::Running { inspectors, .. } => feed_all(inspectors, self.at, chunk),
             Stage::Probing(head) => {
-                let (probed, rest) = chunk.split_at(chunk.len().min(PROBE_BYTES - head.len()));
+                let (probed, rest) = chunk.split_at(chunk.len().min(self.probe - head.len()));
                 head.extend_from_slice(probed);
-                if head.len() == PROBE_BYTES {
+                if head.len() == self.probe {
                     let head = std::mem::take(head);
                     let mut stage = start(&head, &self.name, &mut self.directory, &self.budget);
                     if let Stage::Running { inspectors, .. } = &mut stage {
-                        feed_all(inspectors, PROBE_BYTES as u64, rest);
+                        feed_all(inspectors, self.probe as u64, rest);
                     }
                     self.stage = stage;
                 }
@@ -255,23 +252,7 @@ fn start(
     budget: &Budget,
 ) -> Stage {
     let format = detect::detect(head);
-    let mut inspectors = inspectors(format, name, directory, budget);
-    feed_all(&mut inspectors, 0, head);
-    Stage::Running {
-        format,
-        tar: detect::is_tar(head),
-        inspectors,
-    }
-}
-
-/// The inspectors for a format.
-fn inspectors(
-    format: Format,
-    name: &str,
-    directory: &mut Option<Result<Directory, Wrong>>,
-    budget: &Budget,
-) -> Vec<Box<dyn Inspector>> {
-    match format {
+    let mut inspectors: Vec<Box<dyn Inspector>> = match format {
         Format::Gguf => vec![Box::new(Gguf::default())],
         Format::Safetensors => vec![Box::new(Safetensors::default())],
         Format::Pickle | Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
@@ -285,6 +266,12 @@ fn inspectors(
         Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
         Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
         _ => Vec::new(),
+    };
+    feed_all(&mut inspectors, 0, head);
+    Stage::Running {
+        format,
+        tar: detect::is_tar(head),
+        inspectors,
     }
 }
 

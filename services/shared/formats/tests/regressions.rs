@@ -29,15 +29,15 @@ fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
         .collect()
 }
 
-/// Inspects pieces as a file of this format, without the first bytes being collected before.
-fn inspect(format: Format, whole: &[u8], pieces: &[&[u8]]) -> (Format, Vec<Finding>, Option<ModelFacts>) {
+/// Inspects pieces of a file whose format is detected by so many bytes.
+fn inspect(probe: usize, whole: &[u8], pieces: &[&[u8]]) -> (Format, Vec<Finding>, Option<ModelFacts>) {
     let mut inspector = FileInspector::new("x")
         .looking_ahead(whole.len() as u64, &mut |at, buffer| {
             let at = usize::try_from(at).unwrap_or(usize::MAX);
             let part = whole.get(at..).and_then(|rest| rest.get(..buffer.len()));
             part.map(|part| buffer.copy_from_slice(part)).is_some()
         })
-        .known_as(format);
+        .probing(probe);
     for piece in pieces {
         inspector.feed(piece);
     }
@@ -46,8 +46,8 @@ fn inspect(format: Format, whole: &[u8], pieces: &[&[u8]]) -> (Format, Vec<Findi
 }
 
 #[track_caller]
-fn no_cut_matters(format: Format, bytes: &[u8], what: &str) {
-    let whole = inspect(format, bytes, &[bytes]);
+fn no_cut_matters(probe: usize, bytes: &[u8], what: &str) {
+    let whole = inspect(probe, bytes, &[bytes]);
     for finding in &whole.1 {
         let size = bytes.len() as u64;
         assert!(
@@ -56,20 +56,16 @@ fn no_cut_matters(format: Format, bytes: &[u8], what: &str) {
         );
     }
     let single: Vec<_> = bytes.chunks(1).collect();
-    assert_eq!(inspect(format, bytes, &single), whole, "{what}, byte by byte");
+    assert_eq!(inspect(probe, bytes, &single), whole, "{what}, byte by byte");
     for at in (0..bytes.len()).step_by(1 + bytes.len() / 16) {
         let (head, tail) = bytes.split_at(at);
-        assert_eq!(
-            inspect(format, bytes, &[head, tail]),
-            whole,
-            "{what}, cut at {at}"
-        );
+        assert_eq!(inspect(probe, bytes, &[head, tail]), whole, "{what}, cut at {at}");
     }
 }
 
-fn no_cut_matters_for(target: &str, format: Format) {
+fn no_cut_matters_for(target: &str, probe: usize) {
     for (path, bytes) in inputs(target) {
-        no_cut_matters(format, &bytes, &path.display().to_string());
+        no_cut_matters(probe, &bytes, &path.display().to_string());
     }
 }
 
@@ -97,36 +93,28 @@ fn the_committed_seeds_are_what_the_program_writes() {
 
 #[test]
 fn models() {
-    no_cut_matters_for("gguf", Format::Gguf);
-    no_cut_matters_for("safetensors", Format::Safetensors);
-    no_cut_matters_for("npy", Format::Npy);
-    no_cut_matters_for("onnx", Format::Onnx);
-    no_cut_matters_for("tensorflow", Format::SavedModel);
-    no_cut_matters_for("tensorflow", Format::TensorflowGraph);
+    no_cut_matters_for("gguf", 24);
+    no_cut_matters_for("safetensors", 64);
+    no_cut_matters_for("npy", 8);
+    no_cut_matters_for("onnx", 64);
+    no_cut_matters_for("tensorflow", 128);
 }
 
 #[test]
 fn pickles() {
     for (path, input) in inputs("pickle") {
-        no_cut_matters(Format::Pickle, &input[1..], &path.display().to_string());
+        no_cut_matters(32, &input[1..], &path.display().to_string());
     }
-    no_cut_matters_for("disarm", Format::Pickle);
+    no_cut_matters_for("disarm", 32);
 }
 
 #[test]
 fn archives() {
-    no_cut_matters_for("tar", Format::Tar);
-    for (path, bytes) in inputs("gzip") {
-        let format = if bytes.starts_with(&[0x1f]) {
-            Format::Gzip
-        } else {
-            Format::Zlib
-        };
-        no_cut_matters(format, &bytes, &path.display().to_string());
-    }
+    no_cut_matters_for("tar", 512);
+    no_cut_matters_for("gzip", 4);
     for (path, bytes) in inputs("zip") {
         if bytes.starts_with(b"PK\x03\x04") {
-            no_cut_matters(Format::Zip, &bytes, &path.display().to_string());
+            no_cut_matters(4, &bytes, &path.display().to_string());
         }
     }
 }
@@ -134,8 +122,8 @@ fn archives() {
 #[test]
 fn documents() {
     for (path, input) in inputs("document") {
-        for format in [Format::Json, Format::Text] {
-            no_cut_matters(format, &input[1..], &path.display().to_string());
+        for probe in [1, 16] {
+            no_cut_matters(probe, &input[1..], &path.display().to_string());
         }
     }
 }
@@ -154,19 +142,15 @@ fn a_damaged_member_is_the_same_in_every_cut() {
     let mut descriptor = archive(std::slice::from_ref(&open));
     let place = descriptor.mark("a.pkl/descriptor").start + 8;
     descriptor.bytes[place] ^= 1;
-    no_cut_matters(Format::Zip, &descriptor.bytes, "descriptor");
+    no_cut_matters(4, &descriptor.bytes, "descriptor");
     for size in [0, 1, 40, 10_000] {
-        no_cut_matters(Format::Zip, &archive(&[larger(size)]).bytes, "another size");
+        no_cut_matters(4, &archive(&[larger(size)]).bytes, "another size");
     }
     for at in 0..packed.len() {
         let mut damaged = packed.clone();
         damaged[at] ^= 0xff;
         let member = Member::stored("a.pkl", &pickle).packed(8, damaged);
-        no_cut_matters(
-            Format::Zip,
-            &archive(&[member]).bytes,
-            &format!("damaged at {at}"),
-        );
+        no_cut_matters(4, &archive(&[member]).bytes, &format!("damaged at {at}"));
     }
 }
 
@@ -177,5 +161,5 @@ fn a_member_that_begins_elsewhere_is_placed_within_the_file() {
     let mut built = archive(&[member(), Member::stored("../b", b"")]);
     let place = built.mark("../b/central").start + 42;
     built.bytes[place..place + 4].fill(0x7f);
-    no_cut_matters(Format::Zip, &built.bytes, "a member elsewhere");
+    no_cut_matters(4, &built.bytes, "a member elsewhere");
 }
