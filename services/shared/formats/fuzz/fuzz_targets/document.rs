@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use holdfast_formats::document::{Configuration, Prose, Secrets};
 use holdfast_formats::FileInspector;
+use holdfast_formats::document::{Configuration, Prose, Secrets};
 use holdfast_formats_fuzz::{cuts, inspect, memory, outcome};
 use libfuzzer_sys::fuzz_target;
 

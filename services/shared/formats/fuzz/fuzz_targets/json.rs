@@ -15,11 +15,24 @@ fuzz_target!(|bytes: &[u8]| {
         let mut json = Json::default();
         for piece in pieces {
             let progress = json.feed(piece, |at, event| {
-                events.push((at, match event {
-                    Event::Key(text) => format!("key {:?} {:?} {:?}", text.kept(), text.whole(), text.fingerprint()),
-                    Event::String(text) => format!("text {:?} {:?} {:?}", text.kept(), text.whole(), text.fingerprint()),
-                    other => format!("{other:?}"),
-                }));
+                events.push((
+                    at,
+                    match event {
+                        Event::Key(text) => format!(
+                            "key {:?} {:?} {:?}",
+                            text.kept(),
+                            text.whole(),
+                            text.fingerprint()
+                        ),
+                        Event::String(text) => format!(
+                            "text {:?} {:?} {:?}",
+                            text.kept(),
+                            text.whole(),
+                            text.fingerprint()
+                        ),
+                        other => format!("{other:?}"),
+                    },
+                ));
                 ControlFlow::Continue(())
             });
             match progress {

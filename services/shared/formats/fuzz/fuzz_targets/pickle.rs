@@ -7,7 +7,9 @@ use holdfast_formats_fuzz::{cuts, feed, memory, report};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    let Some((context, bytes)) = input.split_first() else { return };
+    let Some((context, bytes)) = input.split_first() else {
+        return;
+    };
     let context = match context % 3 {
         0 => Context::File,
         1 => Context::Member,

@@ -50,8 +50,14 @@ pub fn report(findings: Findings, size: u64) -> (Vec<Finding>, u64) {
     assert!(findings.len() <= MAX_FINDINGS);
     for finding in &findings {
         assert!(rules::find(&finding.id).is_some(), "no such rule: {finding:?}");
-        assert!(finding.offset.is_none_or(|offset| offset <= size), "{size}: {finding:?}");
-        for text in [Some(&finding.message), finding.part.as_ref()].into_iter().flatten() {
+        assert!(
+            finding.offset.is_none_or(|offset| offset <= size),
+            "{size}: {finding:?}"
+        );
+        for text in [Some(&finding.message), finding.part.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             assert!(text.len() <= MAX_MESSAGE_BYTES, "{finding:?}");
             assert!(!text.chars().any(char::is_control), "{finding:?}");
         }
@@ -62,17 +68,31 @@ pub fn report(findings: Findings, size: u64) -> (Vec<Finding>, u64) {
 /// What an admitted file says about itself must be possible: `density` is how many weights a byte can hold at most.
 pub fn judge(findings: &[Finding], facts: Option<&ModelFacts>, size: u64, density: u64) {
     let Some(facts) = facts else { return };
-    for text in [&facts.name, &facts.architecture, &facts.tensor_type].into_iter().flatten() {
-        assert!(text.len() <= MAX_MESSAGE_BYTES && !text.chars().any(char::is_control), "{facts:?}");
+    for text in [&facts.name, &facts.architecture, &facts.tensor_type]
+        .into_iter()
+        .flatten()
+    {
+        assert!(
+            text.len() <= MAX_MESSAGE_BYTES && !text.chars().any(char::is_control),
+            "{facts:?}"
+        );
     }
     if verdict(findings).0 != Verdict::Refuse {
-        assert!(facts.parameters <= size.saturating_mul(density), "{size}: {facts:?}");
+        assert!(
+            facts.parameters <= size.saturating_mul(density),
+            "{size}: {facts:?}"
+        );
         assert!(facts.tensors <= size, "{size}: {facts:?}");
     }
 }
 
 /// One inspector over every cut within `bound` bytes of memory.
-pub fn inspect<I: Inspector>(bytes: &[u8], bound: usize, density: u64, new: impl Fn() -> I) -> (Vec<Finding>, Option<ModelFacts>) {
+pub fn inspect<I: Inspector>(
+    bytes: &[u8],
+    bound: usize,
+    density: u64,
+    new: impl Fn() -> I,
+) -> (Vec<Finding>, Option<ModelFacts>) {
     let ((findings, _), facts) = cuts(bytes, |pieces| {
         memory::bounded(bound, || {
             let mut inspector = Box::new(new());
@@ -89,5 +109,9 @@ pub fn inspect<I: Inspector>(bytes: &[u8], bound: usize, density: u64, new: impl
 #[must_use]
 pub fn outcome(outcome: Outcome) -> (String, (Vec<Finding>, u64), Option<ModelFacts>) {
     let size = outcome.size_bytes;
-    (outcome.format.name().to_owned(), report(outcome.findings, size), outcome.facts)
+    (
+        outcome.format.name().to_owned(),
+        report(outcome.findings, size),
+        outcome.facts,
+    )
 }

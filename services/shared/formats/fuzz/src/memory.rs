@@ -101,7 +101,10 @@ pub fn confined<T>(ceiling: usize, run: impl FnOnce() -> T) -> Option<T> {
 pub fn unwind_when_exhausted() {
     let end = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if !panic.location().is_some_and(|location| location.file().contains("/minijinja-")) {
+        if !panic
+            .location()
+            .is_some_and(|location| location.file().contains("/minijinja-"))
+        {
             end(panic);
         }
     }));

@@ -9,17 +9,23 @@ use holdfast_ledger::checkpoint::{Checkpoint, MAX_SIZE};
 use holdfast_signed_note::{Signer, Vkey, open};
 use libfuzzer_sys::fuzz_target;
 
-static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::from_seed("holdfast/ledger", &[7; 32]).expect("a name for a key"));
+static SIGNER: LazyLock<Signer> =
+    LazyLock::new(|| Signer::from_seed("holdfast/ledger", &[7; 32]).expect("a name for a key"));
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     let key = SIGNER.verifier();
     if let Ok(other) = text.parse::<Vkey>() {
         assert_eq!(other.to_string(), text);
     }
     // No input can be validly signed by a key that it has not.
     if let Ok(signed) = open(text, key) {
-        assert_eq!(SIGNER.sign(signed), text.split_inclusive('\n').collect::<String>());
+        assert_eq!(
+            SIGNER.sign(signed),
+            text.split_inclusive('\n').collect::<String>()
+        );
     }
     let message = format!("{text}\n");
     let note = SIGNER.sign(&message);

@@ -42,7 +42,12 @@ pub fn gzip(bytes: &mut Vec<u8>, random: &mut Random) {
     let mut content = Vec::new();
     let Some(body) = bytes.get(2..) else { return };
     let mut reader = flate2::bufread::DeflateDecoder::new(body);
-    if reader.by_ref().take(MAX_CONTENT).read_to_end(&mut content).is_ok() {
+    if reader
+        .by_ref()
+        .take(MAX_CONTENT)
+        .read_to_end(&mut content)
+        .is_ok()
+    {
         let end = 2 + reader.total_in() as usize;
         let (a, b) = content.iter().fold((1_u32, 0_u32), |(a, b), byte| {
             let a = (a + u32::from(*byte)) % 65_521;
@@ -56,10 +61,17 @@ pub fn gzip(bytes: &mut Vec<u8>, random: &mut Random) {
 
 fn gzip_within(bytes: &mut [u8]) {
     // Without optional fields; inputs with them keep their trailer.
-    let Some(body) = bytes.get(10..).filter(|_| bytes[3] == 0) else { return };
+    let Some(body) = bytes.get(10..).filter(|_| bytes[3] == 0) else {
+        return;
+    };
     let mut content = Vec::new();
     let mut reader = flate2::bufread::DeflateDecoder::new(body);
-    if reader.by_ref().take(MAX_CONTENT).read_to_end(&mut content).is_ok() {
+    if reader
+        .by_ref()
+        .take(MAX_CONTENT)
+        .read_to_end(&mut content)
+        .is_ok()
+    {
         let end = 10 + reader.total_in() as usize;
         put(bytes, end, &crc32fast::hash(&content).to_le_bytes());
         put(bytes, end + 4, &(content.len() as u32).to_le_bytes());
@@ -72,7 +84,9 @@ fn tar_within(bytes: &mut [u8], random: &mut Random, depth: u8) {
         let mut next = at + BLOCK;
         if block[257..262] == *b"ustar" && !random.once_in(32) {
             let digits: String = block[124..135].iter().map(|byte| char::from(*byte)).collect();
-            let size = usize::from_str_radix(&digits, 8).unwrap_or(0).min(bytes.len() - next);
+            let size = usize::from_str_radix(&digits, 8)
+                .unwrap_or(0)
+                .min(bytes.len() - next);
             any(&mut bytes[next..next + size], random, depth + 1);
             let block = &mut bytes[at..at + BLOCK];
             block[148..156].fill(b' ');
@@ -94,7 +108,9 @@ fn zip_within(bytes: &mut [u8], random: &mut Random, depth: u8) {
     let mut locals = Vec::new();
     let mut at = 0;
     while bytes.get(at..at + 4) == Some(b"PK\x03\x04") {
-        let Some((local, next)) = zip_member(bytes, at, random, depth) else { return };
+        let Some((local, next)) = zip_member(bytes, at, random, depth) else {
+            return;
+        };
         locals.push(local);
         at = next;
     }
@@ -127,12 +143,24 @@ fn zip_member(bytes: &mut [u8], at: usize, random: &mut Random, depth: u8) -> Op
     let open = read16(bytes, at + 6) & 8 != 0;
     let data = at + 30 + read16(bytes, at + 26) + read16(bytes, at + 28);
     let declared = read32(bytes, at + 18);
-    let fits = |end: &usize| matches!(bytes.get(*end..*end + 4), Some([b'P', b'K', 1, 2] | [b'P', b'K', 3, 4]));
+    let fits = |end: &usize| {
+        matches!(
+            bytes.get(*end..*end + 4),
+            Some([b'P', b'K', 1, 2] | [b'P', b'K', 3, 4])
+        )
+    };
     let end = Some(data + declared).filter(|end| !open && fits(end));
     let end = end.or_else(|| (data..bytes.len()).find(fits))?;
     if open || random.once_in(32) {
         let numbers = bytes.get(at + 14..at + 26)?.try_into().ok()?;
-        return Some((Local { at, numbers, open: true }, end));
+        return Some((
+            Local {
+                at,
+                numbers,
+                open: true,
+            },
+            end,
+        ));
     }
     any(bytes.get_mut(data..end)?, random, depth + 1);
     let packed = bytes.get(data..end)?;
@@ -145,7 +173,11 @@ fn zip_member(bytes: &mut [u8], at: usize, random: &mut Random, depth: u8) -> Op
         content.extend_from_slice(packed);
     }
     let mut numbers = [0; 12];
-    let values = [crc32fast::hash(&content), packed.len() as u32, content.len() as u32];
+    let values = [
+        crc32fast::hash(&content),
+        packed.len() as u32,
+        content.len() as u32,
+    ];
     for (place, value) in numbers.chunks_mut(4).zip(values) {
         place.copy_from_slice(&value.to_le_bytes());
     }
@@ -160,7 +192,9 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
 }
 
 fn read16(bytes: &[u8], at: usize) -> usize {
-    bytes.get(at..at + 2).map_or(0, |part| usize::from(part[0]) | usize::from(part[1]) << 8)
+    bytes
+        .get(at..at + 2)
+        .map_or(0, |part| usize::from(part[0]) | usize::from(part[1]) << 8)
 }
 
 fn read32(bytes: &[u8], at: usize) -> usize {

@@ -21,7 +21,12 @@ pub fn safetensors(bytes: &mut Vec<u8>, random: &mut Random) {
             _ => {}
         }
     }
-    length += body.get(length..).unwrap_or_default().iter().take_while(|byte| **byte == b' ').count();
+    length += body
+        .get(length..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|byte| **byte == b' ')
+        .count();
     bytes[..8].copy_from_slice(&(length as u64).to_le_bytes());
     // Data of the length that the header ends with, so that the last tensor fits now and then.
     let end = bytes.get(8..8 + length).and_then(last_number);
@@ -33,14 +38,20 @@ pub fn safetensors(bytes: &mut Vec<u8>, random: &mut Random) {
 /// The last number in a text.
 fn last_number(text: &[u8]) -> Option<usize> {
     let end = text.iter().rposition(u8::is_ascii_digit)? + 1;
-    let begin = text[..end].iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |at| at + 1);
+    let begin = text[..end]
+        .iter()
+        .rposition(|byte| !byte.is_ascii_digit())
+        .map_or(0, |at| at + 1);
     std::str::from_utf8(&text[begin..end]).ok()?.parse().ok()
 }
 
 /// A NumPy array: the length of the header becomes that of the line.
 pub fn npy(bytes: &mut Vec<u8>, _: &mut Random) {
     let start = if bytes.get(6) == Some(&1) { 10 } else { 12 };
-    let Some(length) = bytes.get(start..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n')) else {
+    let Some(length) = bytes
+        .get(start..)
+        .and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
+    else {
         return;
     };
     let length = (length + 1) as u32;
