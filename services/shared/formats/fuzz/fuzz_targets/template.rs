@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// What judging may hold.
 const JUDGED: usize = 16 << 20;
-/// What rendering may hold: the limit of the worker that does it.
+/// What compiling and rendering may hold: the limit of the worker that does it.
 const RENDERED: usize = 64 << 20;
 
 fuzz_target!(init: memory::unwind_when_exhausted(), |bytes: &[u8]| {
@@ -20,7 +20,11 @@ fuzz_target!(init: memory::unwind_when_exhausted(), |bytes: &[u8]| {
     }
     assert_eq!(notes, judge(source));
     let readable = !notes.iter().any(|note| matches!(note.concern, Concern::Unreadable(_)));
-    let Ok(template) = memory::bounded(JUDGED, || ChatTemplate::compile(source, "<s>", "</s>")) else { return };
+    // Constants are folded when it is compiled, so that this may take as much as rendering.
+    let compiled = memory::confined(RENDERED, || ChatTemplate::compile(source, "<s>", "</s>"));
+    let Some(Ok(template)) = compiled else {
+        return;
+    };
     assert!(readable, "compiled but not judged: {notes:?}");
     let say = |role, content: &str| ChatMessage { role, content: content.to_owned() };
     for conversation in [
