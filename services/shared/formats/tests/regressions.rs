@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use holdfast_contract::report::{Finding, ModelFacts};
 use holdfast_formats::testing::{Assembler, Member, archive, deflate};
+use holdfast_formats::text::is_hidden;
 use holdfast_formats::{FileInspector, Format};
 
 /// The inputs of a target with their paths.

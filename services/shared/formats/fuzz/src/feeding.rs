@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use holdfast_contract::limits::MAX_FINDINGS;
 use holdfast_contract::report::{Finding, ModelFacts, Verdict};
 use holdfast_formats::finding::verdict;
+use holdfast_formats::text::is_hidden;
 use holdfast_formats::{Findings, Inspector, Outcome, rules};
 
 use crate::memory;
@@ -49,7 +50,12 @@ pub fn report(findings: Findings, size: u64) -> (Vec<Finding>, u64) {
     let (findings, omitted) = findings.into_parts();
     assert!(findings.len() <= MAX_FINDINGS);
     for finding in &findings {
-        assert!(rules::find(&finding.id).is_some(), "no such rule: {finding:?}");
+        // What a worker reports otherwise is not believed, and the file refused for want of a result.
+        let rule = rules::find(&finding.id);
+        assert!(
+            rule.is_some_and(|rule| (rule.severity, rule.advice) == (finding.severity, &*finding.advice)),
+            "no such rule: {finding:?}"
+        );
         assert!(
             finding.offset.is_none_or(|offset| offset <= size),
             "{size}: {finding:?}"
@@ -59,7 +65,7 @@ pub fn report(findings: Findings, size: u64) -> (Vec<Finding>, u64) {
             .flatten()
         {
             assert!(text.len() <= MAX_MESSAGE_BYTES, "{finding:?}");
-            assert!(!text.chars().any(char::is_control), "{finding:?}");
+            assert!(!text.chars().any(is_hidden), "{finding:?}");
         }
     }
     (findings, omitted)
@@ -73,7 +79,7 @@ pub fn judge(findings: &[Finding], facts: Option<&ModelFacts>, size: u64, densit
         .flatten()
     {
         assert!(
-            text.len() <= MAX_MESSAGE_BYTES && !text.chars().any(char::is_control),
+            text.len() <= MAX_MESSAGE_BYTES && !text.chars().any(is_hidden),
             "{facts:?}"
         );
     }
