@@ -55,6 +55,13 @@ fn no_cut_matters(probe: usize, bytes: &[u8], what: &str) {
             finding.offset.is_none_or(|offset| offset <= size),
             "{what}: {finding:?}"
         );
+        let mut texts = [Some(&finding.message), finding.part.as_ref()]
+            .into_iter()
+            .flatten();
+        assert!(
+            !texts.any(|text| text.chars().any(is_hidden)),
+            "{what}: {finding:?}"
+        );
     }
     let single: Vec<_> = bytes.chunks(1).collect();
     assert_eq!(inspect(probe, bytes, &single), whole, "{what}, byte by byte");

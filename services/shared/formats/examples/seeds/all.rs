@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use holdfast_formats::testing::{
-    Assembler, GgufBuilder, Member, Proto, SafetensorsBuilder, archive, deflate, legacy, onnx, tar_archive,
-    tar_member, tar_records, tensorflow, weights,
+    Assembler, GgufBuilder, Member, Proto, SafetensorsBuilder, Value, archive, deflate, legacy, onnx,
+    tar_archive, tar_member, tar_records, tensorflow, weights,
 };
 use holdfast_formats::{Format, detect};
 
@@ -120,6 +120,34 @@ fn models(seeds: &mut Seeds) {
         &GgufBuilder::llama().alignment(64).build().bytes,
     );
     seeds.add("safetensors", "small", &SafetensorsBuilder::small().build().bytes);
+    let deep = (0..9).fold(Value::texts(["x"]), |inner, _| Value::Array(9, vec![inner]));
+    let charsmap = [9, 0, 0, 0, 1, 2].map(Value::U8).to_vec();
+    for (name, key, value) in [
+        ("deep", "test.deep", deep),
+        (
+            "charsmap",
+            "tokenizer.ggml.precompiled_charsmap",
+            Value::Array(0, charsmap),
+        ),
+        (
+            "scores",
+            "tokenizer.ggml.scores",
+            Value::Array(6, vec![Value::F32(0.0); 4]),
+        ),
+        ("no-tokens", "tokenizer.ggml.tokens", Value::Array(8, Vec::new())),
+        ("part", "split.count", Value::U16(4)),
+    ] {
+        seeds.add(
+            "gguf",
+            name,
+            &GgufBuilder::llama().key(key, value.clone()).build().bytes,
+        );
+        seeds.add(
+            "gguf",
+            &format!("{name}-alone"),
+            &GgufBuilder::new().key(key, value).build().bytes,
+        );
+    }
 }
 
 fn pickles(seeds: &mut Seeds) {
@@ -296,6 +324,41 @@ fn graphs(seeds: &mut Seeds) {
             &tensorflow::saved_model(&graph).build(),
         );
     }
+    for (domain, operator) in [
+        ("ai.onnx.contrib", "PyOp"),
+        ("com.microsoft", "FusedConv"),
+        ("com.microsoft", "EPContext"),
+        ("ai.onnx.ml", "TreeEnsembleClassifier"),
+        ("org.pytorch.aten", "ATen"),
+    ] {
+        let graph = onnx::graph(&[onnx::node(domain, operator, &["x"], &["y"])], &[]);
+        seeds.add("onnx", operator, &onnx::model(&graph).build());
+    }
+    for operator in [
+        "TextLineDataset",
+        "VarHandleOp",
+        "XlaCustomCall",
+        "ShellExecute",
+        "While",
+    ] {
+        let graph = tensorflow::graph(&[tensorflow::node("n", operator, &["x"])], &[]);
+        seeds.add("tensorflow", operator, &graph.build());
+    }
+    let meta = |more: &Proto| {
+        let meta = Proto::new().message(2, &tensorflow::graph(&tensorflow::small(), &[]));
+        Proto::new().int(1, 1).message(2, &meta.raw(&more.build()))
+    };
+    for (name, note) in [
+        ("keras-layer", r#"{"class_name":"Dense"}"#),
+        ("keras-lambda", r#"{"class_name":"Lambda","config":{}}"#),
+        ("keras-broken", "{"),
+    ] {
+        let object = Proto::new().message(4, &Proto::new().text(1, "_tf_keras_layer").text(3, note));
+        let seed = meta(&Proto::new().message(7, &Proto::new().message(1, &object)));
+        seeds.add("tensorflow", name, &seed.build());
+    }
+    let asset = meta(&Proto::new().message(6, &Proto::new().text(2, "../../etc/passwd")));
+    seeds.add("tensorflow", "asset", &asset.build());
     let inner = Proto::new()
         .int(1, 7)
         .packed(2, &[1, 300])
