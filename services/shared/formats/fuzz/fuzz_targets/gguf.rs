@@ -12,5 +12,5 @@ fuzz_target!(|bytes: &[u8]| {
         magic.copy_from_slice(b"GGUF");
     }
     // The densest type of ggml has 1.5625 bits per weight.
-    inspect(&bytes, 16 << 20, 6, Gguf::default);
+    inspect(&bytes, 8 << 20, 6, Gguf::default);
 });

@@ -7,7 +7,7 @@ use holdfast_formats_fuzz::{inspect, mutators};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 fuzz_target!(|bytes: &[u8]| {
-    inspect(bytes, 16 << 20, 2, Onnx::default);
+    inspect(bytes, 4 << 20, 2, Onnx::default);
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
         _ => Context::Array,
     };
     cuts(bytes, |pieces| {
-        memory::bounded(24 << 20, || {
+        memory::bounded(16 << 20, || {
             let mut pickle = Pickle::new(context);
             let size = feed(&mut pickle, pieces);
             let (findings, summary) = pickle.conclude(size);

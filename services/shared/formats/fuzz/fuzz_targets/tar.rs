@@ -7,7 +7,7 @@ use holdfast_formats_fuzz::{cuts, memory, mutators, outcome};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 /// One inspector per level of nesting, and the file itself where its directory was not read first.
-const BOUND: usize = 32 << 20;
+const BOUND: usize = 24 << 20;
 
 fuzz_target!(init: memory::unwind_when_exhausted(), |bytes: &[u8]| {
     let run = |mut inspector: FileInspector, pieces: &[&[u8]]| {

@@ -8,8 +8,8 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 fuzz_target!(|bytes: &[u8]| {
     // A constant may be written as one element that fills it, so that its bytes do not bound its size.
-    inspect(bytes, 16 << 20, u64::MAX, Tensorflow::saved_model);
-    inspect(bytes, 16 << 20, u64::MAX, Tensorflow::graph);
+    inspect(bytes, 4 << 20, u64::MAX, Tensorflow::saved_model);
+    inspect(bytes, 4 << 20, u64::MAX, Tensorflow::graph);
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
