@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 programs = $(CARGO_TARGET_DIR)/release
 
-.PHONY: help run build test check bench bench-scanners install clean
+.PHONY: help run build test check fuzz bench bench-scanners install clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,10 @@ test: ## Build, then run every test, with the real daemons end to end
 check: ## Formatting, lints, documentation, licences, shell scripts
 	@scripts/setup-dependencies check
 	@scripts/check
+
+fuzz: ## Fuzz the parsers (ARGS="--seconds 600 --only pickle"); fails if one breaks or takes more memory than it may
+	@scripts/setup-dependencies fuzz
+	@scripts/fuzz $(ARGS)
 
 bench: ## Measure the figures of the design, each beside what it is compared with
 	@scripts/setup-dependencies test

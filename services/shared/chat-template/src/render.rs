@@ -4,6 +4,7 @@
 //! environment. Steps, nesting and output are bounded here, memory by the process's limit.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -94,9 +95,11 @@ impl ChatTemplate {
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", to_json);
-        environment
-            .add_template_owned(NAME, source)
-            .map_err(|error| TemplateError::Compile(describe(&error)))?;
+        guarded(|| {
+            environment
+                .add_template_owned(NAME, source)
+                .map_err(|error| TemplateError::Compile(describe(&error)))
+        })?;
         Ok(Self {
             environment,
             bos: bos.to_owned(),
@@ -121,11 +124,20 @@ impl ChatTemplate {
             eos_token: &self.eos,
         };
         let mut output = Bounded(Vec::new());
-        template
-            .render_captured_to(variables, &mut output)
-            .map_err(|error| failure(&error))?;
+        guarded(|| {
+            template
+                .render_captured_to(variables, &mut output)
+                .map(|_| ())
+                .map_err(|error| failure(&error))
+        })?;
         String::from_utf8(output.0).map_err(|_| TemplateError::Failed("its output is not UTF-8".to_owned()))
     }
+}
+
+/// Runs the template engine. It panics at some templates (at `[][::-1]`, for one): those fail, and the worker goes on.
+fn guarded(run: impl FnOnce() -> Result<(), TemplateError>) -> Result<(), TemplateError> {
+    std::panic::catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err(TemplateError::Failed("the template engine gave up".to_owned())))
 }
 
 /// Marks an error that `raise_exception` made, so that it can be told from others.
@@ -347,6 +359,22 @@ mod tests {
         let long = "x".repeat(MAX_TEMPLATE_BYTES + 1);
         assert!(matches!(render(&long).unwrap_err(), TemplateError::TooLong));
         assert!(render(&long[1..]).is_ok());
+    }
+
+    #[test]
+    fn a_template_that_breaks_the_engine_fails() {
+        for source in [
+            "{% for a in [][::-1] %}{% endfor %}",
+            "{{ ''[::-1] }}",
+            "{% for a in [1, 2][0:2:-1] %}{% endfor %}",
+        ] {
+            let failed = render(source);
+            assert!(
+                matches!(failed, Err(TemplateError::Failed(_))),
+                "{source}: {failed:?}"
+            );
+        }
+        assert_eq!(render("{{ 'abc'[::-1] }}").unwrap(), "cba");
     }
 
     #[test]

@@ -116,6 +116,8 @@ enum Ahead {
 pub struct FileInspector {
     name: String,
     at: u64,
+    /// How many bytes the format is detected by.
+    probe: usize,
     stage: Stage,
     tail: Tail,
     ahead: Ahead,
@@ -137,6 +139,7 @@ impl FileInspector {
         Self {
             name: name.to_owned(),
             at: 0,
+            probe: PROBE_BYTES,
             stage: Stage::Probing(Vec::new()),
             tail: Tail::default(),
             ahead: Ahead::Nothing,
@@ -201,6 +204,14 @@ impl FileInspector {
         Self { pickle, ..self }
     }
 
+    /// Detects the format by fewer bytes, so that in tests even short files go to their inspectors in the pieces that they come in.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn probing(mut self, bytes: usize) -> Self {
+        self.probe = bytes.min(PROBE_BYTES);
+        self
+    }
+
     /// Adds an inspector that looks at every file, whatever its format.
     #[must_use]
     pub fn with(mut self, inspector: Box<dyn Inspector>) -> Self {
@@ -221,9 +232,9 @@ impl FileInspector {
         match &mut self.stage {
             Stage::Running { inspectors, .. } => feed_all(inspectors, self.at, chunk),
             Stage::Probing(head) => {
-                let (probed, rest) = chunk.split_at(chunk.len().min(PROBE_BYTES - head.len()));
+                let (probed, rest) = chunk.split_at(chunk.len().min(self.probe - head.len()));
                 head.extend_from_slice(probed);
-                if head.len() == PROBE_BYTES {
+                if head.len() == self.probe {
                     let head = std::mem::take(head);
                     let mut stage = start(
                         &head,
@@ -234,7 +245,7 @@ impl FileInspector {
                         self.tying,
                     );
                     if let Stage::Running { inspectors, .. } = &mut stage {
-                        feed_all(inspectors, PROBE_BYTES as u64, rest);
+                        feed_all(inspectors, self.probe as u64, rest);
                     }
                     self.stage = stage;
                 }

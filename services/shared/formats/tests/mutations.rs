@@ -38,7 +38,7 @@ const CONTEXTS: [Context; 8] = [
     Context::TarTensors,
 ];
 
-/// The seeds of a fuzz target without their first bytes, which say where the target cuts.
+/// The seeds of a fuzz target without their first bytes, which choose among what the target does.
 fn seeds(target: &str, prefix: usize) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/seeds")
@@ -86,7 +86,7 @@ fn pickle(context: Context, pieces: &[&[u8]]) -> (Vec<Finding>, Summary) {
 
 #[test]
 fn no_change_breaks_the_pickle_inspector() {
-    let seeds = seeds("pickle", 3);
+    let seeds = seeds("pickle", 1);
     rounds(|random| {
         let bytes = mutate(&seeds, WORDS, random);
         let context = CONTEXTS[random.below(CONTEXTS.len())];
@@ -100,10 +100,7 @@ fn no_change_breaks_the_pickle_inspector() {
 
 #[test]
 fn no_change_breaks_the_numpy_inspector() {
-    let seeds: Vec<_> = seeds("npy", 2)
-        .into_iter()
-        .map(|seed| [b"\x93NUMPY", &seed[..]].concat())
-        .collect();
+    let seeds = seeds("npy", 0);
     let words: &[&[u8]] = &[
         b"(",
         b")",

@@ -1,21 +1,25 @@
-//! Everything together, as the pipeline runs it: detection, the inspector that follows from it, and the end of the file.
+//! Everything together, as the pipeline runs it: detection, the inspector that follows from it, and the end of the file. The input
+//! begins with the file's name, up to the first line feed.
 
 #![no_main]
 
 use holdfast_formats::FileInspector;
+use holdfast_formats_fuzz::{cuts, judge, memory, outcome};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (&str, u16, &[u8])| {
-    let (name, cut, bytes) = input;
-    let cut = usize::from(cut).min(bytes.len());
-    let run = |pieces: &[&[u8]]| {
-        let mut inspector = FileInspector::new(name).tying();
-        for piece in pieces {
-            inspector.feed(piece);
-        }
-        let outcome = inspector.finish();
-        assert!(outcome.ties.is_plausible());
-        (outcome.format, outcome.findings.into_parts(), outcome.facts, outcome.ties)
-    };
-    assert_eq!(run(&[bytes]), run(&[&bytes[..cut], &bytes[cut..]]));
+const BOUND: usize = 64 << 20;
+
+fuzz_target!(init: memory::unwind_when_exhausted(), |input: &[u8]| {
+    let at = input.iter().take(256).position(|byte| *byte == b'\n').unwrap_or(0);
+    let (name, bytes) = input.split_at(at);
+    let name = String::from_utf8_lossy(name);
+    let bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+    memory::confined(BOUND, || {
+        let (_, (findings, _), facts) = cuts(bytes, |pieces| {
+            let mut inspector = FileInspector::new(&name);
+            pieces.iter().for_each(|piece| inspector.feed(piece));
+            outcome(inspector.finish())
+        });
+        judge(&findings, facts.as_ref(), bytes.len() as u64, u64::MAX);
+    });
 });

@@ -1,31 +1,44 @@
-//! Documents under names of each kind: what is found does not depend on how the bytes were cut.
+//! Documents under names of each kind: the first byte of the input says which.
 
 #![no_main]
 
 use holdfast_formats::FileInspector;
+use holdfast_formats::document::{Configuration, Prose, Secrets};
+use holdfast_formats_fuzz::{cuts, inspect, memory, outcome};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (u8, u16, &[u8])| {
-    let (name, cut, bytes) = input;
-    let names = [
-        "config.json",
-        "README.md",
-        "chat_template.jinja",
-        "a.yaml",
-        "tokenizer.json",
-        "model_index.json",
-        "requirements.txt",
-        "vocab.txt",
-    ];
-    let name = names[usize::from(name) % names.len()];
-    let cut = usize::from(cut).min(bytes.len());
-    let run = |pieces: &[&[u8]]| {
-        let mut inspector = FileInspector::new(name);
-        for piece in pieces {
-            inspector.feed(piece);
-        }
-        let outcome = inspector.finish();
-        (outcome.format, outcome.findings.into_parts())
-    };
-    assert_eq!(run(&[bytes]), run(&[&bytes[..cut], &bytes[cut..]]));
+const NAMES: [&str; 10] = [
+    "config.json",
+    "README.md",
+    "chat_template.jinja",
+    "a.yaml",
+    "tokenizer.json",
+    "model_index.json",
+    "requirements.txt",
+    "vocab.txt",
+    "model.safetensors.index.json",
+    "tokenizer_config.json",
+];
+/// A document that is read whole is held once, and a chat template in it may have a tree and its renderings, which are bounded apart.
+const BOUND: usize = 64 << 20;
+
+fuzz_target!(init: memory::unwind_when_exhausted(), |input: &[u8]| {
+    let Some((kind, bytes)) = input.split_first() else { return };
+    let name = NAMES[usize::from(*kind) % NAMES.len()];
+    memory::confined(BOUND, || {
+        cuts(bytes, |pieces| {
+            let mut inspector = FileInspector::new(name);
+            pieces.iter().for_each(|piece| inspector.feed(piece));
+            outcome(inspector.finish())
+        });
+        // The first bytes are not collected here, so that short documents come in pieces, too.
+        cuts(bytes, |pieces| {
+            let mut inspector = FileInspector::new(name).probing(16);
+            pieces.iter().for_each(|piece| inspector.feed(piece));
+            outcome(inspector.finish())
+        });
+        inspect(bytes, BOUND, 0, || Configuration::new(name));
+        inspect(bytes, BOUND, 0, || Prose::new(name));
+        inspect(bytes, 1 << 20, 0, Secrets::default);
+    });
 });

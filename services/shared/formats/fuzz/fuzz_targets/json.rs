@@ -4,19 +4,35 @@
 
 use std::ops::ControlFlow;
 
-use holdfast_formats::json::{Json, Progress};
+use holdfast_formats::json::{Event, Json, Progress};
+use holdfast_formats_fuzz::{cuts, memory};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (u16, &[u8])| {
-    let (cut, bytes) = input;
-    let cut = usize::from(cut).min(bytes.len());
-    let run = |pieces: &[&[u8]]| {
-        let mut json = Json::default();
+fuzz_target!(|bytes: &[u8]| {
+    cuts(bytes, |pieces| {
         let mut events = Vec::new();
         let mut taken = 0;
+        let mut json = Json::default();
         for piece in pieces {
             let progress = json.feed(piece, |at, event| {
-                events.push((at, format!("{event:?}")));
+                events.push((
+                    at,
+                    match event {
+                        Event::Key(text) => format!(
+                            "key {:?} {:?} {:?}",
+                            text.kept(),
+                            text.whole(),
+                            text.fingerprint()
+                        ),
+                        Event::String(text) => format!(
+                            "text {:?} {:?} {:?}",
+                            text.kept(),
+                            text.whole(),
+                            text.fingerprint()
+                        ),
+                        other => format!("{other:?}"),
+                    },
+                ));
                 ControlFlow::Continue(())
             });
             match progress {
@@ -26,6 +42,9 @@ fuzz_target!(|input: (u16, &[u8])| {
             }
         }
         (events, Progress::More)
-    };
-    assert_eq!(run(&[bytes]), run(&[&bytes[..cut], &bytes[cut..]]));
+    });
+    memory::bounded(64 << 10, || {
+        let mut json = Json::default();
+        json.feed(bytes, |_, _| ControlFlow::Continue(()));
+    });
 });

@@ -1,23 +1,15 @@
-//! The ONNX inspector alone, over bytes cut in two places.
+//! The ONNX inspector alone.
 
 #![no_main]
 
-use holdfast_formats::Inspector;
 use holdfast_formats::onnx::Onnx;
-use libfuzzer_sys::fuzz_target;
+use holdfast_formats_fuzz::{inspect, mutators};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
-fuzz_target!(|input: (u16, &[u8])| {
-    let (cut, bytes) = input;
-    let cut = usize::from(cut).min(bytes.len());
-    let run = |pieces: &[&[u8]]| {
-        let mut inspector = Box::new(Onnx::default());
-        let mut at = 0;
-        for piece in pieces {
-            inspector.feed(at, piece);
-            at += piece.len() as u64;
-        }
-        let found = inspector.finish(at);
-        (found.findings.into_parts(), found.facts)
-    };
-    assert_eq!(run(&[bytes]), run(&[&bytes[..cut], &bytes[cut..]]));
+fuzz_target!(|bytes: &[u8]| {
+    inspect(bytes, 4 << 20, 2, Onnx::default);
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutators::mutate_protobuf(data, size, max_size, seed)
 });

@@ -1,13 +1,15 @@
-//! The pickle inspector alone, in each of its contexts, over bytes cut in two places.
+//! The pickle inspector alone, in each of its contexts: the first byte of the input says which.
 
 #![no_main]
 
-use holdfast_formats::Inspector;
 use holdfast_formats::pickle::{Context, Pickle};
+use holdfast_formats_fuzz::{cuts, feed, memory, report};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (u8, u16, &[u8])| {
-    let (context, cut, bytes) = input;
+fuzz_target!(|input: &[u8]| {
+    let Some((context, bytes)) = input.split_first() else {
+        return;
+    };
     let context = match context % 8 {
         0 => Context::File,
         1 => Context::Member,
@@ -18,16 +20,12 @@ fuzz_target!(|input: (u8, u16, &[u8])| {
         6 => Context::TarStorages,
         _ => Context::TarTensors,
     };
-    let cut = usize::from(cut).min(bytes.len());
-    let run = |pieces: &[&[u8]]| {
-        let mut pickle = Pickle::new(context);
-        let mut at = 0;
-        for piece in pieces {
-            pickle.feed(at, piece);
-            at += piece.len() as u64;
-        }
-        let (findings, summary) = pickle.conclude(at);
-        (findings.into_parts(), summary)
-    };
-    assert_eq!(run(&[bytes]), run(&[&bytes[..cut], &bytes[cut..]]));
+    cuts(bytes, |pieces| {
+        memory::bounded(16 << 20, || {
+            let mut pickle = Pickle::new(context);
+            let size = feed(&mut pickle, pieces);
+            let (findings, summary) = pickle.conclude(size);
+            (report(findings, size), summary)
+        })
+    });
 });

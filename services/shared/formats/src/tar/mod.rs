@@ -333,8 +333,8 @@ impl Tar {
     }
 
     fn end(&mut self, bytes: &[u8], before: u64) -> usize {
-        if bytes.iter().any(|byte| *byte != 0) {
-            self.begins = self.at;
+        if let Some(index) = bytes.iter().position(|byte| *byte != 0) {
+            self.begins = self.at.saturating_add(index as u64);
             self.stop(&rules::TAR_PADDING, "something follows the end of the archive");
         } else {
             self.stage = Stage::End {

@@ -20,7 +20,7 @@ pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
     let mut legible = true;
     let mut names = Seen::default();
     for entry in directory.entries() {
-        let place = || Place::at(entry.at).of(&text::shown_bytes(&entry.name));
+        let place = || place(directory, &entry);
         if let Some(why) = bad_name(&entry) {
             findings.add(&rules::ZIP_NAME, place(), format_args!("a member's name {why}"));
         }
@@ -72,6 +72,11 @@ pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
     layout(directory, findings) && legible
 }
 
+/// Where a member is. One that claims to begin where no member can is where the claim is, in the directory.
+fn place(directory: &Directory, entry: &Entry) -> Place {
+    Place::at(entry.at.min(directory.at)).of(&text::shown_bytes(&entry.name))
+}
+
 /// Members must follow each other from the first byte up to the directory, each with room for what it claims.
 fn layout(directory: &Directory, findings: &mut Findings) -> bool {
     let mut sound = true;
@@ -92,7 +97,7 @@ fn layout(directory: &Directory, findings: &mut Findings) -> bool {
             .is_some_and(|least_end| least_end <= end);
         if !fits {
             sound = false;
-            let place = Place::at(entry.at).of(&text::shown_bytes(&entry.name));
+            let place = place(directory, &entry);
             let message = format_args!(
                 "a member of {} bytes at {} overlaps what begins at {end}",
                 entry.packed, entry.at

@@ -8,9 +8,9 @@ use crate::unpack::Inflate;
 /// What is wrong with a member's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
-    /// They are not what the compression allows, or end too early or too late.
+    /// They are not what the compression allows, end too early or too late, or stand for more than the directory says.
     Packed,
-    /// There are more or fewer than the directory says.
+    /// There are fewer than the directory says, or more that are not compressed.
     Size(u64),
     /// Their checksum is another.
     Checksum(u32),
@@ -61,8 +61,9 @@ impl Unpacker {
                 if !budget.spend(unpacked.len()) {
                     wrong = Some(Damage::Budget);
                 } else if sum > size {
-                    // Said now, so that nobody unpacks what the directory does not admit to.
-                    wrong = Some(Damage::Size(sum));
+                    // Said now, so that nobody unpacks what the directory does not admit to. How much more there is shows only in
+                    // part, and in which part depends on how the bytes are cut.
+                    wrong = Some(Damage::Packed);
                 } else {
                     crc.update(unpacked);
                     receive(*out, unpacked);

@@ -295,11 +295,10 @@ impl Zip {
             Damage::Packed => self.wrong(
                 &rules::ZIP_DATA,
                 at,
-                "a member's compressed data is damaged, or does not end where it should",
+                "a member's compressed data is damaged, or does not end where it should by its sizes",
             ),
             Damage::Size(size) => {
-                let message =
-                    format_args!("a member unpacks to another size ({size} bytes or more) than it claims");
+                let message = format_args!("a member unpacks to another size ({size} bytes) than it claims");
                 self.wrong(&rules::ZIP_DATA, at, message);
             }
             Damage::Checksum(found) => {
@@ -324,7 +323,8 @@ impl Zip {
             } else {
                 let message =
                     "what follows a member's data disagrees with the directory on its size or checksum";
-                self.wrong(&rules::ZIP_DISAGREES, self.at, message);
+                let begins = (self.at + taken as u64).saturating_sub(length as u64);
+                self.wrong(&rules::ZIP_DISAGREES, begins, message);
             }
         }
         taken
@@ -339,7 +339,7 @@ impl Zip {
         if expected != Some(bytes) {
             self.wrong(
                 &rules::ZIP_CHANGED,
-                self.at,
+                self.directory.at,
                 "the archive's directory changed while it was inspected",
             );
         }
