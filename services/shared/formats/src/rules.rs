@@ -126,7 +126,7 @@ rules! {
     FMT_CHECKPOINT "HF-FMT-011" High: "An archive with a model that is a program",
         "Such archives can carry pickles or other code that runs when they are loaded.",
         CONVERT;
-    FMT_ARCHIVE "HF-FMT-012" High: "An archive or compressed file",
+    FMT_ARCHIVE "HF-FMT-012" High: "An archive of a kind that is not looked into",
         "It is not a model but may contain one.",
         "Unpack it on another machine and hand in the model file.";
     FMT_PROGRAM "HF-FMT-013" Critical: "A program",

@@ -98,7 +98,7 @@ impl Seeds {
 /// Every seed with its target and name.
 pub fn all() -> BTreeMap<(&'static str, String), Vec<u8>> {
     let mut seeds = Seeds::default();
-    for case in cases::Corpus::all() {
+    for case in cases::Corpus::all().cases {
         seeds.sort(&case.path, &case.bytes);
     }
     models(&mut seeds);

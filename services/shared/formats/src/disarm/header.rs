@@ -10,9 +10,13 @@ use crate::text::{self, Fingerprint};
 /// A name that the format keeps for itself.
 const METADATA: &str = "__metadata__";
 
+/// The length before the header.
+const LENGTH_BYTES: usize = 8;
+
 /// The header as far as it is written.
 #[derive(Debug)]
 pub struct Header {
+    /// Room for the length, and the JSON.
     json: String,
     names: BTreeSet<Fingerprint>,
     bytes: u64,
@@ -21,7 +25,7 @@ pub struct Header {
 impl Default for Header {
     fn default() -> Self {
         Self {
-            json: format!(r#"{{"{METADATA}":{{"format":"pt"}}"#),
+            json: format!(r#"{:LENGTH_BYTES$}{{"{METADATA}":{{"format":"pt"}}"#, ""),
             names: BTreeSet::new(),
             bytes: 0,
         }
@@ -41,6 +45,10 @@ impl Header {
             .bytes
             .checked_add(bytes)
             .ok_or_else(|| Cannot::Bounds(text::shown(name)))?;
+        if self.json.capacity() - self.json.len() < 2 * name.len() + 1024 {
+            self.json
+                .reserve_exact(self.json.len() / 8 + 2 * name.len() + 4096);
+        }
         self.json.push(',');
         quote(name, &mut self.json);
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
@@ -65,8 +73,13 @@ impl Header {
         while !self.json.len().is_multiple_of(8) {
             self.json.push(' ');
         }
-        let length = self.json.len() as u64;
-        [length.to_le_bytes().as_slice(), self.json.as_bytes()].concat()
+        let length = self.json.len().saturating_sub(LENGTH_BYTES) as u64;
+        // In place: the header of a hundred thousand tensors is large.
+        let mut bytes = self.json.into_bytes();
+        for (place, byte) in bytes.iter_mut().zip(length.to_le_bytes()) {
+            *place = byte;
+        }
+        bytes
     }
 }
 

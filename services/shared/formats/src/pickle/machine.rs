@@ -244,7 +244,12 @@ impl Machine {
             let message = "a text or byte string in the data is itself a pickle, which is not inspected";
             self.note(&rules::PKL_EMBEDDED, Place::at(token.at), message);
         }
+        let text = matches!(
+            op::argument(token.code),
+            Some(op::Argument::Text(_) | op::Argument::Line)
+        );
         if self.bytecode
+            && text
             && let Ok(text) = std::str::from_utf8(&token.first.kept)
         {
             let place = Place::at(token.at);

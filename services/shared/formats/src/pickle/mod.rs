@@ -7,6 +7,7 @@
 
 mod allow;
 mod call;
+mod context;
 mod deny;
 mod effects;
 mod embedded;
@@ -34,6 +35,7 @@ use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
+pub use context::Context;
 pub use deny::is_dangerous;
 use legacy::{Legacy, Role};
 use machine::Machine;
@@ -44,27 +46,6 @@ pub use summary::{Name, NamedTensor, Summary};
 use tar::{Member, Part};
 pub use torch::{Element, Key, MAX_TENSORS, Storage, Tensor};
 use value::Value;
-
-/// Where a pickle was found, which decides who reads it and what may follow it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Context {
-    /// A file of its own: `pickle.load`, joblib or PyTorch's old format may read it.
-    File,
-    /// A member of a PyTorch archive, such as `data.pkl`: storages are other members, nothing follows the pickle.
-    Member,
-    /// The elements of a NumPy array of objects: nothing follows the pickle.
-    Array,
-    /// A member of a TorchScript archive, which may name the program's own classes: nothing follows the pickle.
-    Script,
-    /// The bytecode of a TorchScript program for phones: likewise, and its texts name operators.
-    Bytecode,
-    /// The object in PyTorch's format of 2016, which names what other members of the archive hold by number.
-    TarObject,
-    /// The storages of that format.
-    TarStorages,
-    /// The tensors of that format.
-    TarTensors,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {

@@ -3,12 +3,14 @@
 //! The container is read here, so that its own memory is constant; the `lzma-rust2` crate unpacks what is in a block. Source:
 //! "The .xz File Format", version 1.2.1.
 
+mod check;
+
 use lzma_rust2::{Action, Lzma2Stream, Status};
-use sha2::{Digest as _, Sha256};
 
 use super::lzma::MAX_WINDOW_BYTES;
 use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES, word};
 use crate::zip::{Budget, Memory};
+use check::Check;
 
 const MAGIC: &[u8; 6] = b"\xfd7zXZ\0";
 const FOOTER_MAGIC: &[u8; 2] = b"YZ";
@@ -18,77 +20,6 @@ const FRAME_BYTES: usize = 12;
 const LZMA2: u64 = 0x21;
 /// Probabilities and what is read ahead.
 const TABLES_BYTES: u64 = 128 << 10;
-
-/// The checksum after each block.
-enum Check {
-    None,
-    Crc32(crc32fast::Hasher),
-    Crc64(u64),
-    Sha256(Box<Sha256>),
-}
-
-impl Check {
-    fn of(kind: u8) -> Result<Self, Failure> {
-        Ok(match kind {
-            0 => Self::None,
-            1 => Self::Crc32(crc32fast::Hasher::new()),
-            4 => Self::Crc64(!0),
-            10 => Self::Sha256(Box::default()),
-            2..=15 => return Err(Failure::Unsupported("a checksum of a reserved kind")),
-            _ => return Err(Failure::Damaged),
-        })
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Crc32(_) => 4,
-            Self::Crc64(_) => 8,
-            Self::Sha256(_) => 32,
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::None => {}
-            Self::Crc32(crc) => crc.update(bytes),
-            Self::Crc64(crc) => {
-                for byte in bytes {
-                    let [low, ..] = crc.to_le_bytes();
-                    let entry = CRC64.get(usize::from(low ^ byte)).copied().unwrap_or(0);
-                    *crc = entry ^ (*crc >> 8);
-                }
-            }
-            Self::Sha256(sha) => sha.update(bytes),
-        }
-    }
-
-    fn matches(self, expected: &[u8]) -> bool {
-        match self {
-            Self::None => true,
-            Self::Crc32(crc) => crc.finalize().to_le_bytes() == expected,
-            Self::Crc64(crc) => (!crc).to_le_bytes() == expected,
-            Self::Sha256(sha) => sha.finalize().as_slice() == expected,
-        }
-    }
-}
-
-/// The table of ECMA-182's CRC-64, reflected.
-static CRC64: [u64; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut crc = index as u64;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = crc >> 1 ^ (0xc96c_5795_d787_0f42 & (crc & 1).wrapping_neg());
-            bit += 1;
-        }
-        table[index] = crc;
-        index += 1;
-    }
-    table
-};
 
 /// How many blocks there were and how large: what the index repeats.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Zip archives, and the model formats that are zip archives: PyTorch checkpoints, NumPy's `.npz`.
+//! Zip archives, and the model formats that are zip archives: PyTorch checkpoints, TorchScript programs, NumPy's `.npz`.
 //!
 //! The directory is read first, the archive then once from its first byte to its last. Each member's own header must say what
 //! the directory says, members must lie one after the other without a gap, and what they hold goes to the inspectors for
