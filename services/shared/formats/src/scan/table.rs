@@ -212,7 +212,7 @@ mod tests {
         let table = Table::new([(*b"evil", 1), (*b"good", 2), (*b"evil", 3), (*b"evil", 1)].into_iter());
         let mut found = Vec::new();
         table.find(b"good evil", 1, 0, 9, |at, users| {
-            found.push((at, users.to_vec()))
+            found.push((at, users.to_vec()));
         });
         assert_eq!(found, [(0, vec![2]), (5, vec![1, 3])]);
     }
