@@ -32,7 +32,7 @@ fn gguf(data: &[u8]) -> Vec<u8> {
 
 /// A PyTorch checkpoint with this storage, deflated or not.
 fn checkpoint(data: &[u8], packed: bool) -> Vec<u8> {
-    let elements = i32::try_from(data.len() / 4).unwrap();
+    let elements = i32::try_from(data.len() / 4).unwrap_or(i32::MAX);
     let pickle = Assembler::protocol(2).state_dict(&[("w", &[elements])]).stop();
     let storage = Member::stored("m/data/0", data);
     let storage = if packed {

@@ -229,9 +229,9 @@ fn rarity(byte: u8) -> i32 {
         0 => 0,
         0xff => 2,
         b' ' | b'\n' | b'\r' | b'\t' => 3,
-        b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' | b'l' | b'.' | b',' | b'"' | b'0' => 4,
+        b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' | b'l' | b'.' | b',' | b'"' | b'0'
         // Weights between -1 and 1 have these in every number.
-        0x3c..=0x3e | 0xbb..=0xbe => 4,
+        | 0x3c..=0x3e | 0xbb..=0xbe => 4,
         b'a'..=b'z' | b'1'..=b'9' => 6,
         _ => 7,
     }

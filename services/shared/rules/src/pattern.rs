@@ -336,7 +336,7 @@ fn encodings(text: &[u8]) -> Vec<Vec<u8>> {
             let code = STANDARD_NO_PAD.encode([&[0; 2][..shift], text].concat());
             let first = [0, 2, 3].get(shift).copied().unwrap_or(0);
             // The last letter takes bits of what follows unless the bytes end with it.
-            let last = code.len() - usize::from((shift + text.len()) % 3 != 0);
+            let last = code.len() - usize::from(!(shift + text.len()).is_multiple_of(3));
             code.as_bytes().get(first..last).unwrap_or_default().to_vec()
         })
         .filter(|code| !code.is_empty())

@@ -89,7 +89,7 @@ impl Searching for Matches {
         }
         let states = &mut self.states;
         pattern.verify(with, hit, |at| {
-            states.entry(*index).or_default().add(at, &pattern.ranges)
+            states.entry(*index).or_default().add(at, &pattern.ranges);
         });
     }
 

@@ -341,7 +341,7 @@ impl Source {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         LoadError::Syntax {
             source_name: self.name.clone(),
-            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            line: before.split(|byte| *byte == b'\n').count(),
             message,
         }
     }

@@ -1,5 +1,7 @@
 //! The rules that come with Holdfast: each can be used, finds what it is for, and leaves ordinary files alone.
 
+#![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
 use std::sync::Arc;
 
 use holdfast_formats::testing::{

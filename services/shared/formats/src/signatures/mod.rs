@@ -51,16 +51,19 @@ struct Seen {
     before: usize,
 }
 
+/// Tells whether there is what an atom promises.
+type Check = fn(View<'_>) -> Option<Seen>;
+
 /// One kind of thing: the atoms that give it away, and what tells whether it is one.
 struct Signature {
     atoms: fn() -> Vec<Atom>,
-    check: fn(View<'_>) -> Option<Seen>,
+    check: Check,
 }
 
 /// All signatures.
 const ALL: &[&[Signature]] = &[programs::ALL, archives::ALL, scripts::ALL, pickles::ALL];
 
-fn signatures() -> impl Iterator<Item = (Atom, fn(View<'_>) -> Option<Seen>)> {
+fn signatures() -> impl Iterator<Item = (Atom, Check)> {
     ALL.iter().copied().flatten().flat_map(|signature| {
         let check = signature.check;
         (signature.atoms)().into_iter().map(move |atom| (atom, check))
@@ -126,8 +129,8 @@ impl Searching for Found {
 }
 
 /// The check that belongs to an atom, by its place in the list.
-fn check(atom: usize) -> Option<fn(View<'_>) -> Option<Seen>> {
-    static CHECKS: std::sync::LazyLock<Vec<fn(View<'_>) -> Option<Seen>>> =
+fn check(atom: usize) -> Option<Check> {
+    static CHECKS: std::sync::LazyLock<Vec<Check>> =
         std::sync::LazyLock::new(|| signatures().map(|(_, check)| check).collect());
     CHECKS.get(atom).copied()
 }

@@ -127,7 +127,7 @@ fn elf(view: View<'_>) -> Option<Seen> {
         .flatten()
 }
 
-/// The processors of Windows programs: i386, Arm, Armv7, x86-64, AArch64.
+/// The processors of Windows programs: i386, Arm, Armv7, x86-64, 64-bit Arm.
 const PE_MACHINES: [u16; 5] = [0x014c, 0x01c0, 0x01c4, 0x8664, 0xaa64];
 /// The most sections that Windows loads.
 const MAX_SECTIONS: u8 = 96;
@@ -211,7 +211,7 @@ fn mach_o(view: View<'_>) -> Option<Seen> {
         .flatten()
 }
 
-/// x86, x86-64, Arm, AArch64, AArch64 with 32-bit pointers, PowerPC, 64-bit PowerPC.
+/// x86, x86-64, Arm, 64-bit Arm, the same with 32-bit pointers, Power, 64-bit Power.
 fn is_apple(processor: u32) -> bool {
     [7, 0x0100_0007, 12, 0x0100_000c, 0x0200_000c, 18, 0x0100_0012].contains(&processor)
 }
@@ -301,7 +301,7 @@ fn dex(view: View<'_>) -> Option<Seen> {
     right.then(|| program("an Android program (DEX)")).flatten()
 }
 
-/// Compiled Python: flags that exist, and then a marshalled code object with counts that fit each other (CPython
+/// Compiled Python: flags that exist, and then a marshalled code object with counts that fit each other (in Python's own
 /// `importlib/_bootstrap_external.py`, `marshal.c`).
 fn python(view: View<'_>) -> Option<Seen> {
     // Python 2 has no flags and no size of the source; 3.5 and 3.6 have no flags.
