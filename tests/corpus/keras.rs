@@ -45,6 +45,7 @@ pub fn add(corpus: &mut Corpus) {
     files(corpus);
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn descriptions(corpus: &mut Corpus) {
     let hostile = [
         (
@@ -213,6 +214,7 @@ fn archives(corpus: &mut Corpus) {
     corpus.refuse("keras/config.json", disguised, "HF-KERAS-001");
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn files(corpus: &mut Corpus) {
     let base = Hdf5Builder::weights;
     let floats = || Dataset::floats(&[9, 4]);

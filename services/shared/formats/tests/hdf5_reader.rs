@@ -1,6 +1,7 @@
 //! What h5py and Keras write is judged as it must be, and what is admitted as HDF5 is read by h5py too, with the same tensors and
 //! nothing outside of the file.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -169,12 +170,16 @@ fn what_is_admitted_is_read_alike() {
         .collect();
     let answers = answers(&python, &cases).unwrap();
     let (mut admitted, mut read, mut crashes) = (0, 0, 0);
-    let mut wrong = Vec::new();
+    let (mut wrong, mut only_read) = (Vec::new(), BTreeMap::new());
     for (index, (bytes, answer)) in cases.iter().zip(&answers).enumerate() {
         read += u32::from(!answer.starts_with('-'));
         crashes += u32::from(answer == "crash");
         let outcome = inspect("x.h5", bytes);
         if outcome.format != Format::Hdf5 || outcome.findings.refuse() {
+            if answer.ends_with(" 0") {
+                let first = outcome.findings.into_parts().0.swap_remove(0);
+                *only_read.entry(first.message).or_insert(0) += 1;
+            }
             continue;
         }
         admitted += 1;
@@ -189,6 +194,8 @@ fn what_is_admitted_is_read_alike() {
         "{} files, {read} read by the library, {admitted} admitted, {crashes} ended it",
         cases.len()
     );
+    // The library looks at less than a reader that follows everything does.
+    println!("read by the library and refused: {only_read:#?}");
     assert!(admitted > 200, "{admitted} admitted");
     assert!(
         wrong.is_empty(),

@@ -46,6 +46,10 @@ with h5py.File(directory / "ok-deleted.h5", "w") as file:
         file[f"z{index}"] = np.random.rand(30)
     for index in range(0, 50, 2):
         del file[f"z{index}"]
+    for index in range(20):
+        file[f"emptied/with a longer name {index}"] = np.arange(3)
+    for index in range(20):
+        del file[f"emptied/with a longer name {index}"]
 with h5py.File(directory / "ok-new.h5", "w", libver=("v110", "v110")) as file:
     file["a/b/x"] = np.arange(10)
     file["a/b/x"].attrs["note"] = "text"

@@ -164,7 +164,10 @@ impl Group<'_, '_> {
                 keys.push(cursor.u64()?);
                 children.push(cursor.u64()?);
             }
-            keys.push(cursor.u64()?);
+            // What is left over where everything was deleted means nothing.
+            if used > 0 {
+                keys.push(cursor.u64()?);
+            }
             Ok((found, keys, children))
         };
         let (level, keys, children) = fields().map_err(|fault| fault.at(at))?;
