@@ -6,6 +6,7 @@ use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::inspector::{FileInspector, Found, Inspector};
 use crate::rules;
+use crate::scan::Own;
 use crate::unpack::{Failure, Unpack, unpacker};
 use crate::zip::Budget;
 
@@ -110,6 +111,8 @@ impl Inspector for Compressed {
         Found {
             findings: self.findings,
             facts,
+            // What is stored in it as it is comes out as it is, and is searched there.
+            own: Some(Own::All),
             ..Found::default()
         }
     }

@@ -65,6 +65,13 @@ pub fn is_dangerous(module: &str, name: &str) -> bool {
     if PACKAGES.contains(&package) {
         return true;
     }
+    // These make lists of numbers for TorchScript; every program that PyTorch saves names them.
+    if module == "torch.jit._pickle"
+        && (name.starts_with("build_") || name == "restore_type_tag")
+        && !name.contains('.')
+    {
+        return false;
+    }
     // A module imports others, so a dotted name, or a name that is itself a module's, leads to them.
     let mut parts = module.split('.').skip(1).chain(name.split('.'));
     if parts.any(is_way_out) {
