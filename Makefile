@@ -6,8 +6,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 programs = $(CARGO_TARGET_DIR)/release
+version = $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help run build test check fuzz bench bench-scanners install clean
+.PHONY: help run build test check fuzz bench bench-scanners keys image vm vm-test install clean
+
+# Where images and virtual machines are made.
+images = $(CARGO_TARGET_DIR)/image
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +44,24 @@ bench: ## Measure the figures of the design, each beside what it is compared wit
 bench-scanners: ## Compare with other scanners of model files (ARGS="--size 512MiB"); writes docs/comparison.md
 	@scripts/setup-dependencies scanners
 	@scripts/bench-scanners $(ARGS)
+
+keys: ## Make the owner's keys, which sign the appliance (HOLDFAST_KEYS=DIR; kept if they are there)
+	@scripts/setup-dependencies image
+	@scripts/keys
+
+image: keys ## Build the appliance's image (DISTRIBUTION=debian; Fedora otherwise; as root)
+	@cargo build --release --locked
+	@scripts/image $(programs) $(images)/release
+
+vm: keys ## Boot the appliance in a virtual machine, its page at http://127.0.0.1:8480 (ARGS="--port 9000")
+	@cargo build --release --locked
+	@[[ -e $(images)/vm/holdfast_$(version).raw ]] || scripts/image --profile vm $(programs) $(images)/vm
+	@exec scripts/vm $(ARGS) $(images)/vm/holdfast_$(version).raw
+
+vm-test: ## Build the image with Debian's packages, boot it and attack it (as root; about 40 minutes without virtualisation)
+	@scripts/setup-dependencies image
+	@cargo build --release --locked
+	@scripts/vm-test $(programs) $(images)/test
 
 install: ## Copy what was built to where the systemd units look for it, below DESTDIR
 	@scripts/install $(programs) "$(DESTDIR)"

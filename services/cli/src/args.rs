@@ -66,11 +66,20 @@ pub enum Command {
     /// Check the shipped units and configuration
     #[command(after_help = "Example:\n  holdfast check")]
     Check(CheckArguments),
-    /// Make the keys that are missing
+    /// Make the keys and the set-up token that are missing
     #[command(hide = true)]
     Credentials {
         /// Where they are kept
         directory: PathBuf,
+    },
+    /// Say at the appliance's own screen where the page is, and how to set it up
+    #[command(hide = true)]
+    Welcome {
+        /// Where keys and the set-up token are kept
+        directory: PathBuf,
+        /// Address of the page
+        #[arg(long, default_value = "127.0.0.1:8480")]
+        page: SocketAddr,
     },
     /// Become a service; for `holdfast up` only
     #[command(hide = true)]

@@ -69,8 +69,10 @@ async fn command(arguments: Arguments, suite: &Suite, output: Output) -> anyhow:
         Command::Check(check) => commands::check::run(output, &check),
         Command::Credentials { directory } => {
             up::create_missing_credentials(&directory)?;
+            up::create_missing_setup_token(&directory)?;
             Ok(exit::OK)
         }
+        Command::Welcome { directory, page } => commands::welcome::run(suite, output, &directory, page).await,
         Command::Executor => unreachable_executor(),
     }
 }

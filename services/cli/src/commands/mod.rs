@@ -7,3 +7,4 @@ pub mod inspect;
 pub mod ledger;
 pub mod models;
 pub mod status;
+pub mod welcome;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use holdfast_contract::Problem;
 use holdfast_contract::ledger::Entries;
 use holdfast_contract::role::{self, Role, Service};
-use holdfast_contract::status::{Posture, ServiceStatus};
+use holdfast_contract::status::{Mode, Posture, ServiceStatus};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -141,10 +141,7 @@ fn text(status: &Status, output: Output) -> anyhow::Result<()> {
         }
     }
     if let Some(posture) = &status.posture {
-        output.line("\nPosture: evaluation. Weaker than the appliance:")?;
-        for weakness in &posture.weaknesses {
-            output.line(format!("  - {weakness}"))?;
-        }
+        posture_text(posture, output)?;
     }
     if let Some(ledger) = &status.ledger {
         output.line(format!(
@@ -155,7 +152,23 @@ fn text(status: &Status, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn published<T: DeserializeOwned>(suite: &Suite, name: &str) -> Option<T> {
+/// What is weaker than it should be.
+///
+/// # Errors
+///
+/// When standard output is closed.
+pub(super) fn posture_text(posture: &Posture, output: Output) -> anyhow::Result<()> {
+    output.line(match posture.mode {
+        Mode::Evaluation => "\nPosture: evaluation. Weaker than the appliance:",
+        Mode::Appliance => "\nPosture: appliance. Not there yet:",
+    })?;
+    for weakness in &posture.weaknesses {
+        output.line(format!("  - {weakness}"))?;
+    }
+    Ok(())
+}
+
+pub(super) fn published<T: DeserializeOwned>(suite: &Suite, name: &str) -> Option<T> {
     serde_json::from_slice(&std::fs::read(suite.published(name)).ok()?).ok()
 }
 

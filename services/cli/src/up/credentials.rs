@@ -12,6 +12,9 @@ use super::executor::{Owner, give};
 use super::layout::make_directory;
 use super::plan::ServicePlan;
 
+/// The file of the set-up token.
+const SETUP_TOKEN: &str = "setup-token";
+
 /// Signing keys: file, public file, name in the public key's text.
 const KEYS: [(&str, &str, &str); 2] = [
     ("ledger-key", "ledger.pub", "holdfast/ledger"),
@@ -43,6 +46,29 @@ pub fn create_missing(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Draws a set-up token if there is none. It lets somebody choose a passphrase once; after that it opens nothing.
+///
+/// # Errors
+///
+/// When it cannot be written or there is no randomness.
+pub fn create_missing_setup_token(directory: &Path) -> anyhow::Result<()> {
+    if directory.join(SETUP_TOKEN).exists() {
+        return Ok(());
+    }
+    renew_setup_token(directory).map(drop)
+}
+
+/// Reads the set-up token.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn read_setup_token(directory: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let path = directory.join(SETUP_TOKEN);
+    let token = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    Ok(Zeroizing::new(token))
+}
+
 /// Draws a new set-up token: 160 random bits in base 32, which a person can type.
 ///
 /// # Errors
@@ -58,7 +84,7 @@ pub fn renew_setup_token(directory: &Path) -> anyhow::Result<Zeroizing<String>> 
             .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
             .collect(),
     );
-    write(&directory.join("setup-token"), token.as_bytes(), 0o600)?;
+    write(&directory.join(SETUP_TOKEN), token.as_bytes(), 0o600)?;
     Ok(token)
 }
 

@@ -29,8 +29,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 pub use check::check;
-pub use credentials::create_missing as create_missing_credentials;
+pub use credentials::{
+    create_missing as create_missing_credentials, create_missing_setup_token, read_setup_token,
+};
 pub use executor::run as run_executor;
+pub use ready::health;
 
 use log::Log;
 use plan::Plan;

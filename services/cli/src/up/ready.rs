@@ -106,7 +106,12 @@ impl Ready {
     }
 }
 
-async fn health(address: SocketAddr) -> anyhow::Result<Value> {
+/// What the page at `address` says of its health.
+///
+/// # Errors
+///
+/// When it does not answer as the page does.
+pub async fn health(address: SocketAddr) -> anyhow::Result<Value> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

@@ -80,7 +80,12 @@ fn posture(posture: Option<&Posture>) -> Markup {
                     @if posture.weaknesses.is_empty() {
                         p { "Nothing is weaker here than on the appliance." }
                     } @else {
-                        p { "Weaker here than on the appliance:" }
+                        p {
+                            @match posture.mode {
+                                Mode::Appliance => "What this appliance does not do yet:",
+                                Mode::Evaluation => "Weaker here than on the appliance:",
+                            }
+                        }
                         ul.weaknesses { @for weakness in &posture.weaknesses { li { (words::sentence(weakness)) } } }
                     }
                 }
