@@ -77,6 +77,15 @@ fn innocent(corpus: &mut Corpus) {
         "xmrig",
         "beacon.dll",
     ];
-    let file = GgufBuilder::llama().set("tokenizer.ggml.tokens", Value::texts(words));
+    let file = GgufBuilder::llama()
+        .set("tokenizer.ggml.tokens", Value::texts(words))
+        .set(
+            "tokenizer.ggml.scores",
+            Value::Array(6, vec![Value::F32(0.5); words.len()]),
+        )
+        .set(
+            "tokenizer.ggml.token_type",
+            Value::Array(5, vec![Value::I32(1); words.len()]),
+        );
     corpus.accept("stowaways/words.gguf", file.build().bytes);
 }

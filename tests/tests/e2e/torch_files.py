@@ -57,7 +57,7 @@ def write():
     torch.save({"s": torch.eye(3).to_sparse()}, directory / "odd-sparse.pt")
     # Classes and programs.
     torch.save(model, directory / "bad-module.pt")
-    torch.jit.script(model).save(str(directory / "bad-script.pt"))
+    torch.jit.script(model).save(str(directory / "odd-script.pt"))
 
 
 def load(path):

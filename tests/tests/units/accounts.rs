@@ -140,8 +140,8 @@ fn a_services_configuration_is_shipped() {
 
 #[test]
 fn an_installation_without_the_image_does_not_call_itself_the_appliance() {
-    let text =
-        std::fs::read_to_string(holdfast_tests::source().join("systemd/tmpfiles.d/holdfast.conf")).unwrap();
+    let file = holdfast_tests::source().join("systemd/tmpfiles.d/holdfast-posture.conf");
+    let text = std::fs::read_to_string(file).unwrap();
     let json = text
         .lines()
         .find_map(|line| line.strip_prefix("f+ /run/holdfast/posture.json 0644 root root - "))
