@@ -23,6 +23,9 @@ fuzz_target!(|input: (u16, &[u8])| {
         part.map(|part| buffer.copy_from_slice(part)).is_some()
     });
     let whole = run(FileInspector::new("x"), &[&bytes]);
-    assert_eq!(whole, run(FileInspector::new("x"), &[&bytes[..cut], &bytes[cut..]]));
+    assert_eq!(
+        whole,
+        run(FileInspector::new("x"), &[&bytes[..cut], &bytes[cut..]])
+    );
     assert_eq!(whole, run(ahead, &[&bytes]));
 });
