@@ -252,6 +252,30 @@ impl Running {
         })
     }
 
+    /// Gives QEMU's monitor a command: what happens to the machine from outside.
+    pub fn monitor(&self, command: &str) {
+        let mut monitor = UnixStream::connect(self.directory.join("monitor")).unwrap();
+        writeln!(monitor, "{command}").unwrap();
+        // Its prompt comes again when the command is done.
+        let mut said = String::new();
+        let mut buffer = [0; 1024];
+        while said.matches("(qemu)").count() < 2 {
+            let count = monitor.read(&mut buffer).unwrap();
+            assert_ne!(count, 0, "{said}");
+            said.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    }
+
+    /// What was to be seen at the serial console.
+    pub fn console(&self) -> String {
+        console(&self.directory)
+    }
+
+    /// Waits until the machine has ended by itself, or pulls its plug when it has not within `patience`. Whether it ended.
+    pub fn ends(mut self, patience: Duration) -> bool {
+        wait::maybe(patience, || self.process.try_wait().unwrap()).is_some()
+    }
+
     /// Turns it off in order, and waits until it is off.
     pub fn shut_down(mut self) {
         let _ = self.ask("systemctl --no-block poweroff", Duration::from_secs(20));

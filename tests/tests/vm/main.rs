@@ -11,6 +11,7 @@
 )]
 
 mod boot;
+mod faults;
 mod inside;
 mod machine;
 mod tampering;
@@ -24,10 +25,16 @@ fn the_appliance_boots_serves_and_resists() {
     let mut running = first;
     inside::every_service_proves_its_confinement(&mut running);
     inside::root_of_a_service_reaches_nothing(&mut running);
+    inside::root_of_the_system_does_not_enter_the_kernel(&machine, &mut running);
     inside::the_running_system_cannot_open_the_state_volume_again(&mut running);
     running.shut_down();
 
-    boot::again(&machine).shut_down();
+    let mut running = boot::again(&machine);
+    faults::daemons_are_killed(&mut running);
+    faults::the_disk_is_full(&mut running);
+    faults::the_clock_is_far_off(&mut running);
+    running.shut_down();
+    faults::the_disk_is_removed_under_load(&machine);
 
     tampering::a_credential_on_the_boot_partition(&machine);
     tampering::a_kernel_image_signed_by_somebody_else(&machine);
