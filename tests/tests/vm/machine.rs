@@ -87,6 +87,15 @@ impl Machine {
         }
     }
 
+    /// The machine of that name that an earlier run left, if it did.
+    pub fn existing(name: &str) -> Option<Self> {
+        let directory = results().join(name);
+        directory.join("disk.raw").exists().then_some(Self {
+            directory,
+            copied: false,
+        })
+    }
+
     /// The same machine again: disk, TPM and variables are copied, so that what is done to the copy leaves this one whole.
     pub fn copy(&self, name: &str) -> Self {
         let mut copy = Self::new(name);
@@ -264,11 +273,6 @@ impl Running {
             assert_ne!(count, 0, "{said}");
             said.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
-    }
-
-    /// What was to be seen at the serial console.
-    pub fn console(&self) -> String {
-        console(&self.directory)
     }
 
     /// Waits until the machine has ended by itself, or pulls its plug when it has not within `patience`. Whether it ended.
