@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::machine::{Machine, Running};
+use crate::machine::{Machine, Running, SERVING};
 
 /// What `holdfast status` says in the machine.
 fn status(running: &mut Running) -> Value {
@@ -56,6 +56,7 @@ pub fn first(machine: &Machine) -> Running {
     assert_eq!(tokens[0]["tpm2-pcrs"], serde_json::json!([7, 12, 13, 15]));
     assert_eq!(tokens[0]["tpm2_pubkey_pcrs"], serde_json::json!([11]));
 
+    running.until("every service", SERVING);
     let status = status(&mut running);
     assert_eq!(status["posture"]["mode"], "appliance");
     for service in status["services"].as_array().unwrap() {
@@ -90,6 +91,7 @@ pub fn again(machine: &Machine) -> Running {
         "[measured] later boot, power to serving: {:.0} s",
         took.as_secs_f64()
     );
+    running.until("every service", SERVING);
     assert!(entries(&mut running) > 3, "the ledger goes on");
     let models = running.run("holdfast models --json").ok();
     assert!(models.contains("guide"), "{models}");

@@ -5,30 +5,12 @@ use std::time::Duration;
 
 use crate::APPLIANCE;
 use crate::inside::SERVICES;
-use crate::machine::Running;
-
-/// Asks the machine until `script` succeeds in it.
-fn until(running: &mut Running, what: &str, script: &str) {
-    let until = format!(
-        "for attempt in {{1..90}}; do
-            said=$({{ {script}; }} 2>&1) && exit 0
-            sleep 1
-        done
-        echo \"$said\"; exit 1"
-    );
-    let answer = running.run(&until);
-    assert_eq!(answer.code, 0, "{what}: {}", answer.output);
-}
+use crate::machine::{Running, SERVING};
 
 /// The suite serves, and its ledger is whole.
 fn assert_whole(running: &mut Running, after: &str) {
-    until(
-        running,
-        &format!("serving again after {after}"),
-        "holdfast status --json | tr -d ' \\n' | grep -q '\"running\":true' && ! holdfast status --json | tr -d ' \\n' | grep -q '\"running\":false'",
-    );
-    until(
-        running,
+    running.until(&format!("serving again after {after}"), SERVING);
+    running.until(
         &format!("an answer after {after}"),
         "holdfast chat --model guide 'What is a verdict?'",
     );
@@ -45,8 +27,7 @@ pub fn daemons_are_killed(running: &mut Running) {
         let pid = pid.trim();
         assert_ne!(pid, "0", "{service} runs");
         running.run(&format!("kill -9 {pid}")).ok();
-        until(
-            running,
+        running.until(
             &format!("{service} after it was killed"),
             &format!(
                 "now=$(systemctl show -P MainPID holdfast-{service}); systemctl is-active --quiet holdfast-{service} && [[ $now != 0 && $now != {pid} ]]"
@@ -100,7 +81,7 @@ fn the_disk_is_removed_under_load() {
     running
         .run("nohup setsid bash -c 'while :; do holdfast chat --model guide \"What is a verdict?\"; echo >>/run/chats; done' >/dev/null 2>&1 </dev/null &")
         .ok();
-    until(&mut running, "load", "[[ $(wc -l </run/chats) -ge 3 ]]");
+    running.until("load", "[[ $(wc -l </run/chats) -ge 3 ]]");
     running.monitor("drive_del disk");
     let ended = running.ends(Duration::from_mins(2));
     println!(

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,11 @@ use holdfast_tests::wait;
 
 /// The longest that a boot may take, emulated on a busy machine.
 pub const BOOT: Duration = Duration::from_mins(12);
+
+/// Succeeds when every daemon runs, has said that it is ready, and the page is served.
+pub const SERVING: &str =
+    "systemctl is-active holdfast-{console,incident-recorder,inference,quarantine,registry}.service &&
+    exec 3<>/dev/tcp/127.0.0.1/8480 && holdfast models --json";
 
 /// What a command in the machine came to.
 #[derive(Debug)]
@@ -55,6 +61,7 @@ pub struct Running {
     begun: Instant,
     received: Vec<u8>,
     count: u32,
+    contained: bool,
 }
 
 /// The image that `make vm-test` built, and the keys it is signed with.
@@ -176,6 +183,7 @@ impl Machine {
             begun,
             received: Vec::new(),
             count: 0,
+            contained: false,
         };
         running.await_shell();
         running
@@ -200,6 +208,40 @@ impl Machine {
 }
 
 impl Running {
+    /// The image's root as a container, on this machine's kernel.
+    pub fn container(name: &str) -> Self {
+        let machine = Machine::new(name);
+        let (serial, theirs) = UnixStream::pair().unwrap();
+        serial.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let images = image().parent().unwrap().to_owned();
+        let log = File::create(machine.directory.join("container.log")).unwrap();
+        let begun = Instant::now();
+        let process = Command::new(holdfast_tests::source().join("scripts/container"))
+            .arg(images)
+            .arg(&machine.directory)
+            .stdin(OwnedFd::from(theirs.try_clone().unwrap()))
+            .stdout(OwnedFd::from(theirs))
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut running = Self {
+            process,
+            directory: machine.directory.clone(),
+            serial,
+            begun,
+            received: Vec::new(),
+            count: 0,
+            contained: true,
+        };
+        running.await_shell();
+        running
+    }
+
+    /// Whether this is a container, without a kernel and devices of its own.
+    pub const fn contained(&self) -> bool {
+        self.contained
+    }
+
     /// How long ago the machine was turned on.
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
@@ -209,8 +251,10 @@ impl Running {
     fn await_shell(&mut self) {
         loop {
             if let Some(answer) = self.ask("true", Duration::from_secs(10)) {
-                assert_eq!(answer.code, 0);
-                return;
+                // A container's first process may not be there yet.
+                if answer.code == 0 {
+                    return;
+                }
             }
             let over = self.process.try_wait().unwrap().is_some() || self.elapsed() > BOOT;
             assert!(!over, "no answer from the machine:\n{}", console(&self.directory));
@@ -221,6 +265,22 @@ impl Running {
     pub fn run(&mut self, script: &str) -> Answer {
         self.ask(script, Duration::from_mins(11))
             .unwrap_or_else(|| panic!("no answer to {script}:\n{}", console(&self.directory)))
+    }
+
+    /// Runs a script in the machine again and again until it succeeds; what it says then.
+    pub fn until(&mut self, what: &str, script: &str) -> String {
+        let again = format!(
+            "for attempt in {{1..100}}; do
+                said=$({{ {script}
+                }} 2>&1) && {{ echo \"$said\"; exit 0; }}
+                sleep 1
+            done
+            echo \"$said\"
+            exit 1"
+        );
+        let answer = self.run(&again);
+        assert_eq!(answer.code, 0, "{what}: {}", answer.output);
+        answer.output
     }
 
     fn ask(&mut self, script: &str, patience: Duration) -> Option<Answer> {

@@ -11,6 +11,7 @@
 )]
 
 mod boot;
+mod container;
 mod faults;
 mod inside;
 mod machine;
