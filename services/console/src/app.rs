@@ -15,7 +15,7 @@ use crate::guard::Hosts;
 use crate::history::{Found, History, HistoryError};
 use crate::neighbours::Neighbours;
 use crate::session::Sessions;
-use crate::throttle::Throttle;
+use holdfast_daemon::Throttle;
 use crate::tokens::{Tokens, TokensError};
 
 /// Uploads at once; further ones are asked to wait.

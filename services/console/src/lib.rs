@@ -22,7 +22,6 @@ pub mod routes;
 pub mod secret;
 pub mod session;
 pub mod store;
-pub mod throttle;
 pub mod tokens;
 pub mod upload;
 pub mod words;

@@ -64,6 +64,7 @@ fn a_state_directory_belongs_to_one_service_and_is_closed_to_others() {
     let wanted = [
         "holdfast/incident-recorder",
         "holdfast/quarantine",
+        "holdfast/vault-control",
         "holdfast/vault/console",
         "holdfast/vault/registry",
     ];
@@ -106,6 +107,7 @@ fn a_key_is_given_to_the_one_service_that_signs_with_it() {
 fn when_memory_runs_out_guards_outlive_what_they_guard() {
     let order = [
         "incident-recorder",
+        "vault",
         "registry",
         "console",
         "quarantine",

@@ -15,8 +15,9 @@ use crate::suite::Suite;
 use crate::up::table::{Row, State};
 
 /// Where each daemon says how it is. The console has no role socket: the supervisor speaks for it.
-const ASKED: [(Service, Role); 4] = [
+const ASKED: [(Service, Role); 5] = [
     (Service::IncidentRecorder, role::RECORDER_READ),
+    (Service::Vault, role::VAULT_OPERATE),
     (Service::Registry, role::REGISTRY_READ),
     (Service::Quarantine, role::QUARANTINE_READ),
     (Service::Inference, role::INFERENCE_ADMIN),
