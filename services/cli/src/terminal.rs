@@ -66,7 +66,8 @@ impl Quiet {
         let before = tcgetattr(std::io::stdin()).context("ask the terminal how it is set")?;
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet).context("turn the terminal's echo off")?;
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet)
+            .context("turn the terminal's echo off")?;
         Ok(Self(before))
     }
 }

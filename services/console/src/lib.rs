@@ -18,6 +18,7 @@ pub mod neighbours;
 pub mod openai;
 pub mod pages;
 pub mod passphrase;
+pub mod places;
 pub mod routes;
 pub mod secret;
 pub mod session;

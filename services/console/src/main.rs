@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use holdfast_console::app::{self, App};
 use holdfast_console::config::Config;
 use holdfast_console::neighbours::Neighbours;
+use holdfast_console::places::Places;
 use holdfast_console::routes;
 use holdfast_contract::ledger::{Event, Outcome};
 use holdfast_contract::role::Service;
@@ -37,6 +38,7 @@ fn run(start: Start<Config>) -> anyhow::Result<()> {
         let Start {
             config, surroundings, ..
         } = start;
+        let places = Places::of(&surroundings)?;
         let (app, found) = App::open(app::Start {
             config,
             surroundings,
@@ -61,16 +63,22 @@ fn run(start: Start<Config>) -> anyhow::Result<()> {
             connections: 256,
             answer_within: None,
         };
-        server.tcp(listener, router, limits)?.run().await?;
+        tokio::select! {
+            served = server.tcp(listener, router, limits)?.run() => served?,
+            // What this process may reach was fixed while the vault was shut: the next one reaches the vault.
+            () = places.opened() => tracing::info!("the vault was opened: ending to be started with it"),
+        }
         anyhow::Ok(())
     })
 }
 
 /// The console writes its own state, reads the posture beside the sockets, and connects to its neighbours. Nothing else.
 fn sandbox(surroundings: &Surroundings) -> anyhow::Result<Sandbox> {
-    let mut sandbox = Sandbox::daemon()
-        .write(surroundings.state_directory()?)
-        .read(&surroundings.run);
+    let places = Places::of(surroundings)?;
+    let mut sandbox = Sandbox::daemon().write(&places.account).read(&surroundings.run);
+    if places.conversations != places.account && !places.vault_is_shut() {
+        sandbox = sandbox.write(&places.conversations);
+    }
     for role in Neighbours::roles() {
         let path = surroundings.role(role);
         if path.exists() {

@@ -58,8 +58,20 @@ impl holdfast_daemon::Config for Config {
                 Err(ConfigError::range(key, &value, range))
             }
         };
-        within("lock_after_minutes", self.lock_after_minutes, 0, 1440, "0 to 1440")?;
-        within("countdown_lock_seconds", self.countdown_lock_seconds, 0, 60, "0 to 60")?;
+        within(
+            "lock_after_minutes",
+            self.lock_after_minutes,
+            0,
+            1440,
+            "0 to 1440",
+        )?;
+        within(
+            "countdown_lock_seconds",
+            self.countdown_lock_seconds,
+            0,
+            60,
+            "0 to 60",
+        )?;
         for (key, value) in [
             ("countdown_remove_tpm_seconds", self.countdown_remove_tpm_seconds),
             ("countdown_erase_seconds", self.countdown_erase_seconds),

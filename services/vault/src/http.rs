@@ -9,7 +9,8 @@ use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::status::ServiceStatus;
 use holdfast_contract::vault::{
-    CREATE_PHRASE, Confirmed, Contain, Given, Panic, RecoveryKey, Unlock, VaultState, VaultStatus, VolumeRequest,
+    CREATE_PHRASE, Confirmed, Contain, Given, Panic, RecoveryKey, Unlock, VaultState, VaultStatus,
+    VolumeRequest,
 };
 use holdfast_ipc::{Answer, Json, Peer};
 
@@ -85,7 +86,12 @@ async fn recovery_key(State(vault): Shared, peer: Peer) -> Answer<RecoveryKey> {
 }
 
 /// A change of the keys, answered by how the vault is then.
-async fn change(vault: Arc<Vault>, peer: Peer, what: &'static str, request: VolumeRequest) -> Answer<VaultStatus> {
+async fn change(
+    vault: Arc<Vault>,
+    peer: Peer,
+    what: &'static str,
+    request: VolumeRequest,
+) -> Answer<VaultStatus> {
     carried_out(async move {
         vault.change_key(&peer, what, request).await?;
         Ok(vault.status())
@@ -117,12 +123,17 @@ async fn create(State(vault): Shared, peer: Peer, Json(body): Json<Confirmed>) -
     if body.phrase.trim() != CREATE_PHRASE {
         return Err(Problem::new(
             ProblemKind::Invalid,
-            format!("whatever is in the vault's partition would be lost: it needs the phrase \"{CREATE_PHRASE}\""),
+            format!(
+                "whatever is in the vault's partition would be lost: it needs the phrase \"{CREATE_PHRASE}\""
+            ),
         )
         .into());
     }
     let status = vault.status();
-    if matches!(status.state, VaultState::Open | VaultState::Locked | VaultState::Shut) {
+    if matches!(
+        status.state,
+        VaultState::Open | VaultState::Locked | VaultState::Shut
+    ) {
         return Err(Problem::new(ProblemKind::Conflict, "there is a vault already")
             .next("Destroy its keys first (panic level 3), and start the machine again.")
             .into());

@@ -63,6 +63,9 @@ mod tests {
     #[test]
     fn any_transfer_begins_the_count_anew() {
         let mut quiet = Quiet::default();
-        assert_eq!([7, 7, 7, 8, 8].map(|transfers| quiet.look(transfers)), [0, 1, 2, 0, 1]);
+        assert_eq!(
+            [7, 7, 7, 8, 8].map(|transfers| quiet.look(transfers)),
+            [0, 1, 2, 0, 1]
+        );
     }
 }

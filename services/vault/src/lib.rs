@@ -26,6 +26,12 @@ pub use service::{Parts, Vault};
 
 use volume::VolumeClient;
 
+/// Few callers, whose requests end when the device is done; [`volume`] bounds that.
+const LIMITS: Limits = Limits {
+    connections: 32,
+    answer_within: None,
+};
+
 /// Where the privileged program is asked.
 fn volume_socket(surroundings: &Surroundings) -> std::path::PathBuf {
     surroundings.run.join("vault/volume.sock")
@@ -84,12 +90,12 @@ pub fn serve(
             .http(
                 sockets.http(role::VAULT_OPERATE)?,
                 http::operate(Arc::clone(&vault)),
-                Limits::PLAIN,
+                LIMITS,
             )?
             .http(
                 sockets.http(role::VAULT_CONTAIN)?,
                 http::contain(Arc::clone(&vault)),
-                Limits::PLAIN,
+                LIMITS,
             )?;
         tokio::spawn(settle::settle(Arc::clone(&vault)));
         tokio::spawn(idle::watch(vault));

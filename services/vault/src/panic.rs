@@ -32,7 +32,10 @@ fn permitted(level: PanicLevel, phrase: Option<&str>, keys: Keys) -> Result<(), 
     {
         return Err(Problem::new(
             ProblemKind::Invalid,
-            format!("panic level {} destroys something: it needs the phrase \"{wanted}\"", level.number()),
+            format!(
+                "panic level {} destroys something: it needs the phrase \"{wanted}\"",
+                level.number()
+            ),
         ));
     }
     if level == PanicLevel::RemoveTpm && !keys.recovery_key && !keys.passphrase {
@@ -65,7 +68,12 @@ impl Vault {
     /// # Errors
     ///
     /// When the phrase is missing, a countdown runs already, or nothing would open the vault after level 2.
-    pub async fn panic(self: &Arc<Self>, by: &str, level: PanicLevel, phrase: Option<&str>) -> Result<VaultStatus, Problem> {
+    pub async fn panic(
+        self: &Arc<Self>,
+        by: &str,
+        level: PanicLevel,
+        phrase: Option<&str>,
+    ) -> Result<VaultStatus, Problem> {
         if !self.is_encrypted() {
             self.ask(VolumeRequest::Look).await?;
         }
@@ -91,7 +99,14 @@ impl Vault {
         }
         let detail = json!({ "by": by, "level": level.number(), "after_seconds": after.as_secs() });
         let recorded = self.try_record(Event::VaultPanic, detail).await;
-        tokio::spawn(count_down(Arc::clone(self), level, after, called_off, recorded, by.to_owned()));
+        tokio::spawn(count_down(
+            Arc::clone(self),
+            level,
+            after,
+            called_off,
+            recorded,
+            by.to_owned(),
+        ));
         Ok(self.status())
     }
 
@@ -103,7 +118,11 @@ impl Vault {
     pub fn call_off(&self, by: &str) -> Result<VaultStatus, Problem> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(call_off) = pending.as_mut().and_then(|pending| pending.call_off.take()) else {
-            let detail = if pending.is_some() { "it is too late" } else { "no panic is on its way" };
+            let detail = if pending.is_some() {
+                "it is too late"
+            } else {
+                "no panic is on its way"
+            };
             return Err(Problem::new(ProblemKind::Conflict, detail));
         };
         *pending = None;

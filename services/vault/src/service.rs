@@ -9,8 +9,8 @@ use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::role::Service;
 use holdfast_contract::status::{Confinement, ServiceStatus};
 use holdfast_contract::vault::{
-    Backend, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS, Keys, Secret, VaultState, VaultStatus, Volume, VolumeRequest,
-    VolumeState,
+    Backend, Keys, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS, Secret, VaultState, VaultStatus, Volume,
+    VolumeRequest, VolumeState,
 };
 use holdfast_contract::{Problem, Timestamp};
 use holdfast_daemon::Throttle;
@@ -68,7 +68,11 @@ impl Vault {
     /// A vault of which nothing is known yet.
     pub fn new(parts: Parts) -> Arc<Self> {
         let now = Timestamp::now();
-        let state = if parts.volume.is_some() { VaultState::Preparing } else { VaultState::Open };
+        let state = if parts.volume.is_some() {
+            VaultState::Preparing
+        } else {
+            VaultState::Open
+        };
         Arc::new(Self {
             config: parts.config,
             state_directory: parts.state,
@@ -97,7 +101,11 @@ impl Vault {
         let panic = self.countdown();
         let known = self.known();
         VaultStatus {
-            backend: if self.volume.is_some() { Backend::Luks2 } else { Backend::Directory },
+            backend: if self.volume.is_some() {
+                Backend::Luks2
+            } else {
+                Backend::Directory
+            },
             state: known.state,
             since: known.since,
             keys: known.keys,
@@ -160,7 +168,8 @@ impl Vault {
                 if request != VolumeRequest::Look
                     && let Ok(done) = device.ask(&VolumeRequest::Look).await
                 {
-                    let opening = matches!(request, VolumeRequest::Open { .. } | VolumeRequest::Create { .. });
+                    let opening =
+                        matches!(request, VolumeRequest::Open { .. } | VolumeRequest::Create { .. });
                     self.keep(&done.volume, opening.then_some(problem));
                 } else {
                     self.known().problem = Some(problem);
@@ -179,7 +188,11 @@ impl Vault {
             tracing::info!(state = in_words(state), "the vault changed");
         }
         known.keys = volume.keys;
-        known.problem = if state == VaultState::Open { None } else { problem.or_else(|| known.problem.take()) };
+        known.problem = if state == VaultState::Open {
+            None
+        } else {
+            problem.or_else(|| known.problem.take())
+        };
     }
 
     /// Says that the volume cannot be opened as it is: it is not this appliance's, unless its keys were destroyed.
@@ -198,7 +211,10 @@ impl Vault {
     /// When the kernel still has the key.
     pub async fn lock(&self, by: &str, why: &str) -> Result<VaultStatus, Problem> {
         self.device()?;
-        if matches!(self.status().state, VaultState::Locked | VaultState::Shut | VaultState::Erased) {
+        if matches!(
+            self.status().state,
+            VaultState::Locked | VaultState::Shut | VaultState::Erased
+        ) {
             return Ok(self.status());
         }
         let locked = self.ask(VolumeRequest::Suspend).await;
@@ -219,15 +235,22 @@ impl Vault {
         if let Some(secret) = &secret {
             self.admissible(secret)?;
         }
-        self.must_record(Event::VaultState, json!({ "by": by, "with": how, "state": "unlock asked" }))
-            .await?;
+        self.must_record(
+            Event::VaultState,
+            json!({ "by": by, "with": how, "state": "unlock asked" }),
+        )
+        .await?;
         let guessed = secret.is_some();
         let opened = self.ask(VolumeRequest::Open { secret }).await;
         if guessed {
             self.count(&opened);
         }
-        self.note(Event::VaultState, &opened, json!({ "by": by, "with": how, "state": "open" }))
-            .await;
+        self.note(
+            Event::VaultState,
+            &opened,
+            json!({ "by": by, "with": how, "state": "open" }),
+        )
+        .await;
         opened?;
         Ok(self.status())
     }
@@ -305,7 +328,11 @@ impl Vault {
             Err(problem) => {
                 let reason: String = problem.detail.chars().take(500).collect();
                 detail["reason"] = reason.into();
-                if problem.kind == ProblemKind::Denied { Outcome::Denied } else { Outcome::Failed }
+                if problem.kind == ProblemKind::Denied {
+                    Outcome::Denied
+                } else {
+                    Outcome::Failed
+                }
             }
         };
         let record = self.recorder.record(event, outcome, "vault", detail.clone());
@@ -381,7 +408,10 @@ mod tests {
         assert_eq!(volume(VolumeState::Ready, true, false), VaultState::Open);
         assert_eq!(volume(VolumeState::Ready, true, true), VaultState::Locked);
         assert_eq!(volume(VolumeState::Ready, false, false), VaultState::Shut);
-        assert_eq!(volume(VolumeState::Unfinished, false, false), VaultState::Preparing);
+        assert_eq!(
+            volume(VolumeState::Unfinished, false, false),
+            VaultState::Preparing
+        );
         assert_eq!(volume(VolumeState::Foreign, false, false), VaultState::Foreign);
     }
 

@@ -46,7 +46,13 @@ pub async fn settle(vault: Arc<Vault>) {
     }
     let looked = vault.ask(VolumeRequest::Look).await;
     let detail = json!({ "version": env!("CARGO_PKG_VERSION") });
-    vault.note(Event::ServiceStarted, &looked.as_ref().map(|_| ()).map_err(Clone::clone), detail).await;
+    vault
+        .note(
+            Event::ServiceStarted,
+            &looked.as_ref().map(|_| ()).map_err(Clone::clone),
+            detail,
+        )
+        .await;
     let Ok(done) = looked else { return };
     match decide(done.volume.state, was_made(&vault.state_directory)) {
         Start::Create => create(&vault, false).await,
@@ -77,7 +83,13 @@ pub(crate) async fn create(vault: &Vault, replace: bool) {
         Ok(()) => mark(vault),
         Err(problem) => tracing::error!(%problem, "the vault could not be made"),
     }
-    vault.note(Event::VaultState, &made, json!({ "by": "start", "state": "made and open" })).await;
+    vault
+        .note(
+            Event::VaultState,
+            &made,
+            json!({ "by": "start", "state": "made and open" }),
+        )
+        .await;
 }
 
 fn was_made(directory: &Path) -> bool {

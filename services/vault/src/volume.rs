@@ -51,7 +51,9 @@ impl VolumeClient {
         };
         let answer = tokio::time::timeout(deadline, self.converse(request))
             .await
-            .map_err(|_| Problem::new(ProblemKind::Deadline, "the vault's device did not answer in time"))??;
+            .map_err(|_| {
+                Problem::new(ProblemKind::Deadline, "the vault's device did not answer in time")
+            })??;
         match answer {
             VolumeAnswer::Done { volume, recovery_key } => Ok(Done { volume, recovery_key }),
             VolumeAnswer::WrongSecret => Err(Problem::new(

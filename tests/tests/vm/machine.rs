@@ -234,6 +234,29 @@ impl Running {
         })
     }
 
+    /// Waits until the machine has started what there is to start while the vault is shut.
+    pub fn await_shut(&mut self) {
+        let up = wait::maybe(BOOT, || {
+            (self
+                .run("holdfast vault --json")
+                .output
+                .contains("\"problem\":\""))
+            .then_some(())
+        });
+        assert!(up.is_some(), "{}", console(&self.directory));
+    }
+
+    /// Begins a script that the machine will not live to answer.
+    pub fn leave(&mut self, script: &str) {
+        let _ = self.ask(script, Duration::from_secs(1));
+    }
+
+    /// Waits until it is off, which it does by itself.
+    pub fn await_off(mut self) {
+        let off = wait::maybe(BOOT, || self.process.try_wait().unwrap());
+        assert!(off.is_some(), "it stays on:\n{}", console(&self.directory));
+    }
+
     /// Turns it off in order, and waits until it is off.
     pub fn shut_down(mut self) {
         let _ = self.ask("systemctl --no-block poweroff", Duration::from_secs(20));

@@ -1,6 +1,8 @@
 //! `holdfast status`: each service, its confinement, the posture, the ledger's head.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use holdfast_contract::Problem;
 use holdfast_contract::ledger::Entries;
@@ -12,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::exit;
 use crate::output::Output;
 use crate::suite::Suite;
+use crate::up;
 use crate::up::table::{Row, State};
 
 /// Where each daemon says how it is. The console has no role socket: the supervisor speaks for it.
@@ -22,6 +25,11 @@ const ASKED: [(Service, Role); 5] = [
     (Service::Quarantine, role::QUARANTINE_READ),
     (Service::Inference, role::INFERENCE_ADMIN),
 ];
+
+/// Where the page is on the appliance, as in its socket unit.
+const CONSOLE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8480);
+/// How long the page may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct Status {
@@ -71,7 +79,11 @@ pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
                 }
             }
             None => {
-                let running = row.is_some_and(|row| row.state == State::Running);
+                let running = match row {
+                    Some(row) => row.state == State::Running,
+                    // On the appliance nobody keeps a table: ask the page itself.
+                    None => serves(CONSOLE).await,
+                };
                 ServiceRow {
                     service,
                     running,
@@ -95,6 +107,11 @@ pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
         all if all == status.services.len() => exit::OK,
         _ => exit::NO,
     })
+}
+
+async fn serves(page: SocketAddr) -> bool {
+    let health = tokio::time::timeout(PATIENCE, up::health(page)).await;
+    matches!(health, Ok(Ok(_)))
 }
 
 fn text(status: &Status, output: Output) -> anyhow::Result<()> {

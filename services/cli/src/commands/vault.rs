@@ -7,7 +7,8 @@ use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::role;
 use holdfast_contract::vault::{
-    Backend, CREATE_PHRASE, Confirmed, Given, Panic, PanicLevel, RecoveryKey, Secret, Unlock, VaultState, VaultStatus,
+    Backend, CREATE_PHRASE, Confirmed, Given, Panic, PanicLevel, RecoveryKey, Secret, Unlock, VaultState,
+    VaultStatus,
 };
 use holdfast_ipc::Client;
 use serde_json::{Value, json};
@@ -36,13 +37,21 @@ pub async fn run(suite: &Suite, output: Output, command: Option<VaultCommand>) -
         None | Some(VaultCommand::Status) => {
             let status: VaultStatus = client.get("/v1/vault").await?;
             show(&status, output)?;
-            Ok(if status.state == VaultState::Open { exit::OK } else { exit::NO })
+            Ok(if status.state == VaultState::Open {
+                exit::OK
+            } else {
+                exit::NO
+            })
         }
         Some(VaultCommand::RecoveryKey { no_proof }) => recovery_key(&client, output, no_proof).await,
         Some(VaultCommand::ConfirmRecoveryKey) => {
             let secret = ask_secret("Recovery key: ")?;
             let status = client.post("/v1/recovery-key/confirm", &Given { secret }).await?;
-            changed(&status, "The recovery key opens the vault, and is the only one that does.", output)
+            changed(
+                &status,
+                "The recovery key opens the vault, and is the only one that does.",
+                output,
+            )
         }
         Some(VaultCommand::Passphrase { remove: true }) => {
             let status = client.delete("/v1/passphrase").await?;
@@ -59,12 +68,24 @@ pub async fn run(suite: &Suite, output: Output, command: Option<VaultCommand>) -
         Some(VaultCommand::Seal) => {
             let secret = ask_secret("Recovery key or passphrase: ")?;
             let status = client.post("/v1/tpm", &Given { secret }).await?;
-            changed(&status, "The vault is sealed to this machine's TPM as it booted now.", output)
+            changed(
+                &status,
+                "The vault is sealed to this machine's TPM as it booted now.",
+                output,
+            )
         }
         Some(VaultCommand::Create { phrase }) => {
-            let phrase = typed(phrase, CREATE_PHRASE, "Whatever is in the vault's partition will be lost.")?;
+            let phrase = typed(
+                phrase,
+                CREATE_PHRASE,
+                "Whatever is in the vault's partition will be lost.",
+            )?;
             let status = client.post("/v1/create", &Confirmed { phrase }).await?;
-            changed(&status, "There is a new vault. Make a recovery key for it: holdfast vault recovery-key", output)
+            changed(
+                &status,
+                "There is a new vault. Make a recovery key for it: holdfast vault recovery-key",
+                output,
+            )
         }
     }
 }
@@ -76,7 +97,11 @@ pub async fn run(suite: &Suite, output: Output, command: Option<VaultCommand>) -
 /// When it cannot be locked.
 pub async fn lock(suite: &Suite, output: Output) -> anyhow::Result<u8> {
     let status: VaultStatus = client(suite).post("/v1/lock", &json!({})).await?;
-    changed(&status, "The vault is locked: its key is out of the kernel.", output)
+    changed(
+        &status,
+        "The vault is locked: its key is out of the kernel.",
+        output,
+    )
 }
 
 /// Unlocks the vault: with the TPM, or with a secret that is asked for.
@@ -147,7 +172,10 @@ pub async fn panic(suite: &Suite, output: Output, arguments: PanicArguments) -> 
         bail!(
             "panic level {} was NOT carried out: {}",
             level.number(),
-            status.problem.as_deref().unwrap_or("the log of holdfast-vault has the cause")
+            status
+                .problem
+                .as_deref()
+                .unwrap_or("the log of holdfast-vault has the cause")
         );
     }
     output.line(format!("Done, and read back: {}", state(&status)))?;
@@ -161,8 +189,12 @@ fn is_gone(problem: &Problem) -> bool {
 fn consequences(level: PanicLevel) -> &'static str {
     match level {
         PanicLevel::Lock => "The vault will be locked.",
-        PanicLevel::RemoveTpm => "The vault will be locked, and only the recovery key or the passphrase will open it.",
-        PanicLevel::Erase => "Every key of the vault will be destroyed. Nobody, you included, will be able to read it again.",
+        PanicLevel::RemoveTpm => {
+            "The vault will be locked, and only the recovery key or the passphrase will open it."
+        }
+        PanicLevel::Erase => {
+            "Every key of the vault will be destroyed. Nobody, you included, will be able to read it again."
+        }
     }
 }
 
@@ -191,7 +223,8 @@ async fn recovery_key(client: &Client, output: Output, no_proof: bool) -> anyhow
     }
     for _ in 0..3 {
         let secret: Secret = ask_secret("Type it in to prove that you have it: ")?;
-        let confirmed: Result<Value, Problem> = client.post("/v1/recovery-key/confirm", &Given { secret }).await;
+        let confirmed: Result<Value, Problem> =
+            client.post("/v1/recovery-key/confirm", &Given { secret }).await;
         match confirmed {
             Ok(_) => {
                 output.line("It is right. A recovery key from before does not open the vault any more.")?;
@@ -232,9 +265,18 @@ fn show(status: &VaultStatus, output: Output) -> anyhow::Result<()> {
         return Ok(());
     }
     let has = |has: bool| if has { "yes" } else { "no" };
-    output.line(format!("  opened by this machine's TPM  {}", has(status.keys.tpm)))?;
-    output.line(format!("  opened by a recovery key      {}", has(status.keys.recovery_key)))?;
-    output.line(format!("  opened by a passphrase        {}", has(status.keys.passphrase)))?;
+    output.line(format!(
+        "  opened by this machine's TPM  {}",
+        has(status.keys.tpm)
+    ))?;
+    output.line(format!(
+        "  opened by a recovery key      {}",
+        has(status.keys.recovery_key)
+    ))?;
+    output.line(format!(
+        "  opened by a passphrase        {}",
+        has(status.keys.passphrase)
+    ))?;
     output.line(match status.lock_after_minutes {
         Some(minutes) => format!("  locked after                  {minutes} minutes without use"),
         None => "  locked after                  never by itself".to_owned(),

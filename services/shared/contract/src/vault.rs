@@ -335,7 +335,10 @@ mod tests {
     #[test]
     fn what_destroys_has_a_phrase_of_its_own() {
         assert_eq!(PanicLevel::Lock.phrase(), None);
-        let phrases: Vec<_> = PanicLevel::ALL.iter().filter_map(|level| level.phrase()).collect();
+        let phrases: Vec<_> = PanicLevel::ALL
+            .iter()
+            .filter_map(|level| level.phrase())
+            .collect();
         assert_eq!(phrases.len(), 2);
         assert_ne!(phrases[0], phrases[1]);
     }

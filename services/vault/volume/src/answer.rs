@@ -19,7 +19,10 @@ const MAX_REQUEST_BYTES: u64 = 8 << 10;
 ///
 /// When there is no request, or the answer cannot be written.
 pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
-    let socket = std::io::stdin().as_fd().try_clone_to_owned().context("take the socket")?;
+    let socket = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("take the socket")?;
     let mut socket = std::fs::File::from(socket);
     // The capacity is fixed first: growing would leave copies of a secret behind.
     let mut text = Zeroizing::new(Vec::with_capacity(16 << 10));

@@ -8,7 +8,9 @@ use std::path::Path;
 use holdfast_contract::vault::{Keys, VolumeState};
 use libcryptsetup_rs::consts::flags::{CryptActivate, CryptPbkdf, CryptVolumeKey};
 use libcryptsetup_rs::consts::vals::{CryptKdf, EncryptionFormat, KeyslotInfo};
-use libcryptsetup_rs::{CryptParamsLuks2, CryptParamsLuks2Ref, CryptPbkdfType, Either, LibcryptErr, TokenInput};
+use libcryptsetup_rs::{
+    CryptParamsLuks2, CryptParamsLuks2Ref, CryptPbkdfType, Either, LibcryptErr, TokenInput,
+};
 use serde_json::{Value, json};
 
 use crate::raw::{Device, Key};
@@ -40,7 +42,10 @@ impl Token {
     }
 
     fn slots(&self) -> Vec<u32> {
-        let slots = self.json["keyslots"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let slots = self.json["keyslots"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         slots
             .iter()
             .filter_map(|slot| slot.as_str()?.parse().ok())
@@ -160,7 +165,12 @@ impl Header {
     pub fn slots(&mut self) -> Vec<u32> {
         let mut handle = self.device.device.keyslot_handle();
         (0..SLOTS)
-            .filter(|slot| matches!(handle.status(*slot), Ok(KeyslotInfo::Active | KeyslotInfo::ActiveLast)))
+            .filter(|slot| {
+                matches!(
+                    handle.status(*slot),
+                    Ok(KeyslotInfo::Active | KeyslotInfo::ActiveLast)
+                )
+            })
             .collect()
     }
 
@@ -255,7 +265,9 @@ impl Header {
             .iter()
             .find(|token| token.is(RECOVERY) && token.slots().contains(&slot))
         else {
-            return Err(LibcryptErr::IOError(std::io::Error::from_raw_os_error(libc::EPERM)));
+            return Err(LibcryptErr::IOError(std::io::Error::from_raw_os_error(
+                libc::EPERM,
+            )));
         };
         let number = token.number;
         let json = json!({ "type": RECOVERY, "keyslots": [slot.to_string()], (CONFIRMED): true });
@@ -318,7 +330,11 @@ impl Header {
     /// When the header cannot be written.
     pub fn remove_strays(&mut self) -> Result<usize, LibcryptErr> {
         let named: Vec<u32> = self.tokens().iter().flat_map(Token::slots).collect();
-        let strays: Vec<u32> = self.slots().into_iter().filter(|slot| !named.contains(slot)).collect();
+        let strays: Vec<u32> = self
+            .slots()
+            .into_iter()
+            .filter(|slot| !named.contains(slot))
+            .collect();
         for slot in &strays {
             self.destroy(*slot)?;
         }
@@ -327,7 +343,11 @@ impl Header {
 
     fn numbers(&mut self, kind: &str) -> Vec<u32> {
         let tokens = self.tokens();
-        tokens.iter().filter(|token| token.is(kind)).map(|token| token.number).collect()
+        tokens
+            .iter()
+            .filter(|token| token.is(kind))
+            .map(|token| token.number)
+            .collect()
     }
 
     fn add_token(&mut self, json: &Value) -> Result<(), LibcryptErr> {

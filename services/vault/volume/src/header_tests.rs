@@ -36,7 +36,10 @@ fn blank() -> Disk {
 
 fn made() -> Disk {
     let disk = blank();
-    Header::format(&disk.path, FIRST).unwrap().set_state("ready").unwrap();
+    Header::format(&disk.path, FIRST)
+        .unwrap()
+        .set_state("ready")
+        .unwrap();
     disk
 }
 
@@ -98,14 +101,25 @@ fn a_recovery_key_counts_once_it_was_confirmed() {
     let disk = made();
     let first = crate::recovery::generate().unwrap();
     let mut header = disk.header();
-    header.add_recovery(Key::Passphrase(FIRST), first.as_bytes()).unwrap();
-    assert!(!disk.header().keys().recovery_key, "nobody has proved that they have it");
+    header
+        .add_recovery(Key::Passphrase(FIRST), first.as_bytes())
+        .unwrap();
+    assert!(
+        !disk.header().keys().recovery_key,
+        "nobody has proved that they have it"
+    );
 
     let volume = disk.volume();
     let wrong = Secret::new((*crate::recovery::generate().unwrap()).clone());
-    assert!(matches!(volume.confirm_recovery_key(&wrong), Err(VolumeError::WrongSecret)));
+    assert!(matches!(
+        volume.confirm_recovery_key(&wrong),
+        Err(VolumeError::WrongSecret)
+    ));
     let no_key = Secret::new("the first key".to_owned());
-    assert!(matches!(volume.confirm_recovery_key(&no_key), Err(VolumeError::WrongSecret)));
+    assert!(matches!(
+        volume.confirm_recovery_key(&no_key),
+        Err(VolumeError::WrongSecret)
+    ));
 
     let typed = Secret::new(first.to_uppercase().replace('-', " "));
     volume.confirm_recovery_key(&typed).unwrap();
@@ -118,22 +132,44 @@ fn a_key_that_opens_the_volume_but_is_no_recovery_key_confirms_nothing() {
     let disk = made();
     let key = crate::recovery::generate().unwrap();
     let mut header = disk.header();
-    header.device.add_keyslot(Key::Passphrase(FIRST), key.as_bytes()).unwrap();
+    header
+        .device
+        .add_keyslot(Key::Passphrase(FIRST), key.as_bytes())
+        .unwrap();
     let typed = Secret::new((*key).clone());
-    assert!(matches!(disk.volume().confirm_recovery_key(&typed), Err(VolumeError::WrongSecret)));
+    assert!(matches!(
+        disk.volume().confirm_recovery_key(&typed),
+        Err(VolumeError::WrongSecret)
+    ));
 }
 
 #[test]
 fn a_new_recovery_key_takes_the_place_of_the_old_one_when_it_is_confirmed_and_not_before() {
     let disk = made();
     let keys = [(); 3].map(|()| crate::recovery::generate().unwrap());
-    let confirm = |key: &str| disk.volume().confirm_recovery_key(&Secret::new(key.to_owned())).unwrap();
-    disk.header().add_recovery(Key::Passphrase(FIRST), keys[0].as_bytes()).unwrap();
+    let confirm = |key: &str| {
+        disk.volume()
+            .confirm_recovery_key(&Secret::new(key.to_owned()))
+            .unwrap()
+    };
+    disk.header()
+        .add_recovery(Key::Passphrase(FIRST), keys[0].as_bytes())
+        .unwrap();
     confirm(&keys[0]);
-    disk.header().add_recovery(Key::Passphrase(FIRST), keys[1].as_bytes()).unwrap();
-    assert!(disk.opens(keys[0].as_bytes()), "the old one opens until the new one is confirmed");
-    disk.header().add_recovery(Key::Passphrase(FIRST), keys[2].as_bytes()).unwrap();
-    assert!(!disk.opens(keys[1].as_bytes()), "one that was never confirmed is replaced");
+    disk.header()
+        .add_recovery(Key::Passphrase(FIRST), keys[1].as_bytes())
+        .unwrap();
+    assert!(
+        disk.opens(keys[0].as_bytes()),
+        "the old one opens until the new one is confirmed"
+    );
+    disk.header()
+        .add_recovery(Key::Passphrase(FIRST), keys[2].as_bytes())
+        .unwrap();
+    assert!(
+        !disk.opens(keys[1].as_bytes()),
+        "one that was never confirmed is replaced"
+    );
     confirm(&keys[2]);
     assert!(!disk.opens(keys[0].as_bytes()));
     assert!(disk.opens(keys[2].as_bytes()));
@@ -143,9 +179,13 @@ fn a_new_recovery_key_takes_the_place_of_the_old_one_when_it_is_confirmed_and_no
 #[test]
 fn a_passphrase_is_replaced_and_removed() {
     let disk = made();
-    disk.header().set_passphrase(Key::Passphrase(FIRST), b"first passphrase").unwrap();
+    disk.header()
+        .set_passphrase(Key::Passphrase(FIRST), b"first passphrase")
+        .unwrap();
     assert!(disk.header().keys().passphrase);
-    disk.header().set_passphrase(Key::Passphrase(FIRST), b"second passphrase").unwrap();
+    disk.header()
+        .set_passphrase(Key::Passphrase(FIRST), b"second passphrase")
+        .unwrap();
     assert!(!disk.opens(b"first passphrase"));
     assert!(disk.opens(b"second passphrase"));
     disk.volume().remove_passphrase().unwrap();
@@ -157,7 +197,9 @@ fn a_passphrase_is_replaced_and_removed() {
 fn a_passphrase_costs_memory_to_guess() {
     let disk = made();
     let mut header = disk.header();
-    header.set_passphrase(Key::Passphrase(FIRST), b"some passphrase").unwrap();
+    header
+        .set_passphrase(Key::Passphrase(FIRST), b"some passphrase")
+        .unwrap();
     let slot = header.slot_of(b"some passphrase").unwrap();
     let how = header.device.device.keyslot_handle().get_pbkdf(slot).unwrap();
     assert!(matches!(how.type_, CryptKdf::Argon2Id));
@@ -167,8 +209,14 @@ fn a_passphrase_costs_memory_to_guess() {
 #[test]
 fn a_keyslot_that_no_token_names_is_removed() {
     let disk = made();
-    disk.header().set_passphrase(Key::Passphrase(FIRST), b"some passphrase").unwrap();
-    assert_eq!(disk.header().remove_strays().unwrap(), 1, "the first key has no token");
+    disk.header()
+        .set_passphrase(Key::Passphrase(FIRST), b"some passphrase")
+        .unwrap();
+    assert_eq!(
+        disk.header().remove_strays().unwrap(),
+        1,
+        "the first key has no token"
+    );
     assert!(!disk.opens(FIRST));
     assert!(disk.opens(b"some passphrase"));
 }
@@ -176,11 +224,17 @@ fn a_keyslot_that_no_token_names_is_removed() {
 #[test]
 fn after_an_erasure_nothing_opens_and_the_keyslots_bytes_are_others() {
     let disk = made();
-    disk.header().set_passphrase(Key::Passphrase(FIRST), b"some passphrase").unwrap();
+    disk.header()
+        .set_passphrase(Key::Passphrase(FIRST), b"some passphrase")
+        .unwrap();
     let before = std::fs::read(&disk.path).unwrap();
     let areas: Vec<(u64, u64)> = {
         let mut header = disk.header();
-        header.slots().into_iter().map(|slot| header.area(slot).unwrap()).collect()
+        header
+            .slots()
+            .into_iter()
+            .map(|slot| header.area(slot).unwrap())
+            .collect()
     };
     assert_eq!(areas.len(), 2);
     disk.volume().erase().unwrap();
@@ -194,7 +248,11 @@ fn after_an_erasure_nothing_opens_and_the_keyslots_bytes_are_others() {
             .zip(&after[range.clone()])
             .filter(|(before, after)| before == after)
             .count();
-        assert!(same < range.len() / 64, "{same} of {} bytes are as they were", range.len());
+        assert!(
+            same < range.len() / 64,
+            "{same} of {} bytes are as they were",
+            range.len()
+        );
     }
     assert!(matches!(disk.volume().open(None), Err(VolumeError::Other(_))));
 }

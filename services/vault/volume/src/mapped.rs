@@ -33,7 +33,10 @@ impl Mapped {
     /// Reads and writes that were completed (fields 1 and 5 of the kernel's block statistics).
     pub fn transfers(&self) -> u64 {
         let text = std::fs::read_to_string(self.0.join("stat")).unwrap_or_default();
-        let fields: Vec<u64> = text.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        let fields: Vec<u64> = text
+            .split_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
         [0, 4].iter().filter_map(|field| fields.get(*field)).sum()
     }
 }

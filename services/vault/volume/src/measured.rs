@@ -19,7 +19,9 @@ pub fn objection(registers: &Path) -> Option<String> {
         let blank = value.is_empty()
             || value.bytes().all(|digit| digit == b'0')
             || value.bytes().all(|digit| digit.eq_ignore_ascii_case(&b'f'));
-        blank.then(|| format!("PCR {register} is blank: the firmware or the boot stub measured nothing into the TPM"))
+        blank.then(|| {
+            format!("PCR {register} is blank: the firmware or the boot stub measured nothing into the TPM")
+        })
     })
 }
 
@@ -41,8 +43,16 @@ mod tests {
 
     #[test]
     fn blank_registers_and_no_registers_are_objected_to() {
-        assert!(with(&"00".repeat(32), &"03".repeat(32)).unwrap().contains("PCR 7"));
-        assert!(with(&"5A".repeat(32), &"FF".repeat(32)).unwrap().contains("PCR 11"));
+        assert!(
+            with(&"00".repeat(32), &"03".repeat(32))
+                .unwrap()
+                .contains("PCR 7")
+        );
+        assert!(
+            with(&"5A".repeat(32), &"FF".repeat(32))
+                .unwrap()
+                .contains("PCR 11")
+        );
         assert!(with("", "03").unwrap().contains("PCR 7"));
         assert!(objection(Path::new("/nowhere")).unwrap().contains("no TPM"));
     }

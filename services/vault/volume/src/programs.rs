@@ -19,7 +19,12 @@ pub fn make_file_system(device: &Path) -> anyhow::Result<()> {
     command
         .args(["-q", "-F", "-t", "ext4", "-L", "holdfast-vault", "-m", "1"])
         // Models are protected with fs-verity.
-        .args(["-O", "verity", "-E", "root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1"])
+        .args([
+            "-O",
+            "verity",
+            "-E",
+            "root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1",
+        ])
         .arg(device);
     run(command, b"")
 }
@@ -29,7 +34,13 @@ pub fn make_file_system(device: &Path) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// When `systemd-cryptenroll` fails, with what it said.
-pub fn enrol(device: &Path, key: &[u8], registers: &str, public_key: &Path, signature: &Path) -> anyhow::Result<()> {
+pub fn enrol(
+    device: &Path,
+    key: &[u8],
+    registers: &str,
+    public_key: &Path,
+    signature: &Path,
+) -> anyhow::Result<()> {
     let mut command = Command::new("/usr/bin/systemd-cryptenroll");
     command
         .arg("--tpm2-device=auto")

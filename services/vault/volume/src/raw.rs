@@ -43,7 +43,10 @@ impl Device {
     pub fn open(path: &Path) -> Result<Self, LibcryptErr> {
         let path = text(&path.to_string_lossy())?;
         let mut pointer = ptr::null_mut();
-        #[expect(unsafe_code, reason = "the pointer is needed for the calls below, and the crate does not hand it out")]
+        #[expect(
+            unsafe_code,
+            reason = "the pointer is needed for the calls below, and the crate does not hand it out"
+        )]
         // SAFETY: both pointers are valid for the call, which sets `pointer` on success.
         checked(unsafe { sys::crypt_init(&raw mut pointer, path.as_ptr()) })?;
         Ok(Self {
@@ -127,11 +130,17 @@ impl Device {
 }
 
 /// A keyslot context, freed (and what it holds wiped) when dropped.
-struct Context<'a>(*mut sys::crypt_keyslot_context, std::marker::PhantomData<&'a [u8]>);
+struct Context<'a>(
+    *mut sys::crypt_keyslot_context,
+    std::marker::PhantomData<&'a [u8]>,
+);
 
 impl Drop for Context<'_> {
     fn drop(&mut self) {
-        #[expect(unsafe_code, reason = "the context was made by libcryptsetup, which alone can free it")]
+        #[expect(
+            unsafe_code,
+            reason = "the context was made by libcryptsetup, which alone can free it"
+        )]
         // SAFETY: made by `context` above, freed once.
         unsafe {
             sys::crypt_keyslot_context_free(self.0);

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::header::{self, Header};
 use crate::raw::Key;
-use crate::{measured, mapped, programs, raw, recovery};
+use crate::{mapped, measured, programs, raw, recovery};
 
 /// Secure Boot's keys and state, what was added to the boot by credentials or command line, extensions, and the volumes opened before this
 /// one. Together with PCR 11 by signature.
@@ -93,7 +93,9 @@ impl Volume {
             return Err(VolumeError::TpmRefused(objection));
         }
         ensure_inactive(&self.name)?;
-        let state = self.header()?.map_or(VolumeState::None, |mut header| header.state());
+        let state = self
+            .header()?
+            .map_or(VolumeState::None, |mut header| header.state());
         let may = match state {
             VolumeState::None | VolumeState::Unfinished => true,
             VolumeState::Ready | VolumeState::Erased | VolumeState::Foreign => replace,
@@ -126,8 +128,14 @@ impl Volume {
     }
 
     fn seal(&self, key: &[u8]) -> anyhow::Result<()> {
-        programs::enrol(&self.device, key, LITERAL_REGISTERS, &self.public_key, &self.signature)
-            .context("seal the volume to the TPM")
+        programs::enrol(
+            &self.device,
+            key,
+            LITERAL_REGISTERS,
+            &self.public_key,
+            &self.signature,
+        )
+        .context("seal the volume to the TPM")
     }
 
     /// Opens the volume, or lets it go on where it was suspended.
@@ -138,7 +146,9 @@ impl Volume {
     pub fn open(&self, secret: Option<&Secret>) -> Result<()> {
         let mut header = self.ready()?;
         let secret = secret.map(|secret| variants(secret.expose()));
-        let strays = header.remove_strays().context("remove what an interrupted change left")?;
+        let strays = header
+            .remove_strays()
+            .context("remove what an interrupted change left")?;
         if strays > 0 {
             tracing::warn!(strays, "keyslots that belonged to nothing were removed");
         }
@@ -224,7 +234,10 @@ impl Volume {
     ///
     /// When the header cannot be written.
     pub fn remove_passphrase(&self) -> Result<()> {
-        Ok(self.ready()?.remove_passphrase().context("remove the passphrase")?)
+        Ok(self
+            .ready()?
+            .remove_passphrase()
+            .context("remove the passphrase")?)
     }
 
     /// Seals the volume to the TPM anew, with what opens it now; the sealed keys from before are removed.
@@ -245,7 +258,9 @@ impl Volume {
         })?;
         // As it is on the disk now.
         let mut header = self.ready()?;
-        Ok(header.remove_tpm(Some(&old)).context("remove the TPM's old key")?)
+        Ok(header
+            .remove_tpm(Some(&old))
+            .context("remove the TPM's old key")?)
     }
 
     /// Removes the TPM's keys, and looks whether they are gone.
@@ -257,9 +272,19 @@ impl Volume {
         let mut header = self.ready()?;
         header.remove_tpm(None).context("remove the TPM's key")?;
         let mut header = self.ready()?;
-        ensure_that(!header.keys().tpm && header.tpm_tokens().is_empty(), "the TPM's key is still there")?;
+        ensure_that(
+            !header.keys().tpm && header.tpm_tokens().is_empty(),
+            "the TPM's key is still there",
+        )?;
         let mut handle = header.device.device.token_handle();
-        let opens = handle.activate_by_token_pin::<()>(None, Some(header::TPM), None, &[], None, CryptActivate::empty());
+        let opens = handle.activate_by_token_pin::<()>(
+            None,
+            Some(header::TPM),
+            None,
+            &[],
+            None,
+            CryptActivate::empty(),
+        );
         Ok(ensure_that(opens.is_err(), "the TPM still opens the volume")?)
     }
 
@@ -279,11 +304,16 @@ impl Volume {
         for slot in slots {
             header.destroy(slot).context("destroy a keyslot")?;
         }
-        header.set_state("erased").context("note that the keys are gone")?;
+        header
+            .set_state("erased")
+            .context("note that the keys are gone")?;
         let mut header = self.header()?.context("the header is gone")?;
         ensure_that(header.slots().is_empty(), "a keyslot is still there")?;
         for (area, digest) in before {
-            ensure_that(self.digest(area)? != digest, "the bytes of a keyslot are still there")?;
+            ensure_that(
+                self.digest(area)? != digest,
+                "the bytes of a keyslot are still there",
+            )?;
         }
         Ok(())
     }
@@ -291,13 +321,22 @@ impl Volume {
     /// Of a part of the partition, read from the disk and not from memory as far as that can be asked for.
     fn digest(&self, (offset, length): (u64, u64)) -> anyhow::Result<[u8; 32]> {
         let file = File::open(&self.device).context("open the partition")?;
-        let _ = rustix::fs::fadvise(&file, offset, std::num::NonZeroU64::new(length), rustix::fs::Advice::DontNeed);
+        let _ = rustix::fs::fadvise(
+            &file,
+            offset,
+            std::num::NonZeroU64::new(length),
+            rustix::fs::Advice::DontNeed,
+        );
         let mut hasher = Sha256::new();
         let mut buffer = Zeroizing::new(vec![0; 64 << 10]);
         let mut done = 0;
         while done < length {
-            let want = usize::try_from(length - done).unwrap_or(usize::MAX).min(buffer.len());
-            let read = file.read_at(&mut buffer[..want], offset + done).context("read a keyslot")?;
+            let want = usize::try_from(length - done)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
+            let read = file
+                .read_at(&mut buffer[..want], offset + done)
+                .context("read a keyslot")?;
             ensure!(read > 0, "the partition ends inside a keyslot");
             hasher.update(&buffer[..read]);
             done += read as u64;
@@ -315,7 +354,10 @@ fn variants(secret: &str) -> Vec<Zeroizing<String>> {
 }
 
 /// Tries each form of a secret.
-fn first(secrets: &[Zeroizing<String>], mut attempt: impl FnMut(&[u8]) -> std::result::Result<(), LibcryptErr>) -> Result<()> {
+fn first(
+    secrets: &[Zeroizing<String>],
+    mut attempt: impl FnMut(&[u8]) -> std::result::Result<(), LibcryptErr>,
+) -> Result<()> {
     let mut last = VolumeError::WrongSecret;
     for secret in secrets {
         match attempt(secret.as_bytes()) {

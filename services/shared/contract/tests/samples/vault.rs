@@ -1,8 +1,8 @@
 //! The vault: what is asked of it, what it answers, and what it asks of the program that has the device.
 
 use holdfast_contract::vault::{
-    Backend, Confirmed, Contain, Countdown, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret, Unlock, VaultState,
-    VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
+    Backend, Confirmed, Contain, Countdown, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret, Unlock,
+    VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
 };
 
 use super::{Sample, any, moment, strict};
@@ -59,7 +59,12 @@ pub fn samples() -> Vec<Sample> {
         any(&[secret()]),
         strict(&[keys]),
         strict(&[quiet, full]),
-        strict(&[Unlock { secret: None }, Unlock { secret: Some(secret()) }]),
+        strict(&[
+            Unlock { secret: None },
+            Unlock {
+                secret: Some(secret()),
+            },
+        ]),
         strict(&[Given { secret: secret() }]),
         strict(&[RecoveryKey { key: secret() }]),
         strict(&[Confirmed {
@@ -84,7 +89,9 @@ pub fn samples() -> Vec<Sample> {
             VolumeRequest::Look,
             VolumeRequest::Create { replace: false },
             VolumeRequest::Open { secret: None },
-            VolumeRequest::Open { secret: Some(secret()) },
+            VolumeRequest::Open {
+                secret: Some(secret()),
+            },
             VolumeRequest::Suspend,
             VolumeRequest::AddRecoveryKey,
             VolumeRequest::ConfirmRecoveryKey { secret: secret() },
