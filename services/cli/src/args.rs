@@ -57,6 +57,9 @@ pub enum Command {
     /// Show the vault, or change the keys that open it
     #[command(after_help = "Example:\n  holdfast vault\n  holdfast vault recovery-key")]
     Vault(VaultArguments),
+    /// Go through what a new appliance needs once: a recovery key, with proof that it was noted, and a passphrase if wanted
+    #[command(after_help = "Example:\n  holdfast setup")]
+    Setup,
     /// Lock the vault: its key leaves the kernel, and whoever works with files in it waits
     #[command(after_help = "Example:\n  holdfast lock")]
     Lock,

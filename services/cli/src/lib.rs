@@ -67,6 +67,7 @@ async fn command(arguments: Arguments, suite: &Suite, output: Output) -> anyhow:
         Command::Chat(chat) => commands::chat::run(suite, output, chat).await,
         Command::Ledger(ledger) => commands::ledger::run(suite, output, ledger.command).await,
         Command::Vault(vault) => commands::vault::run(suite, output, vault.command).await,
+        Command::Setup => commands::vault::setup(suite, output).await,
         Command::Lock => commands::vault::lock(suite, output).await,
         Command::Unlock { secret } => commands::vault::unlock(suite, output, secret).await,
         Command::Panic(panic) => commands::vault::panic(suite, output, panic).await,

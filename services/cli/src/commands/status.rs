@@ -59,6 +59,10 @@ struct LedgerHead {
 /// Prints how the suite is. 0 when everything runs, 1 when something does not, 3 when there is no suite.
 pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
     let table: BTreeMap<String, Row> = published(suite, "services.json").unwrap_or_default();
+    let posture: Option<Posture> = published(suite, "posture.json");
+    let is_appliance = posture
+        .as_ref()
+        .is_some_and(|posture| posture.mode == Mode::Appliance);
     let mut services = Vec::new();
     for service in Service::ALL {
         let row = table.get(service.name());
@@ -82,7 +86,7 @@ pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
                 let running = match row {
                     Some(row) => row.state == State::Running,
                     // On the appliance nobody keeps a table: ask the page itself.
-                    None => serves(CONSOLE).await,
+                    None => is_appliance && serves(CONSOLE).await,
                 };
                 ServiceRow {
                     service,
@@ -96,7 +100,7 @@ pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
     }
     let status = Status {
         running: services.iter().all(|row| row.running),
-        posture: published(suite, "posture.json"),
+        posture,
         services,
         ledger: head(suite).await,
     };

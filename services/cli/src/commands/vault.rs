@@ -90,6 +90,46 @@ pub async fn run(suite: &Suite, output: Output, command: Option<VaultCommand>) -
     }
 }
 
+/// What a new appliance needs once. Steps that are done already are left out.
+///
+/// # Errors
+///
+/// When there is no terminal, the vault is not open, or a step is not finished.
+pub async fn setup(suite: &Suite, output: Output) -> anyhow::Result<u8> {
+    if !crate::terminal::is_interactive() || output.json {
+        bail!("setup asks questions: run it at a terminal, or use the page \"Vault\"");
+    }
+    let client = client(suite);
+    let status: VaultStatus = client.get("/v1/vault").await?;
+    show(&status, output)?;
+    if status.backend == Backend::Directory {
+        output.line("\nThere is nothing to set up in evaluation mode.")?;
+        return Ok(exit::OK);
+    }
+    if status.state != VaultState::Open {
+        bail!("the vault is not open; `holdfast unlock` first");
+    }
+    if !status.keys.recovery_key {
+        output.line("\n1. The recovery key\n")?;
+        recovery_key(&client, output, false).await?;
+    }
+    if !status.keys.passphrase {
+        output.line("\n2. A passphrase, if you want one: it opens the vault like the recovery key, and can be remembered.\n")?;
+        if ask("Set a passphrase? [y/n] ")?.trim().eq_ignore_ascii_case("y") {
+            let secret = ask_secret("New passphrase: ")?;
+            if secret != ask_secret("Once more: ")? {
+                bail!("the two are not the same; no passphrase was set");
+            }
+            client
+                .post::<_, VaultStatus>("/v1/passphrase", &Given { secret })
+                .await?;
+            output.line("The passphrase opens the vault.")?;
+        }
+    }
+    output.line("\nThis appliance is set up.")?;
+    Ok(exit::OK)
+}
+
 /// Locks the vault.
 ///
 /// # Errors
