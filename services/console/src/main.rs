@@ -64,7 +64,7 @@ fn run(start: Start<Config>) -> anyhow::Result<()> {
             answer_within: None,
         };
         tokio::select! {
-            served = server.tcp(listener, router, limits)?.run() => served?,
+            ended = server.tcp(listener, router, limits)?.run() => ended?,
             // What this process may reach was fixed while the vault was shut: the next one reaches the vault.
             () = places.opened() => tracing::info!("the vault was opened: ending to be started with it"),
         }

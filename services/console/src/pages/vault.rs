@@ -233,7 +233,7 @@ fn panic_section(status: &VaultStatus, session: &Session) -> Markup {
         section #panic aria-labelledby="panic-title" {
             h2 #panic-title { "Panic" }
             @match &status.panic {
-                Some(countdown) => (counting(countdown, session)),
+                Some(countdown) => (counting(*countdown, session)),
                 None => {
                     p { "Each level is counted down and can be called off until then. It is recorded first, and looked at afterwards." }
                     (level(PanicLevel::Lock, "Lock", "The key leaves the kernel at once. The TPM gives it back when you unlock.", session))
@@ -262,7 +262,7 @@ fn level(level: PanicLevel, name: &str, does: &str, session: &Session) -> Markup
     }
 }
 
-fn counting(countdown: &Countdown, session: &Session) -> Markup {
+fn counting(countdown: Countdown, session: &Session) -> Markup {
     html! {
         div.note.bad role="alert" {
             @if countdown.seconds == 0 {

@@ -56,11 +56,11 @@ pub fn operate(vault: Arc<Vault>) -> Router {
 }
 
 impl Vault {
-    fn change(&self, asked: String, change: impl FnOnce(&mut VaultStatus)) -> Answer<VaultStatus> {
+    fn change(&self, asked: String, change: impl FnOnce(&mut VaultStatus)) -> Json<VaultStatus> {
         self.asked.lock().unwrap().push(asked);
         let mut status = self.status.lock().unwrap();
         change(&mut status);
-        Ok(Json(status.clone()))
+        Json(status.clone())
     }
 }
 
@@ -69,7 +69,7 @@ async fn status(State(vault): Shared) -> Answer<VaultStatus> {
 }
 
 async fn lock(State(vault): Shared) -> Answer<VaultStatus> {
-    vault.change("lock".to_owned(), |status| status.state = VaultState::Locked)
+    Ok(vault.change("lock".to_owned(), |status| status.state = VaultState::Locked))
 }
 
 async fn unlock(State(vault): Shared, Json(body): Json<Unlock>) -> Answer<VaultStatus> {
@@ -81,9 +81,9 @@ async fn unlock(State(vault): Shared, Json(body): Json<Unlock>) -> Answer<VaultS
         )
         .into());
     }
-    vault.change(format!("unlock {secret}"), |status| {
-        status.state = VaultState::Open
-    })
+    Ok(vault.change(format!("unlock {secret}"), |status| {
+        status.state = VaultState::Open;
+    }))
 }
 
 async fn recovery_key() -> Answer<RecoveryKey> {
@@ -100,26 +100,26 @@ async fn confirm(State(vault): Shared, Json(body): Json<Given>) -> Answer<VaultS
         )
         .into());
     }
-    vault.change("confirm".to_owned(), |status| status.keys.recovery_key = true)
+    Ok(vault.change("confirm".to_owned(), |status| status.keys.recovery_key = true))
 }
 
 async fn passphrase(State(vault): Shared, Json(body): Json<Given>) -> Answer<VaultStatus> {
     let asked = format!("passphrase {}", body.secret.expose());
-    vault.change(asked, |status| status.keys.passphrase = true)
+    Ok(vault.change(asked, |status| status.keys.passphrase = true))
 }
 
 async fn panic(State(vault): Shared, Json(body): Json<Panic>) -> Answer<VaultStatus> {
     if body.phrase.as_deref() != body.level.phrase() {
         return Err(Problem::new(ProblemKind::Invalid, "it needs its phrase").into());
     }
-    vault.change(format!("panic {}", body.level), |status| {
+    Ok(vault.change(format!("panic {}", body.level), |status| {
         status.panic = Some(Countdown {
             level: body.level,
             seconds: 10,
         });
-    })
+    }))
 }
 
 async fn call_off(State(vault): Shared) -> Answer<VaultStatus> {
-    vault.change("call off".to_owned(), |status| status.panic = None)
+    Ok(vault.change("call off".to_owned(), |status| status.panic = None))
 }

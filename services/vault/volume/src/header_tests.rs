@@ -150,7 +150,7 @@ fn a_new_recovery_key_takes_the_place_of_the_old_one_when_it_is_confirmed_and_no
     let confirm = |key: &str| {
         disk.volume()
             .confirm_recovery_key(&Secret::new(key.to_owned()))
-            .unwrap()
+            .unwrap();
     };
     disk.header()
         .add_recovery(Key::Passphrase(FIRST), keys[0].as_bytes())

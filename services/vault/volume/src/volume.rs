@@ -165,7 +165,7 @@ impl Volume {
             }
         };
         match secret {
-            None => attempt(Key::Token(header::TPM_C)).map_err(refused),
+            None => attempt(Key::Token(header::TPM_C)).map_err(|error| refused(&error)),
             Some(secrets) => first(&secrets, |secret| attempt(Key::Passphrase(secret))),
         }
     }
@@ -202,7 +202,7 @@ impl Volume {
         let mut header = self.ready()?;
         let key = recovery::generate().map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
         let added = header.add_recovery(Key::Token(header::TPM_C), key.as_bytes());
-        added.map_err(refused)?;
+        added.map_err(|error| refused(&error))?;
         Ok(Secret::new((*key).clone()))
     }
 
@@ -214,7 +214,9 @@ impl Volume {
     pub fn confirm_recovery_key(&self, secret: &Secret) -> Result<()> {
         let mut header = self.ready()?;
         let key = recovery::normalize(secret.expose()).ok_or(VolumeError::WrongSecret)?;
-        header.confirm_recovery(key.as_bytes()).map_err(wrong)
+        header
+            .confirm_recovery(key.as_bytes())
+            .map_err(|error| wrong(&error))
     }
 
     /// Sets the passphrase.
@@ -225,7 +227,7 @@ impl Volume {
     pub fn set_passphrase(&self, secret: &Secret) -> Result<()> {
         let mut header = self.ready()?;
         let set = header.set_passphrase(Key::Token(header::TPM_C), secret.expose().as_bytes());
-        set.map_err(refused)
+        set.map_err(|error| refused(&error))
     }
 
     /// Removes the passphrase.
@@ -362,7 +364,7 @@ fn first(
     for secret in secrets {
         match attempt(secret.as_bytes()) {
             Ok(()) => return Ok(()),
-            Err(error) => last = wrong(error),
+            Err(error) => last = wrong(&error),
         }
         if !matches!(last, VolumeError::WrongSecret) {
             break;
@@ -378,16 +380,16 @@ fn code(error: &LibcryptErr) -> Option<i32> {
     }
 }
 
-fn wrong(error: LibcryptErr) -> VolumeError {
-    match code(&error) {
+fn wrong(error: &LibcryptErr) -> VolumeError {
+    match code(error) {
         Some(libc::EPERM | libc::ENOENT) => VolumeError::WrongSecret,
         _ => VolumeError::Other(anyhow::anyhow!("{error}: {}", raw::last_error())),
     }
 }
 
 /// Every way in which a token can fail means that the TPM does not give the key; what it said last tells which.
-fn refused(error: LibcryptErr) -> VolumeError {
-    let why = match code(&error) {
+fn refused(error: &LibcryptErr) -> VolumeError {
+    let why = match code(error) {
         Some(libc::ENOENT) => "the volume is not sealed to a TPM".to_owned(),
         _ => match raw::last_error() {
             said if said.is_empty() => error.to_string(),
