@@ -25,12 +25,13 @@ fn main() -> ExitCode {
 }
 
 fn run(start: Start<Config>) -> anyhow::Result<()> {
-    let listener = start.sockets()?.tcp("http")?;
+    let mut sockets = start.sockets()?;
+    let setup_token = start.surroundings.optional_credential("setup-token")?;
+    let confinement = start.enter(sandbox(&start.surroundings)?)?;
+    let listener = sockets.tcp("http")?;
     let address = listener
         .local_addr()
         .context("ask the listening socket for its address")?;
-    let setup_token = start.surroundings.optional_credential("setup-token")?;
-    let confinement = start.enter(sandbox(&start.surroundings)?)?;
 
     holdfast_ipc::block_on(2, async move {
         let server = Server::new(Service::Console);

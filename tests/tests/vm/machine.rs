@@ -34,6 +34,16 @@ impl Answer {
 #[derive(Debug)]
 pub struct Machine {
     directory: PathBuf,
+    copied: bool,
+}
+
+impl Drop for Machine {
+    /// Of a copy that was done with only the logs are kept: disks are large.
+    fn drop(&mut self) {
+        if self.copied && !std::thread::panicking() {
+            let _ = std::fs::remove_file(self.directory.join("disk.raw"));
+        }
+    }
 }
 
 /// A machine that is on. It is turned off, as by pulling its plug, when this is dropped.
@@ -45,13 +55,6 @@ pub struct Running {
     begun: Instant,
     received: Vec<u8>,
     count: u32,
-}
-
-/// How a boot went that was not to succeed.
-#[derive(Debug)]
-pub struct Ended {
-    /// What was to be seen at the serial console.
-    pub console: String,
 }
 
 /// The image that `make vm-test` built, and the keys it is signed with.
@@ -78,12 +81,25 @@ impl Machine {
         let directory = results().join(name);
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).unwrap();
-        Self { directory }
+        Self {
+            directory,
+            copied: false,
+        }
+    }
+
+    /// The machine of that name that an earlier run left, if it did.
+    pub fn existing(name: &str) -> Option<Self> {
+        let directory = results().join(name);
+        directory.join("disk.raw").exists().then_some(Self {
+            directory,
+            copied: false,
+        })
     }
 
     /// The same machine again: disk, TPM and variables are copied, so that what is done to the copy leaves this one whole.
     pub fn copy(&self, name: &str) -> Self {
-        let copy = Self::new(name);
+        let mut copy = Self::new(name);
+        copy.copied = true;
         let status = Command::new("cp")
             .args(["-a", "--sparse=always"])
             .arg(format!("{}/.", self.directory.display()))
@@ -91,6 +107,12 @@ impl Machine {
             .status()
             .unwrap();
         assert!(status.success());
+        for log in std::fs::read_dir(&copy.directory).unwrap() {
+            let log = log.unwrap().path();
+            if log.extension().is_some_and(|extension| extension == "log") {
+                std::fs::remove_file(log).unwrap();
+            }
+        }
         copy
     }
 
@@ -113,10 +135,17 @@ impl Machine {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    fn log(&self, boot: u32) -> PathBuf {
+        self.directory.join(format!("console-{boot}.log"))
+    }
+
     fn start(&self) -> (Child, Instant) {
-        for left in ["serial", "console.log", "swtpm.sock", "monitor"] {
+        for left in ["serial", "swtpm.sock", "monitor"] {
             let _ = std::fs::remove_file(self.directory.join(left));
         }
+        // What earlier boots said is kept, the first as console-1.log.
+        let earlier = (1..).find(|boot| !self.log(*boot).exists()).unwrap();
+        let _ = std::fs::rename(self.directory.join("console.log"), self.log(earlier));
         let begun = Instant::now();
         let log = File::create(self.directory.join("vm.log")).unwrap();
         let process = Command::new(holdfast_tests::source().join("scripts/vm"))
@@ -152,8 +181,8 @@ impl Machine {
         running
     }
 
-    /// Turns it on and waits until it turns itself off, which it must.
-    pub fn boot_that_ends(&self) -> Ended {
+    /// Turns it on and waits until it turns itself off, which it must. What was to be seen at the serial console.
+    pub fn boot_that_ends(&self) -> String {
         let (mut process, _) = self.start();
         let ended = wait::maybe(BOOT, || process.try_wait().unwrap());
         if ended.is_none() {
@@ -161,9 +190,7 @@ impl Machine {
             process.wait().unwrap();
             panic!("the machine went on:\n{}", self.console());
         }
-        Ended {
-            console: self.console(),
-        }
+        self.console()
     }
 
     /// What was to be seen at the serial console.
@@ -251,10 +278,23 @@ impl Running {
         let _ = self.ask(script, Duration::from_secs(1));
     }
 
-    /// Waits until it is off, which it does by itself.
-    pub fn await_off(mut self) {
-        let off = wait::maybe(BOOT, || self.process.try_wait().unwrap());
-        assert!(off.is_some(), "it stays on:\n{}", console(&self.directory));
+    /// Gives QEMU's monitor a command: what happens to the machine from outside.
+    pub fn monitor(&self, command: &str) {
+        let mut monitor = UnixStream::connect(self.directory.join("monitor")).unwrap();
+        writeln!(monitor, "{command}").unwrap();
+        // Its prompt comes again when the command is done.
+        let mut said = String::new();
+        let mut buffer = [0; 1024];
+        while said.matches("(qemu)").count() < 2 {
+            let count = monitor.read(&mut buffer).unwrap();
+            assert_ne!(count, 0, "{said}");
+            said.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    }
+
+    /// Waits until the machine has ended by itself, or pulls its plug when it has not within `patience`. Whether it ended.
+    pub fn ends(mut self, patience: Duration) -> bool {
+        wait::maybe(patience, || self.process.try_wait().unwrap()).is_some()
     }
 
     /// Turns it off in order, and waits until it is off.

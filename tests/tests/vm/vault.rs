@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::machine::{Machine, Running};
+use crate::machine::{BOOT, Machine, Running};
 
 /// A passphrase for the tests.
 const PASSPHRASE: &str = "four words that do not belong";
@@ -235,7 +235,7 @@ pub fn panic_level_3(machine: &Machine, key: &str) {
     let mut running = copy.boot();
     running.await_suite();
     running.leave("holdfast panic erase --phrase 'erase everything'");
-    running.await_off();
+    assert!(running.ends(BOOT), "the machine stays on:\n{}", copy.console());
     let dump = on_the_disk(&copy, "cryptsetup luksDump --dump-json-metadata /tmp/vault.raw");
     let header: Value = serde_json::from_str(&dump).unwrap();
     assert!(header["keyslots"].as_object().unwrap().is_empty(), "{header}");
