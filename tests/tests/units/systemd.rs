@@ -38,7 +38,6 @@ const FOREIGN: &[&str] = &[
     "sockets.target",
     "sysinit.target",
     "systemd-pcrphase.service",
-    "umount.target",
 ];
 
 /// A root directory as after an installation, with empty programs.
@@ -78,7 +77,7 @@ fn unit_files() -> Vec<PathBuf> {
         let extension = path.extension().and_then(|extension| extension.to_str());
         matches!(
             extension,
-            Some("service" | "socket" | "target" | "slice" | "mount")
+            Some("service" | "socket" | "target" | "slice")
         )
     };
     let mut files: Vec<PathBuf> = [systemd.clone(), systemd.join("appliance")]
