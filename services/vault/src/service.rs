@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::panic::Pending;
+use crate::settle;
 use crate::volume::{Done, VolumeClient};
 
 /// How long the ledger is waited for where what is to be done makes things safer and must not depend on it.
@@ -181,6 +182,9 @@ impl Vault {
 
     fn keep(&self, volume: &Volume, problem: Option<String>) {
         let state = state_of(volume);
+        if volume.state == VolumeState::Ready {
+            settle::mark(&self.state_directory);
+        }
         let mut known = self.known();
         if known.state != state {
             known.state = state;
@@ -211,12 +215,6 @@ impl Vault {
     /// When the kernel still has the key.
     pub async fn lock(&self, by: &str, why: &str) -> Result<VaultStatus, Problem> {
         self.device()?;
-        if matches!(
-            self.status().state,
-            VaultState::Locked | VaultState::Shut | VaultState::Erased
-        ) {
-            return Ok(self.status());
-        }
         let locked = self.ask(VolumeRequest::Suspend).await;
         let detail = json!({ "by": by, "why": why, "state": "locked" });
         self.note(Event::VaultState, &locked, detail).await;

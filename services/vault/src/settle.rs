@@ -56,9 +56,8 @@ pub async fn settle(vault: Arc<Vault>) {
     let Ok(done) = looked else { return };
     match decide(done.volume.state, was_made(&vault.state_directory)) {
         Start::Create => create(&vault, false).await,
-        Start::Open if done.volume.active => mark(&vault),
+        Start::Open if done.volume.active => {}
         Start::Open => {
-            mark(&vault);
             let opened = vault.ask(VolumeRequest::Open { secret: None }).await;
             let opened = opened.map(|_| ());
             if let Err(problem) = &opened {
@@ -79,9 +78,8 @@ pub(crate) async fn create(vault: &Vault, replace: bool) {
     let begun = json!({ "by": "start", "state": "being made", "replace": replace });
     vault.try_record(Event::VaultState, begun).await;
     let made = vault.ask(VolumeRequest::Create { replace }).await.map(|_| ());
-    match &made {
-        Ok(()) => mark(vault),
-        Err(problem) => tracing::error!(%problem, "the vault could not be made"),
+    if let Err(problem) = &made {
+        tracing::error!(%problem, "the vault could not be made");
     }
     vault
         .note(
@@ -96,8 +94,9 @@ fn was_made(directory: &Path) -> bool {
     directory.join(MADE).exists()
 }
 
-fn mark(vault: &Vault) {
-    if let Err(error) = mark_in(&vault.state_directory) {
+/// Notes that there is a volume.
+pub fn mark(directory: &Path) {
+    if let Err(error) = mark_in(directory) {
         tracing::error!(error = %format_args!("{error:#}"), "that the vault was made could not be noted");
     }
 }

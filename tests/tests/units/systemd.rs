@@ -75,10 +75,7 @@ fn unit_files() -> Vec<PathBuf> {
     let systemd = holdfast_tests::source().join("systemd");
     let is_unit = |path: &PathBuf| {
         let extension = path.extension().and_then(|extension| extension.to_str());
-        matches!(
-            extension,
-            Some("service" | "socket" | "target" | "slice")
-        )
+        matches!(extension, Some("service" | "socket" | "target" | "slice"))
     };
     let mut files: Vec<PathBuf> = [systemd.clone(), systemd.join("appliance")]
         .iter()

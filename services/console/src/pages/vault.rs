@@ -144,14 +144,14 @@ fn state(status: &VaultStatus, session: &Session) -> Markup {
                         button type="submit" { "Unlock" }
                     }
                 },
-                VaultState::Erased | VaultState::Foreign => {
+                VaultState::Preparing if status.problem.is_none() => {},
+                VaultState::Preparing | VaultState::Erased | VaultState::Foreign => {
                     form.inline method="post" action="/vault/create" {
                         (form_token(session))
                         (phrase_field("create-phrase", CREATE_PHRASE))
                         button.danger type="submit" { "Make a new vault" }
                     }
                 },
-                VaultState::Preparing => {},
             }
         }
     }

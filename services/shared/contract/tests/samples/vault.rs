@@ -11,22 +11,19 @@ fn secret() -> Secret {
     Secret::new("correct horse battery".to_owned())
 }
 
-pub fn samples() -> Vec<Sample> {
-    let keys = Keys {
+fn keys() -> Keys {
+    Keys {
         tpm: true,
         recovery_key: false,
         passphrase: true,
-    };
+    }
+}
+
+pub fn samples() -> Vec<Sample> {
+    let keys = keys();
     let countdown = Countdown {
         level: PanicLevel::Erase,
         seconds: 30,
-    };
-    let volume = Volume {
-        state: VolumeState::Ready,
-        keys,
-        active: true,
-        suspended: false,
-        transfers: 9,
     };
     let quiet = VaultStatus {
         backend: Backend::Directory,
@@ -85,6 +82,22 @@ pub fn samples() -> Vec<Sample> {
         strict(&[Contain {
             reason: "a guard was changed".to_owned(),
         }]),
+    ]
+    .into_iter()
+    .chain(device())
+    .collect()
+}
+
+/// What the daemon asks of the program that has the device.
+fn device() -> Vec<Sample> {
+    let volume = Volume {
+        state: VolumeState::Ready,
+        keys: keys(),
+        active: true,
+        suspended: false,
+        transfers: 9,
+    };
+    vec![
         any(&[
             VolumeRequest::Look,
             VolumeRequest::Create { replace: false },
