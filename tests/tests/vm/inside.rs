@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use crate::machine::{Machine, Running};
 
-pub const SERVICES: [&str; 5] = [
+pub const SERVICES: [&str; 6] = [
     "console",
     "incident-recorder",
     "inference",
     "quarantine",
     "registry",
+    "vault",
 ];
 
 /// Each daemon, started by its real unit, tries what it must not be able to do.
@@ -39,7 +40,7 @@ pub fn every_service_proves_its_confinement(running: &mut Running) {
 
 /// A script that is run as a service's unit would run it, but as root with every capability that the unit leaves: none. What a
 /// compromised daemon could start is less than this, because its own sandbox is not even entered.
-fn as_root_of(service: &str, script: &str) -> String {
+pub fn as_root_of(service: &str, script: &str) -> String {
     let script = script.replace('\'', "'\\''");
     format!(
         "unit=/run/systemd/system/attack.service

@@ -321,6 +321,23 @@ impl Running {
         })
     }
 
+    /// Waits until the machine has started what there is to start while the vault is shut.
+    pub fn await_shut(&mut self) {
+        let up = wait::maybe(BOOT, || {
+            (self
+                .run("holdfast vault --json")
+                .output
+                .contains("\"problem\":\""))
+            .then_some(())
+        });
+        assert!(up.is_some(), "{}", console(&self.directory));
+    }
+
+    /// Begins a script that the machine will not live to answer.
+    pub fn leave(&mut self, script: &str) {
+        let _ = self.ask(script, Duration::from_secs(1));
+    }
+
     /// Gives QEMU's monitor a command: what happens to the machine from outside.
     pub fn monitor(&self, command: &str) {
         let mut monitor = UnixStream::connect(self.directory.join("monitor")).unwrap();

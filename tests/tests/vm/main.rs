@@ -16,6 +16,7 @@ mod faults;
 mod inside;
 mod machine;
 mod tampering;
+mod vault;
 
 use std::sync::LazyLock;
 
@@ -43,4 +44,18 @@ fn a_running_appliance_serves_and_resists() {
     faults::the_disk_is_full(&mut running);
     faults::the_clock_is_far_off(&mut running);
     running.shut_down();
+}
+
+#[test]
+fn the_vault_locks_unlocks_and_is_destroyed() {
+    let machine = APPLIANCE.copy("vault");
+    let mut running = boot::again(&machine);
+    vault::is_made_sealed_and_mounted(&mut running);
+    vault::locks_and_unlocks_without_losing_state(&mut running);
+    let key = vault::has_a_recovery_key_and_a_passphrase(&mut running);
+    vault::is_closed_to_others(&mut running);
+    vault::panic_level_1(&mut running);
+    running.shut_down();
+    vault::panic_level_2(&machine, &key);
+    vault::panic_level_3(&machine, &key);
 }
