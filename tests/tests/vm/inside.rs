@@ -1,5 +1,6 @@
 //! From inside the booted machine: what each service may do, and what root of a compromised one may not.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
 use crate::machine::{Machine, Running};
@@ -41,10 +42,11 @@ pub fn every_service_proves_its_confinement(running: &mut Running) {
 /// A script that is run as a service's unit would run it, but as root with every capability that the unit leaves: none. What a
 /// compromised daemon could start is less than this, because its own sandbox is not even entered.
 pub fn as_root_of(service: &str, script: &str) -> String {
-    let script = script.replace('\'', "'\\''");
+    let script = BASE64_STANDARD.encode(format!("echo started\n{script}"));
     format!(
         "unit=/run/systemd/system/attack.service
-        sed -e \"s|^ExecStart=.*|ExecStart=/bin/bash -c '{script}'|\" -e 's/^Type=.*/Type=oneshot/' -e 's/^User=.*/User=root/' -e 's/^Group=.*/Group=root/' \
+        base64 -d <<<{script} >/run/attack-script
+        sed -e 's|^ExecStart=.*|ExecStart=/bin/bash /run/attack-script|' -e 's/^Type=.*/Type=oneshot/' -e 's/^User=.*/User=root/' -e 's/^Group=.*/Group=root/' \
           -e '/^\\(Requires\\|Wants\\|After\\|PartOf\\|Restart.*\\|WatchdogSec\\|StartLimitIntervalSec\\|NotifyAccess\\|StateDirectory.*\\|ExecPaths\\|NoExecPaths\\)=/d' \
           -e '/^\\[Service\\]/aStandardOutput=file:/run/attack' -e '/^\\[Service\\]/aStandardError=file:/run/attack' \
           /usr/lib/systemd/system/holdfast-{service}.service >$unit
@@ -52,7 +54,8 @@ pub fn as_root_of(service: &str, script: &str) -> String {
         systemctl daemon-reload
         systemctl start attack.service
         status=$?
-        cat /run/attack
+        grep -qx started /run/attack || {{ echo 'the attack did not even begin'; exit 0; }}
+        sed 1d /run/attack
         exit $status"
     )
 }
