@@ -9,6 +9,8 @@
 mod accounts;
 mod graph;
 mod sandbox;
+mod selinux;
+mod selinux_policy;
 mod systemd;
 
 use holdfast_tests::unit_file::UnitFile;
