@@ -182,8 +182,9 @@ impl FileInspector {
             let directory = Directory::read(size, peek);
             let outlines = directory
                 .as_ref()
-                .map(|directory| Outlines::read(directory, peek));
-            self.ahead = Ahead::Archive(directory.clone(), outlines.unwrap_or_default());
+                .map(|directory| Outlines::read(directory, peek))
+                .unwrap_or_default();
+            self.ahead = Ahead::Archive(directory, outlines);
         }
         self
     }
