@@ -4,7 +4,8 @@
 //! Readers find it in different ways and forgive different things. This one wants what they all understand alike: nothing
 //! after the end record, one disk, and numbers that fit each other exactly. Source: APPNOTE.TXT 6.3.10, section 4.3.
 
-use super::entry::{Entry, half, long, word};
+use super::entry::Entry;
+use crate::bytes::{half, long, word};
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules::{self, Rule};
