@@ -15,6 +15,17 @@ pub(crate) fn long(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
 }
 
+/// Reads from bytes in memory as [`Peek`](crate::zip::Peek) does from a file: fills the buffer with what begins there; false if there
+/// is not so much.
+pub fn in_memory(bytes: &[u8]) -> impl FnMut(u64, &mut [u8]) -> bool {
+    move |at, buffer| {
+        let part = usize::try_from(at)
+            .ok()
+            .and_then(|at| bytes.get(at..)?.get(..buffer.len()));
+        part.map(|part| buffer.copy_from_slice(part)).is_some()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +41,15 @@ mod tests {
             (None, None, None)
         );
         assert_eq!(half(&bytes, usize::MAX), None);
+    }
+
+    #[test]
+    fn a_slice_is_read_as_a_file_is() {
+        let mut read = in_memory(b"abcdef");
+        let mut buffer = [0; 4];
+        assert!(read(2, &mut buffer));
+        assert_eq!(&buffer, b"cdef");
+        assert!(!read(3, &mut buffer) && !read(u64::MAX, &mut buffer));
+        assert!(read(6, &mut []));
     }
 }

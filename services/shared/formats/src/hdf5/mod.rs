@@ -23,6 +23,7 @@ pub use outline::Outline;
 pub use source::Allowance;
 pub use superblock::SIGNATURE;
 
+use crate::bytes::in_memory;
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
@@ -273,12 +274,7 @@ impl Inspector for Held {
             };
         }
         let bytes = self.bytes;
-        let mut peek = |at: u64, buffer: &mut [u8]| {
-            let part = usize::try_from(at)
-                .ok()
-                .and_then(|at| bytes.get(at..)?.get(..buffer.len()));
-            part.map(|part| buffer.copy_from_slice(part)).is_some()
-        };
+        let mut peek = in_memory(&bytes);
         let outline = Outline::read(size, &mut peek, &mut Allowance::default());
         let mut inspector = Box::new(Hdf5::new(outline, self.budget));
         inspector.feed(0, &bytes);

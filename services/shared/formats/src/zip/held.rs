@@ -5,6 +5,7 @@ use super::Zip;
 use super::budget::Budget;
 use super::directory::Directory;
 use super::outlines::Outlines;
+use crate::bytes::in_memory;
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
@@ -54,12 +55,7 @@ impl Inspector for Held {
                 ..Found::default()
             };
         }
-        let mut peek = |at: u64, buffer: &mut [u8]| {
-            let bytes = usize::try_from(at)
-                .ok()
-                .and_then(|at| self.bytes.get(at..)?.get(..buffer.len()));
-            bytes.map(|bytes| buffer.copy_from_slice(bytes)).is_some()
-        };
+        let mut peek = in_memory(&self.bytes);
         match Directory::read(self.bytes.len() as u64, &mut peek) {
             Ok(directory) => {
                 let outlines = Outlines::read(&directory, &mut peek);
