@@ -13,6 +13,7 @@ pub mod finding;
 pub mod format;
 pub mod gguf;
 pub mod hdf5;
+mod held;
 pub mod inspector;
 pub mod json;
 pub mod keras;

@@ -25,6 +25,7 @@ pub use superblock::SIGNATURE;
 
 use crate::bytes::in_memory;
 use crate::finding::{Findings, Place};
+use crate::held::{self, MAX_HELD_BYTES};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 use crate::text::Fingerprint;
@@ -32,8 +33,6 @@ use crate::unpack::Inflate;
 use crate::zip::Budget;
 use source::{Extent, Kind};
 
-/// The largest file that is held where its structure cannot be read first.
-const MAX_HELD_BYTES: usize = 8 << 20;
 /// How many bytes that are not zero may belong to nothing. Files of Keras have none; where h5py deletes or moves something, some
 /// kilobytes are left.
 const MAX_LEFT_OVER_BYTES: u64 = 64 << 10;
@@ -234,8 +233,7 @@ impl Inspector for Hdf5 {
 /// is held until it is there whole.
 #[derive(Debug)]
 pub struct Held {
-    bytes: Vec<u8>,
-    too_large: bool,
+    held: held::Held,
     budget: Budget,
 }
 
@@ -243,8 +241,7 @@ impl Held {
     /// Holds what comes.
     pub fn new(budget: Budget) -> Self {
         Self {
-            bytes: Vec::new(),
-            too_large: false,
+            held: held::Held::default(),
             budget,
         }
     }
@@ -252,17 +249,11 @@ impl Held {
 
 impl Inspector for Held {
     fn feed(&mut self, _at: u64, chunk: &[u8]) {
-        if self.bytes.len() + chunk.len() > MAX_HELD_BYTES {
-            self.too_large = true;
-            self.bytes = Vec::new();
-        }
-        if !self.too_large {
-            self.bytes.extend_from_slice(chunk);
-        }
+        self.held.feed(chunk);
     }
 
     fn finish(self: Box<Self>, size: u64) -> Found {
-        if self.too_large {
+        let Some(bytes) = self.held.whole() else {
             let message = format_args!(
                 "an HDF5 file of {size} bytes that comes as a stream or packed; up to {MAX_HELD_BYTES} can be held"
             );
@@ -272,10 +263,8 @@ impl Inspector for Held {
                 findings,
                 ..Found::default()
             };
-        }
-        let bytes = self.bytes;
-        let mut peek = in_memory(&bytes);
-        let outline = Outline::read(size, &mut peek, &mut Allowance::default());
+        };
+        let outline = Outline::read(size, &mut in_memory(&bytes), &mut Allowance::default());
         let mut inspector = Box::new(Hdf5::new(outline, self.budget));
         inspector.feed(0, &bytes);
         inspector.finish(size)
