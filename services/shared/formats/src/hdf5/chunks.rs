@@ -3,8 +3,9 @@
 //! Source: HDF5 File Format Specification 3.0, sections III.A.1 and VII.
 
 use super::cursor::{Cursor, Fault, Step};
+use super::filters::{self, Filter};
 use super::group::{MAX_LEVELS, Neighbours};
-use super::message::{Filter, Index};
+use super::message::Index;
 use super::object::summed;
 use super::source::{Kind, Source};
 use crate::rules;
@@ -266,27 +267,14 @@ impl Pieces<'_> {
         mask: u32,
         bytes: u64,
     ) -> Result<(), Wrong> {
-        let (mut out, mut after, mut deflated) = (bytes, 0, false);
-        let used = self.filters.iter().enumerate();
-        for (_, filter) in used.filter(|(index, _)| mask >> index & 1 == 0) {
-            match filter {
-                Filter::Shuffle => {}
-                Filter::Deflate if deflated => {
-                    let message = "data is packed twice";
-                    return Err(Fault::of(&rules::H5_FILTER, message).at(at));
-                }
-                Filter::Deflate => deflated = true,
-                Filter::Fletcher32 if deflated => after += 4,
-                Filter::Fletcher32 => out += 4,
-            }
-        }
-        if deflated {
-            return source.claim(at, length, Kind::Packed { out, after });
-        }
-        if length != out {
-            let message = format!("a piece of {length} bytes, not of {out} as its shape says");
+        let packing = filters::packing(self.filters, mask, bytes).map_err(|fault| fault.at(at))?;
+        if !packing.deflated && length != packing.out {
+            let message = format!(
+                "a piece of {length} bytes, not of {} as its shape says",
+                packing.out
+            );
             return Err(Fault::of(&rules::H5_SIZE, message).at(at));
         }
-        source.claim(at, length, Kind::Numbers)
+        source.claim(at, length, Kind::Packed(packing))
     }
 }

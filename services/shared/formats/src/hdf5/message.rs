@@ -207,63 +207,6 @@ pub fn fill(cursor: &mut Cursor<'_>, old: bool) -> Step<()> {
     Ok(())
 }
 
-/// How pieces are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filter {
-    /// By zlib.
-    Deflate,
-    /// Bytes in another order.
-    Shuffle,
-    /// Four bytes of a checksum follow.
-    Fletcher32,
-}
-
-/// Reads the filters, in the order in which they are applied when data is written.
-pub fn filters(cursor: &mut Cursor<'_>) -> Step<Vec<Filter>> {
-    let version = cursor.u8()?;
-    let count = cursor.u8()?;
-    match version {
-        1 => drop(cursor.take(6)?),
-        2 => {}
-        _ => return Err(Fault::broken("filters are described in an unknown way")),
-    }
-    let mut filters = Vec::new();
-    for _ in 0..count {
-        let id = cursor.u16()?;
-        let name = if version == 1 || id >= 256 {
-            usize::from(cursor.u16()?)
-        } else {
-            0
-        };
-        cursor.u16()?;
-        let values = usize::from(cursor.u16()?);
-        let padded = if version == 1 {
-            name.next_multiple_of(8)
-        } else {
-            name
-        };
-        let name = text::shown_bytes(cursor.take(padded)?);
-        let settings = cursor.take(values * 4)?;
-        // How hard it is packed, from 0 to 9.
-        if id == 1 && !matches!(settings, [0..=9, 0, 0, 0]) {
-            return Err(Fault::broken("data is packed in a way that zlib does not have"));
-        }
-        if version == 1 && values % 2 == 1 {
-            cursor.take(4)?;
-        }
-        filters.push(match id {
-            1 => Filter::Deflate,
-            2 => Filter::Shuffle,
-            3 => Filter::Fletcher32,
-            _ => {
-                let message = format!("data is packed by filter {id} \"{name}\"");
-                return Err(Fault::of(&rules::H5_FILTER, message));
-            }
-        });
-    }
-    Ok(filters)
-}
-
 /// What a link leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {

@@ -2,7 +2,7 @@
 //!
 //! The format is made for random access, so its structure is read first: every part of the file is found along the links from the
 //! root, and no two may claim the same bytes. Then all bytes go by once: structure must be what was read, packed data must unpack to its
-//! size, and what belongs to nothing is counted. Memory: bounded by `source::Allowance`, whatever the file claims. Trust
+//! size and is searched, and what belongs to nothing is counted. Memory: bounded by `source::Allowance`, whatever the file claims. Trust
 //! boundary: every byte.
 
 mod attributes;
@@ -10,11 +10,13 @@ mod chunks;
 mod cursor;
 mod datatype;
 mod dense;
+mod filters;
 mod group;
 mod heap;
 mod message;
 mod object;
 mod outline;
+mod packed;
 mod source;
 mod superblock;
 mod tree;
@@ -29,8 +31,8 @@ use crate::held::{self, MAX_HELD_BYTES};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 use crate::text::Fingerprint;
-use crate::unpack::Inflate;
 use crate::zip::Budget;
+use packed::{Contents, Piece};
 use source::{Extent, Kind};
 
 /// How many bytes that are not zero may belong to nothing. Files of Keras have none; where h5py deletes or moves something, some
@@ -43,18 +45,15 @@ enum Part {
     Plain,
     /// Structure.
     Structure(Fingerprint),
-    /// Packed data: what has come out, and how many packed bytes are left.
-    Packed {
-        inflate: Box<Inflate>,
-        out: u64,
-        left: u64,
-    },
+    /// A piece of a dataset that filters have packed.
+    Packed(Box<Piece>),
 }
 
 /// The inspector for an HDF5 file whose structure was read.
 pub struct Hdf5 {
     outline: Outline,
     budget: Budget,
+    contents: Contents,
     /// The part that is being read, or comes next.
     next: usize,
     part: Part,
@@ -77,6 +76,7 @@ impl Hdf5 {
     pub fn new(outline: Outline, budget: Budget) -> Self {
         Self {
             outline,
+            contents: Contents::new(budget.clone()),
             budget,
             next: 0,
             part: Part::Plain,
@@ -104,40 +104,17 @@ impl Hdf5 {
             self.part = match extent.kind {
                 Kind::Structure(_) => Part::Structure(Fingerprint::default()),
                 Kind::Numbers => Part::Plain,
-                Kind::Packed { after, .. } => Part::Packed {
-                    inflate: Box::new(Inflate::new(true)),
-                    out: 0,
-                    left: (extent.end - extent.at).saturating_sub(after.into()),
-                },
+                Kind::Packed(packing) => Part::Packed(Box::new(Piece::new(packing, extent.end - extent.at))),
             };
         }
         match &mut self.part {
             Part::Plain => {}
             Part::Structure(fingerprint) => fingerprint.feed(bytes),
-            Part::Packed { inflate, out, left } => {
-                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                *left -= taken as u64;
-                let limit = match extent.kind {
-                    Kind::Packed { out, .. } => out,
-                    _ => 0,
-                };
-                let mut rule = None;
-                let budget = &self.budget;
-                let fed = inflate.feed(bytes.get(..taken).unwrap_or_default(), |unpacked| {
-                    *out += unpacked.len() as u64;
-                    if !budget.spend(unpacked.len()) {
-                        rule = Some(&rules::H5_BOMB);
-                    } else if *out > limit {
-                        rule = Some(&rules::H5_DATA);
-                    }
-                    rule.is_none()
-                });
-                if fed != Ok(taken) {
-                    rule = rule.or(Some(&rules::H5_DATA));
-                }
-                if let Some(rule) = rule {
+            Part::Packed(piece) => {
+                if let Err(rule) = piece.feed(bytes, &self.budget, &mut self.contents) {
                     let message = "a packed piece of a dataset is damaged, or becomes larger than it must be";
                     self.findings.add(rule, Place::at(extent.at), message);
+                    self.contents.stop();
                     self.part = Part::Plain;
                 }
             }
@@ -156,13 +133,15 @@ impl Hdf5 {
                 let message = "the structure of the file changed while it was inspected";
                 self.findings.add(&rules::H5_CHANGED, place, message);
             }
-            (Part::Packed { inflate, out, left }, Kind::Packed { out: expected, .. })
-                if out != expected || left > 0 || !inflate.has_ended() =>
-            {
-                let message = format_args!(
-                    "a packed piece of a dataset has {out} bytes, not {expected} as its shape says"
-                );
-                self.findings.add(&rules::H5_DATA, place, message);
+            (Part::Packed(piece), Kind::Packed(packing)) => {
+                if let Err(out) = piece.finish(&mut self.contents) {
+                    let message = format_args!(
+                        "a packed piece of a dataset has {out} bytes, not {} as its shape says",
+                        packing.out
+                    );
+                    self.findings.add(&rules::H5_DATA, place, message);
+                    self.contents.stop();
+                }
             }
             _ => {}
         }
@@ -191,9 +170,11 @@ impl Inspector for Hdf5 {
     }
 
     fn finish(mut self: Box<Self>, size: u64) -> Found {
-        let is_whole = self.outline.extents.is_some();
+        let extents = self.outline.extents.take();
+        let is_whole = extents.is_some();
         let mut findings = std::mem::take(&mut self.outline.findings);
         findings.append(self.findings);
+        findings.append(self.contents.finish(&extents.unwrap_or_default()));
         if size != self.outline.size {
             let message = "the size of the file changed while it was inspected";
             findings.add(&rules::H5_CHANGED, Place::at(size), message);
