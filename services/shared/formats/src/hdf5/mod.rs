@@ -5,6 +5,7 @@
 //! size and is searched, and what belongs to nothing is counted. Memory: bounded by `source::Allowance`, whatever the file claims. Trust
 //! boundary: every byte.
 
+mod arrays;
 mod attributes;
 mod chunks;
 mod cursor;

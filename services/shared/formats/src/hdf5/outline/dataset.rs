@@ -111,6 +111,7 @@ impl Walk<'_> {
                 }
                 let pieces = Pieces {
                     dimensions: &shape.dimensions,
+                    limits: &shape.limits,
                     chunk,
                     element: *element,
                     filters,
