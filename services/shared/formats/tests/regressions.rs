@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use holdfast_contract::report::{Finding, ModelFacts};
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats::testing::{Assembler, Member, archive, deflate};
 use holdfast_formats::text::is_hidden;
 use holdfast_formats::{FileInspector, Format};
@@ -33,11 +34,7 @@ fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 /// Inspects pieces of a file whose format is detected by so many bytes.
 fn inspect(probe: usize, whole: &[u8], pieces: &[&[u8]]) -> (Format, Vec<Finding>, Option<ModelFacts>) {
     let mut inspector = FileInspector::new("x")
-        .looking_ahead(whole.len() as u64, &mut |at, buffer| {
-            let at = usize::try_from(at).unwrap_or(usize::MAX);
-            let part = whole.get(at..).and_then(|rest| rest.get(..buffer.len()));
-            part.map(|part| buffer.copy_from_slice(part)).is_some()
-        })
+        .looking_ahead(whole.len() as u64, &mut in_memory(whole))
         .probing(probe);
     for piece in pieces {
         inspector.feed(piece);
