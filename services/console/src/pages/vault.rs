@@ -51,9 +51,10 @@ fn show(
                 Err(problem) => (away(problem)),
                 Ok(status) if status.backend == Backend::Directory => (directory()),
                 Ok(status) => {
+                    @if status.panic.is_some() { (panic_section(status, session)) }
                     (state(status, session))
                     @if status.state == VaultState::Open { (keys(status, session)) }
-                    (panic_section(status, session))
+                    @if status.panic.is_none() { (panic_section(status, session)) }
                 },
             }
         }
