@@ -12,8 +12,9 @@ use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior};
 use serde::Serialize;
 
+use crate::judge::{MULTIPLIES, product};
 use crate::measure;
-use crate::source::{is_too_deep, without_generation_marks};
+use crate::source::{is_too_deep, tree, without_generation_marks};
 
 /// The longest template, in bytes. The longest of the known families has 20 KiB.
 pub const MAX_TEMPLATE_BYTES: usize = 256 << 10;
@@ -95,6 +96,10 @@ impl ChatTemplate {
         let source = without_generation_marks(source);
         if is_too_deep(&source) {
             return Err(TemplateError::Compile("its expressions are too long".to_owned()));
+        }
+        // What cannot be read is left to the compiler to say.
+        if tree(&source).is_ok_and(|tree| product::of_lists(&tree).is_some()) {
+            return Err(TemplateError::Compile(MULTIPLIES.to_owned()));
         }
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
