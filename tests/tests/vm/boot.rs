@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::APPLIANCE;
 use crate::machine::{Machine, Running, SERVING};
 
 /// What `holdfast status` says in the machine.
@@ -97,4 +98,37 @@ pub fn again(machine: &Machine) -> Running {
     assert!(models.contains("guide"), "{models}");
     running.run("holdfast ledger verify").ok();
     running
+}
+
+/// When the machine had started everything, by its own clock: from the start of its kernel.
+fn started(running: &mut Running) -> f64 {
+    let moment = running.until(
+        "everything has started",
+        "systemctl is-active --quiet multi-user.target && systemctl show -P ActiveEnterTimestampMonotonic multi-user.target",
+    );
+    moment.trim().parse::<f64>().unwrap() / 1e6
+}
+
+/// The figure: from the start of the kernel until everything serves, not half as long again as the same image takes without Holdfast.
+#[test]
+fn boot_to_serving_beside_the_same_image_without_holdfast() {
+    let machine = APPLIANCE.copy("timed");
+    let mut running = machine.boot();
+    running.await_suite();
+    let with = started(&mut running);
+    running.run("touch /var/lib/without-holdfast").ok();
+    running.shut_down();
+
+    let mut running = machine.boot();
+    let without = started(&mut running);
+    let units = running
+        .run("systemctl list-units --state=active --plain --no-legend 'holdfast*' | grep -v holdfast-test || true")
+        .ok();
+    assert_eq!(units.trim(), "", "nothing of Holdfast runs");
+    running.shut_down();
+    println!(
+        "[measured] kernel to serving: {with:.1} s, without Holdfast {without:.1} s, ratio {:.2}",
+        with / without
+    );
+    assert!(with <= 1.5 * without, "{with} s, without Holdfast {without} s");
 }

@@ -201,6 +201,16 @@ impl Machine {
         self.console()
     }
 
+    /// Turns it on and waits until its screen says `sign`, where nothing goes on by itself; then pulls the plug.
+    pub fn boot_that_says(&self, sign: &str) -> String {
+        let (mut process, _) = self.start();
+        let said = wait::maybe(BOOT, || self.console().contains(sign).then_some(()));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(said.is_some(), "{sign:?} was not said:\n{}", self.console());
+        self.console()
+    }
+
     /// What was to be seen at the serial console.
     pub fn console(&self) -> String {
         console(&self.directory)
