@@ -1,7 +1,8 @@
 //! Keras models and HDF5 files: layers that run code in each way that is known, files that reach elsewhere, and what Keras saves.
 
 use holdfast_formats::testing::{
-    Dataset, Hdf5Builder, Member, Storage, archive, deflate, fixed_text, variable_text, weights,
+    Dataset, Hdf5Builder, Member, Storage, archive, deflate, fixed_text, put_apart, stowaways, variable_text,
+    weights,
 };
 
 use super::Corpus;
@@ -214,6 +215,22 @@ fn archives(corpus: &mut Corpus) {
     corpus.refuse("keras/config.json", disguised, "HF-KERAS-001");
 }
 
+/// Numbers whose bytes were put apart: a program among them shows only when they are put back in order.
+fn apart(corpus: &mut Corpus) {
+    let numbers = weights(4096);
+    let mut program = numbers.clone();
+    let (_, id, elf) = stowaways().swap_remove(0);
+    program.splice(1001..1001 + elf.len(), elf);
+    let file = |data: &[u8]| {
+        let pieces = data.chunks(1024).map(|piece| (0, put_apart(piece, 4)));
+        let storage = Storage::Filtered(vec![256], vec![(2, vec![4])], pieces.collect());
+        let dataset = Dataset::floats(&[1024]).stored(storage);
+        Hdf5Builder::weights().dataset("x", dataset).build().bytes
+    };
+    corpus.accept("hdf5/apart.h5", file(&numbers));
+    corpus.refuse("hdf5/program-apart.h5", file(&program), id);
+}
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn files(corpus: &mut Corpus) {
     let base = Hdf5Builder::weights;
@@ -238,6 +255,7 @@ fn files(corpus: &mut Corpus) {
     ] {
         corpus.accept(&format!("hdf5/{name}.h5"), file.build().bytes);
     }
+    apart(corpus);
     let external = [&[1, 8, 64, 1][..], b"x", &[6, 0], b"\0a\0b\0\0"].concat();
     let lists = [&[0x19, 0, 0, 0, 16, 0, 0, 0][..], &fixed_text(1)].concat();
     for (name, file, id) in [

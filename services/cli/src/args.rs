@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use holdfast_contract::vault::PanicLevel;
 
 use crate::up::Options;
 
@@ -53,6 +54,30 @@ pub enum Command {
     /// Read and verify the ledger
     #[command(after_help = "Example:\n  holdfast ledger log --limit 20\n  holdfast ledger verify")]
     Ledger(LedgerArguments),
+    /// Show the vault, or change the keys that open it
+    #[command(after_help = "Example:\n  holdfast vault\n  holdfast vault recovery-key")]
+    Vault(VaultArguments),
+    /// Go through what a new appliance needs once: a recovery key, with proof that it was noted, and a passphrase if wanted
+    #[command(after_help = "Example:\n  holdfast setup")]
+    Setup,
+    /// Lock the vault: its key leaves the kernel, and whoever works with files in it waits
+    #[command(after_help = "Example:\n  holdfast lock")]
+    Lock,
+    /// Unlock the vault with this machine's TPM, or with a recovery key or passphrase
+    #[command(after_help = "Example:\n  holdfast unlock\n  holdfast unlock --secret")]
+    Unlock {
+        /// Ask for the recovery key or the passphrase (a line of standard input, without a terminal)
+        #[arg(long)]
+        secret: bool,
+    },
+    /// Lock the vault, remove the TPM's key, or destroy every key: counted down, read back, recorded
+    #[command(
+        after_help = "Levels:\n  1, lock        the key leaves the kernel; the TPM gives it back (holdfast unlock)\n  \
+                      2, remove-tpm  and the TPM's key is removed; the recovery key or the passphrase opens the vault\n  \
+                      3, erase       every key is destroyed, and the machine turns itself off\n\n\
+                      Examples:\n  holdfast panic\n  holdfast panic 3 --phrase \"erase everything\"\n  holdfast panic --call-off"
+    )]
+    Panic(PanicArguments),
     /// Inspect files without a running suite and without admitting anything
     #[command(
         after_help = "Exit codes: 0 all may be admitted, 1 one is refused, 2 one could not be inspected.\n\n\
@@ -219,6 +244,81 @@ pub enum LedgerCommand {
         /// The entry's index
         index: u64,
     },
+}
+
+/// Arguments of `vault`.
+#[derive(Debug, Args)]
+pub struct VaultArguments {
+    /// What to do with the vault [default: status]
+    #[command(subcommand)]
+    pub command: Option<VaultCommand>,
+}
+
+/// What can be done with the vault.
+#[derive(Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Show how it is and what opens it
+    Status,
+    /// Make a recovery key, show it once, and have it typed in again
+    RecoveryKey {
+        /// Do not ask for it; it counts once it was confirmed
+        #[arg(long)]
+        no_proof: bool,
+    },
+    /// Prove that you have the recovery key that was made last; one from before stops working
+    ConfirmRecoveryKey,
+    /// Set a passphrase that opens the vault, or remove it
+    Passphrase {
+        /// Remove it
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Seal the vault anew to this machine's TPM as it booted now, for example after a firmware update
+    Seal,
+    /// Make a new vault where the old one cannot be opened any more; what was in it is lost
+    Create {
+        /// The phrase that confirms it, instead of being asked
+        #[arg(long)]
+        phrase: Option<String>,
+    },
+}
+
+/// Arguments of `panic`.
+#[derive(Debug, Args)]
+pub struct PanicArguments {
+    /// How far to go [default: lock]
+    #[arg(conflicts_with = "call_off")]
+    pub level: Option<Level>,
+    /// The phrase that confirms levels 2 and 3, instead of being asked
+    #[arg(long, requires = "level")]
+    pub phrase: Option<String>,
+    /// Call off the countdown that runs
+    #[arg(long)]
+    pub call_off: bool,
+}
+
+/// How far a panic goes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Level {
+    /// The key leaves the kernel
+    #[value(alias = "1")]
+    Lock,
+    /// And the TPM's key is removed
+    #[value(alias = "2")]
+    RemoveTpm,
+    /// Every key is destroyed
+    #[value(alias = "3")]
+    Erase,
+}
+
+impl From<Level> for PanicLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Lock => Self::Lock,
+            Level::RemoveTpm => Self::RemoveTpm,
+            Level::Erase => Self::Erase,
+        }
+    }
 }
 
 /// Arguments of `inspect`.

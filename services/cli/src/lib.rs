@@ -7,6 +7,7 @@ pub mod args;
 mod commands;
 mod output;
 mod suite;
+mod terminal;
 pub mod up;
 
 use std::process::ExitCode;
@@ -65,6 +66,11 @@ async fn command(arguments: Arguments, suite: &Suite, output: Output) -> anyhow:
         Command::Models(models) => commands::models::run(suite, output, models.command).await,
         Command::Chat(chat) => commands::chat::run(suite, output, chat).await,
         Command::Ledger(ledger) => commands::ledger::run(suite, output, ledger.command).await,
+        Command::Vault(vault) => commands::vault::run(suite, output, vault.command).await,
+        Command::Setup => commands::vault::setup(suite, output).await,
+        Command::Lock => commands::vault::lock(suite, output).await,
+        Command::Unlock { secret } => commands::vault::unlock(suite, output, secret).await,
+        Command::Panic(panic) => commands::vault::panic(suite, output, panic).await,
         Command::Inspect(inspect) => commands::inspect::run(output, inspect).await,
         Command::Check(check) => commands::check::run(output, &check),
         Command::Credentials { directory } => {

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::passphrase::{HashError, Passphrase};
 use crate::secret::Fingerprint;
 use crate::store::{self, StoreError};
-use crate::throttle::Throttle;
+use holdfast_daemon::Throttle;
 
 /// The largest credentials file, in bytes.
 const MAX_CREDENTIALS_BYTES: usize = 4 << 10;

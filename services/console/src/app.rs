@@ -1,7 +1,6 @@
 //! Everything that a request may need, opened once.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use holdfast_contract::status::{Confinement, ServiceStatus};
@@ -14,9 +13,10 @@ use crate::config::Config;
 use crate::guard::Hosts;
 use crate::history::{Found, History, HistoryError};
 use crate::neighbours::Neighbours;
+use crate::places::Places;
 use crate::session::Sessions;
-use crate::throttle::Throttle;
 use crate::tokens::{Tokens, TokensError};
+use holdfast_daemon::Throttle;
 
 /// Uploads at once; further ones are asked to wait.
 const MAX_UPLOADS: usize = 4;
@@ -91,9 +91,18 @@ impl App {
     ///
     /// When something in it cannot be read. A damaged credentials or tokens file is never taken for an absent one.
     pub fn open(start: Start) -> Result<(Self, Found), AppError> {
-        let state: PathBuf = start.surroundings.state_directory()?.to_owned();
-        crate::store::prepare(&state)?;
-        let (history, found) = History::open(state.join("conversations"), start.config.max_conversations)?;
+        let places = Places::of(&start.surroundings)?;
+        let state = &places.account;
+        crate::store::prepare(state)?;
+        let (history, found) = if places.vault_is_shut() {
+            (History::shut(), Found::default())
+        } else {
+            crate::store::prepare(&places.conversations)?;
+            History::open(
+                places.conversations.join("conversations"),
+                start.config.max_conversations,
+            )?
+        };
         let app = Self {
             hosts: Hosts::new(start.address.port(), &start.config.allowed_hosts),
             cookie: format!("holdfast-session-{}", start.address.port()),

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use holdfast_console::app::{self, App};
 use holdfast_console::config::Config;
 use holdfast_console::neighbours::Neighbours;
+use holdfast_console::places::Places;
 use holdfast_console::routes;
 use holdfast_contract::ledger::{Event, Outcome};
 use holdfast_contract::role::Service;
@@ -24,12 +25,13 @@ fn main() -> ExitCode {
 }
 
 fn run(start: Start<Config>) -> anyhow::Result<()> {
-    let listener = start.sockets()?.tcp("http")?;
+    let mut sockets = start.sockets()?;
+    let setup_token = start.surroundings.optional_credential("setup-token")?;
+    let confinement = start.enter(sandbox(&start.surroundings)?)?;
+    let listener = sockets.tcp("http")?;
     let address = listener
         .local_addr()
         .context("ask the listening socket for its address")?;
-    let setup_token = start.surroundings.optional_credential("setup-token")?;
-    let confinement = start.enter(sandbox(&start.surroundings)?)?;
 
     holdfast_ipc::block_on(2, async move {
         let server = Server::new(Service::Console);
@@ -37,6 +39,7 @@ fn run(start: Start<Config>) -> anyhow::Result<()> {
         let Start {
             config, surroundings, ..
         } = start;
+        let places = Places::of(&surroundings)?;
         let (app, found) = App::open(app::Start {
             config,
             surroundings,
@@ -61,16 +64,22 @@ fn run(start: Start<Config>) -> anyhow::Result<()> {
             connections: 256,
             answer_within: None,
         };
-        server.tcp(listener, router, limits)?.run().await?;
+        tokio::select! {
+            ended = server.tcp(listener, router, limits)?.run() => ended?,
+            // What this process may reach was fixed while the vault was shut: the next one reaches the vault.
+            () = places.opened() => tracing::info!("the vault was opened: ending to be started with it"),
+        }
         anyhow::Ok(())
     })
 }
 
 /// The console writes its own state, reads the posture beside the sockets, and connects to its neighbours. Nothing else.
 fn sandbox(surroundings: &Surroundings) -> anyhow::Result<Sandbox> {
-    let mut sandbox = Sandbox::daemon()
-        .write(surroundings.state_directory()?)
-        .read(&surroundings.run);
+    let places = Places::of(surroundings)?;
+    let mut sandbox = Sandbox::daemon().write(&places.account).read(&surroundings.run);
+    if places.conversations != places.account && !places.vault_is_shut() {
+        sandbox = sandbox.write(&places.conversations);
+    }
     for role in Neighbours::roles() {
         let path = surroundings.role(role);
         if path.exists() {

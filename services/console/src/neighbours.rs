@@ -22,8 +22,9 @@ use crate::store;
 const MAX_POSTURE_BYTES: usize = 64 << 10;
 
 /// What each service's status is asked on.
-const STATUS: [Role; 4] = [
+const STATUS: [Role; 5] = [
     role::RECORDER_READ,
+    role::VAULT_OPERATE,
     role::REGISTRY_READ,
     role::QUARANTINE_READ,
     role::INFERENCE_ADMIN,
@@ -42,6 +43,8 @@ pub struct Neighbours {
     pub generate: Client,
     engines: Client,
     ledger: Client,
+    /// Locks, unlocks, changes keys, panics.
+    pub vault: Client,
     recorder: Recorder,
 }
 
@@ -58,12 +61,13 @@ impl Neighbours {
             generate: client(role::INFERENCE_GENERATE),
             engines: client(role::INFERENCE_ADMIN),
             ledger: client(role::RECORDER_READ),
+            vault: client(role::VAULT_OPERATE),
             recorder: Recorder::new(surroundings),
         }
     }
 
     /// The role sockets that the console connects to.
-    pub fn roles() -> [Role; 8] {
+    pub fn roles() -> [Role; 9] {
         [
             role::REGISTRY_READ,
             role::REGISTRY_ADMIN,
@@ -73,6 +77,7 @@ impl Neighbours {
             role::INFERENCE_ADMIN,
             role::RECORDER_READ,
             role::RECORDER_APPEND,
+            role::VAULT_OPERATE,
         ]
     }
 
@@ -165,6 +170,7 @@ impl Neighbours {
                 role::RECORDER_READ => &self.ledger,
                 role::REGISTRY_READ => &self.registry,
                 role::QUARANTINE_READ => &self.quarantine,
+                role::VAULT_OPERATE => &self.vault,
                 _ => &self.engines,
             };
             (role, client.get("/v1/status").await)

@@ -6,6 +6,7 @@ pub mod models;
 pub mod report;
 pub mod system;
 pub mod tokens;
+pub mod vault;
 
 use axum::response::{Html, IntoResponse, Response};
 use holdfast_contract::Problem;
@@ -24,6 +25,8 @@ pub enum Place {
     Chat,
     /// Models and what was handed in.
     Models,
+    /// The encrypted volume.
+    Vault,
     /// Services, posture, ledger.
     System,
     /// API tokens.
@@ -31,12 +34,13 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 4] = [Self::Chat, Self::Models, Self::System, Self::Api];
+    const ALL: [Self; 5] = [Self::Chat, Self::Models, Self::Vault, Self::System, Self::Api];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Chat => "Chat",
             Self::Models => "Models",
+            Self::Vault => "Vault",
             Self::System => "System",
             Self::Api => "API",
         }
@@ -46,6 +50,7 @@ impl Place {
         match self {
             Self::Chat => "/chat",
             Self::Models => "/models",
+            Self::Vault => "/vault",
             Self::System => "/system",
             Self::Api => "/api",
         }
@@ -56,6 +61,7 @@ impl Place {
         match self {
             Self::Chat => "M3.5 4.5h13v9h-7l-3.5 3v-3h-2.5z",
             Self::Models => "M10 2.8l6.5 3.6v7.2L10 17.2l-6.5-3.6V6.4zM3.5 6.4L10 10l6.5-3.6M10 10v7.2",
+            Self::Vault => "M4.5 9h11v7.5h-11zM6.5 9V6.5a3.5 3.5 0 0 1 7 0V9M10 12v1.8",
             Self::System => {
                 "M10 2.8l6 2.2v4.6c0 3.7-2.5 6.2-6 7.6-3.5-1.4-6-3.9-6-7.6V5zM7.4 10l1.9 1.9 3.4-3.6"
             }

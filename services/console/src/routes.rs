@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::pages::{self, PageError, access, models, system, tokens};
+use crate::pages::{self, PageError, access, models, system, tokens, vault};
 use crate::{assets, auth, chat, guard, openai, upload};
 
 /// The whole console as a router.
@@ -47,6 +47,17 @@ pub fn router(app: Arc<App>) -> Router {
             "/models/{digest}/delete",
             get(models::ask_delete).post(models::delete),
         )
+        .route("/vault", get(vault::page))
+        .route("/vault/lock", post(vault::lock))
+        .route("/vault/unlock", post(vault::unlock))
+        .route("/vault/recovery-key", post(vault::recovery_key))
+        .route("/vault/recovery-key/confirm", post(vault::confirm))
+        .route("/vault/passphrase", post(vault::passphrase))
+        .route("/vault/passphrase/remove", post(vault::remove_passphrase))
+        .route("/vault/seal", post(vault::seal))
+        .route("/vault/create", post(vault::create))
+        .route("/vault/panic", post(vault::panic))
+        .route("/vault/panic/call-off", post(vault::call_off))
         .route("/system", get(system::page))
         .route("/system/unload", post(system::unload))
         .route("/api", get(tokens::page))

@@ -82,6 +82,7 @@ pub const fn service(service: Service) -> (&'static str, &'static str) {
         Service::Registry => ("Registry", "keeps the admitted models"),
         Service::Quarantine => ("Quarantine", "takes files in and inspects them in jailed workers"),
         Service::Inference => ("Inference", "runs models in jailed engines"),
+        Service::Vault => ("Vault", "opens and locks the encrypted volume"),
         Service::Console => ("Console", "this page and the API"),
     }
 }
@@ -101,6 +102,9 @@ pub const fn event(event: Event) -> &'static str {
         Event::EngineGenerate => "Text generated",
         Event::ConsoleSignIn => "Sign-in",
         Event::ConsoleToken => "API token",
+        Event::VaultState => "Vault opened or locked",
+        Event::VaultKey => "Key of the vault changed",
+        Event::VaultPanic => "Panic",
         Event::ConsoleHistory => "Conversations deleted",
         Event::IncidentReported => "Incident reported",
     }

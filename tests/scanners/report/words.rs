@@ -60,9 +60,9 @@ kernel does not count as reading; where so much more memory was resident that th
 
 /// What the columns of small files mean.
 pub const SMALL: &str = "\
-Measured once. Here the start of the tool and what it spends on each file count, not its speed at reading. Holdfast starts a jailed process for each \
-file, as many at once as there are cores: that is what a crash or an exploit in a parser is confined by. fickling takes one file \
-at a time and was started for each of the first files, so its number is that of its start. The others read all files in one process. \
+Measured once. Here the start of the tool and what it spends on each file count, not its speed at reading. Holdfast puts small files \
+that follow each other into jailed processes together, up to 256 in each and as many at once as there are cores; a larger file has one \
+to itself. fickling takes one file at a time and was started for each of the first files, so its number is that of its start. The others read all files in one process. \
 The memory is that of the largest process.
 ";
 

@@ -20,10 +20,13 @@ const CALLERS: &[(Role, &[&str])] = &[
     (role::INFERENCE_ADMIN, &["console"]),
     (
         role::RECORDER_APPEND,
-        &["console", "inference", "quarantine", "registry"],
+        &["console", "inference", "quarantine", "registry", "vault"],
     ),
     (role::RECORDER_READ, &["console"]),
     (role::RECORDER_REPORT, &["inference", "quarantine", "registry"]),
+    (role::VAULT_OPERATE, &["console"]),
+    // The recorder, once it contains.
+    (role::VAULT_CONTAIN, &[]),
 ];
 
 fn socket_unit(role: Role) -> String {

@@ -34,6 +34,7 @@ const SANDBOX: &[(&str, &[&str])] = &[
     ("ProtectKernelTunables", &["yes"]),
     ("ProtectProc", &["invisible"]),
     ("ProtectSystem", &["strict"]),
+    ("ReadOnlyPaths", &["/run"]),
     ("RemoveIPC", &["yes"]),
     ("RestrictAddressFamilies", &["AF_UNIX"]),
     ("RestrictNamespaces", &["yes"]),

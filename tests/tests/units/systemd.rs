@@ -19,6 +19,9 @@ const CEILINGS: &[(&str, f32)] = &[
     ("holdfast-inference.service", 0.4),
     ("holdfast-quarantine.service", 0.4),
     ("holdfast-registry.service", 0.4),
+    // Root with devices, for the length of one change; who serves sockets has neither.
+    ("holdfast-vault-volume@.service", 1.9),
+    ("holdfast-vault.service", 0.4),
     // Is handed the set-up token, asks the page over the loopback and writes to the screen; then it is gone.
     ("holdfast-welcome.service", 0.9),
 ];
@@ -34,6 +37,7 @@ const FOREIGN: &[&str] = &[
     "shutdown.target",
     "sockets.target",
     "sysinit.target",
+    "systemd-pcrphase.service",
 ];
 
 /// A root directory as after an installation, with empty programs.

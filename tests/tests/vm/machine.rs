@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,11 @@ use holdfast_tests::wait;
 
 /// The longest that a boot may take, emulated on a busy machine.
 pub const BOOT: Duration = Duration::from_mins(12);
+
+/// Succeeds when every daemon runs, has said that it is ready, and the page is served.
+pub const SERVING: &str =
+    "systemctl is-active holdfast-{console,incident-recorder,inference,quarantine,registry}.service &&
+    exec 3<>/dev/tcp/127.0.0.1/8480 && holdfast models --json";
 
 /// What a command in the machine came to.
 #[derive(Debug)]
@@ -34,6 +40,16 @@ impl Answer {
 #[derive(Debug)]
 pub struct Machine {
     directory: PathBuf,
+    copied: bool,
+}
+
+impl Drop for Machine {
+    /// Of a copy that was done with only the logs are kept: disks are large.
+    fn drop(&mut self) {
+        if self.copied && !std::thread::panicking() {
+            let _ = std::fs::remove_file(self.directory.join("disk.raw"));
+        }
+    }
 }
 
 /// A machine that is on. It is turned off, as by pulling its plug, when this is dropped.
@@ -45,13 +61,7 @@ pub struct Running {
     begun: Instant,
     received: Vec<u8>,
     count: u32,
-}
-
-/// How a boot went that was not to succeed.
-#[derive(Debug)]
-pub struct Ended {
-    /// What was to be seen at the serial console.
-    pub console: String,
+    contained: bool,
 }
 
 /// The image that `make vm-test` built, and the keys it is signed with.
@@ -78,12 +88,25 @@ impl Machine {
         let directory = results().join(name);
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).unwrap();
-        Self { directory }
+        Self {
+            directory,
+            copied: false,
+        }
+    }
+
+    /// The machine of that name that an earlier run left, if it did.
+    pub fn existing(name: &str) -> Option<Self> {
+        let directory = results().join(name);
+        directory.join("disk.raw").exists().then_some(Self {
+            directory,
+            copied: false,
+        })
     }
 
     /// The same machine again: disk, TPM and variables are copied, so that what is done to the copy leaves this one whole.
     pub fn copy(&self, name: &str) -> Self {
-        let copy = Self::new(name);
+        let mut copy = Self::new(name);
+        copy.copied = true;
         let status = Command::new("cp")
             .args(["-a", "--sparse=always"])
             .arg(format!("{}/.", self.directory.display()))
@@ -91,6 +114,12 @@ impl Machine {
             .status()
             .unwrap();
         assert!(status.success());
+        for log in std::fs::read_dir(&copy.directory).unwrap() {
+            let log = log.unwrap().path();
+            if log.extension().is_some_and(|extension| extension == "log") {
+                std::fs::remove_file(log).unwrap();
+            }
+        }
         copy
     }
 
@@ -113,10 +142,17 @@ impl Machine {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    fn log(&self, boot: u32) -> PathBuf {
+        self.directory.join(format!("console-{boot}.log"))
+    }
+
     fn start(&self) -> (Child, Instant) {
-        for left in ["serial", "console.log", "swtpm.sock", "monitor"] {
+        for left in ["serial", "swtpm.sock", "monitor"] {
             let _ = std::fs::remove_file(self.directory.join(left));
         }
+        // What earlier boots said is kept, the first as console-1.log.
+        let earlier = (1..).find(|boot| !self.log(*boot).exists()).unwrap();
+        let _ = std::fs::rename(self.directory.join("console.log"), self.log(earlier));
         let begun = Instant::now();
         let log = File::create(self.directory.join("vm.log")).unwrap();
         let process = Command::new(holdfast_tests::source().join("scripts/vm"))
@@ -147,13 +183,14 @@ impl Machine {
             begun,
             received: Vec::new(),
             count: 0,
+            contained: false,
         };
         running.await_shell();
         running
     }
 
-    /// Turns it on and waits until it turns itself off, which it must.
-    pub fn boot_that_ends(&self) -> Ended {
+    /// Turns it on and waits until it turns itself off, which it must. What was to be seen at the serial console.
+    pub fn boot_that_ends(&self) -> String {
         let (mut process, _) = self.start();
         let ended = wait::maybe(BOOT, || process.try_wait().unwrap());
         if ended.is_none() {
@@ -161,9 +198,17 @@ impl Machine {
             process.wait().unwrap();
             panic!("the machine went on:\n{}", self.console());
         }
-        Ended {
-            console: self.console(),
-        }
+        self.console()
+    }
+
+    /// Turns it on and waits until its screen says `sign`, where nothing goes on by itself; then pulls the plug.
+    pub fn boot_that_says(&self, sign: &str) -> String {
+        let (mut process, _) = self.start();
+        let said = wait::maybe(BOOT, || self.console().contains(sign).then_some(()));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(said.is_some(), "{sign:?} was not said:\n{}", self.console());
+        self.console()
     }
 
     /// What was to be seen at the serial console.
@@ -173,6 +218,40 @@ impl Machine {
 }
 
 impl Running {
+    /// The image's root as a container, on this machine's kernel.
+    pub fn container(name: &str) -> Self {
+        let machine = Machine::new(name);
+        let (serial, theirs) = UnixStream::pair().unwrap();
+        serial.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let images = image().parent().unwrap().to_owned();
+        let log = File::create(machine.directory.join("container.log")).unwrap();
+        let begun = Instant::now();
+        let process = Command::new(holdfast_tests::source().join("scripts/container"))
+            .arg(images)
+            .arg(&machine.directory)
+            .stdin(OwnedFd::from(theirs.try_clone().unwrap()))
+            .stdout(OwnedFd::from(theirs))
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut running = Self {
+            process,
+            directory: machine.directory.clone(),
+            serial,
+            begun,
+            received: Vec::new(),
+            count: 0,
+            contained: true,
+        };
+        running.await_shell();
+        running
+    }
+
+    /// Whether this is a container, without a kernel and devices of its own.
+    pub const fn contained(&self) -> bool {
+        self.contained
+    }
+
     /// How long ago the machine was turned on.
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
@@ -182,8 +261,10 @@ impl Running {
     fn await_shell(&mut self) {
         loop {
             if let Some(answer) = self.ask("true", Duration::from_secs(10)) {
-                assert_eq!(answer.code, 0);
-                return;
+                // A container's first process may not be there yet.
+                if answer.code == 0 {
+                    return;
+                }
             }
             let over = self.process.try_wait().unwrap().is_some() || self.elapsed() > BOOT;
             assert!(!over, "no answer from the machine:\n{}", console(&self.directory));
@@ -194,6 +275,22 @@ impl Running {
     pub fn run(&mut self, script: &str) -> Answer {
         self.ask(script, Duration::from_mins(11))
             .unwrap_or_else(|| panic!("no answer to {script}:\n{}", console(&self.directory)))
+    }
+
+    /// Runs a script in the machine again and again until it succeeds; what it says then.
+    pub fn until(&mut self, what: &str, script: &str) -> String {
+        let again = format!(
+            "for attempt in {{1..100}}; do
+                said=$({{ {script}
+                }} 2>&1) && {{ echo \"$said\"; exit 0; }}
+                sleep 1
+            done
+            echo \"$said\"
+            exit 1"
+        );
+        let answer = self.run(&again);
+        assert_eq!(answer.code, 0, "{what}: {}", answer.output);
+        answer.output
     }
 
     fn ask(&mut self, script: &str, patience: Duration) -> Option<Answer> {
@@ -232,6 +329,42 @@ impl Running {
                 console(&self.directory)
             )
         })
+    }
+
+    /// Waits until the machine has started what there is to start while the vault is shut.
+    pub fn await_shut(&mut self) {
+        let up = wait::maybe(BOOT, || {
+            (self
+                .run("holdfast vault --json")
+                .output
+                .contains("\"problem\":\""))
+            .then_some(())
+        });
+        assert!(up.is_some(), "{}", console(&self.directory));
+    }
+
+    /// Begins a script that the machine will not live to answer.
+    pub fn leave(&mut self, script: &str) {
+        let _ = self.ask(script, Duration::from_secs(1));
+    }
+
+    /// Gives QEMU's monitor a command: what happens to the machine from outside.
+    pub fn monitor(&self, command: &str) {
+        let mut monitor = UnixStream::connect(self.directory.join("monitor")).unwrap();
+        writeln!(monitor, "{command}").unwrap();
+        // Its prompt comes again when the command is done.
+        let mut said = String::new();
+        let mut buffer = [0; 1024];
+        while said.matches("(qemu)").count() < 2 {
+            let count = monitor.read(&mut buffer).unwrap();
+            assert_ne!(count, 0, "{said}");
+            said.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    }
+
+    /// Waits until the machine has ended by itself, or pulls its plug when it has not within `patience`. Whether it ended.
+    pub fn ends(mut self, patience: Duration) -> bool {
+        wait::maybe(patience, || self.process.try_wait().unwrap()).is_some()
     }
 
     /// Turns it off in order, and waits until it is off.

@@ -1,83 +1,244 @@
-//! Somebody with the machine in their hands changes one thing while it is off. Nothing may open.
+//! Somebody with the machine in their hands changes something while it is off. Nothing may open that is not as it was, and the screen says
+//! what differs.
 
+use crate::APPLIANCE;
 use crate::machine::Machine;
 
 /// The words with which the initrd ends a boot.
 const REFUSED: &str = "nothing was opened";
+
+/// What the firmware says when it starts nothing; it waits for somebody then.
+const NOT_STARTED: &str = "No bootable option";
+
+/// What all scripts for a machine that is off begin with: the boot partition, and the kernel image on it.
+const BOOT_PARTITION: &str = "
+    partition=$1/disk.raw@@$(sfdisk --json $1/disk.raw | jq '.partitiontable.partitions[0].start * 512')
+    image=$(mdir -b -i $partition ::/EFI/Linux | tr -d '\\r' | grep '\\.efi$')
+";
+
+/// A copy of the appliance on whose boot partition something was changed.
+fn changed(name: &str, script: &str) -> Machine {
+    let copy = APPLIANCE.copy(name);
+    copy.tools(&format!("{BOOT_PARTITION}\n{script}"));
+    copy
+}
+
+/// The owner's key for Secure Boot, with its certificate.
+fn owners_key() -> [String; 2] {
+    let keys = std::env::var("HOLDFAST_KEYS").expect("run this through `make vm-test`");
+    ["key", "crt"].map(|end| std::fs::read_to_string(format!("{keys}/secure-boot.{end}")).unwrap())
+}
 
 /// The suite never came up.
 fn assert_shut(what: &str, console: &str) {
     for sign in ["Reached target holdfast.target", "Holdfast runs"] {
         assert!(!console.contains(sign), "{what}: {console}");
     }
-    let said = console
-        .lines()
-        .rev()
-        .find(|line| line.contains("holdfast:") || line.contains("Access Denied") || line.contains("panic"))
-        .unwrap_or_default();
-    println!("refused, {what}: {}", said.trim());
+    for line in console.lines() {
+        if line.starts_with("holdfast:") || line.contains("Access Denied") || line.contains("Kernel panic") {
+            println!("refused, {what}: {}", line.trim());
+        }
+    }
+}
+
+/// The initrd ended the boot, and said which of the registers differ: those and no others.
+fn assert_refused(what: &str, console: &str, differing: &[u32]) {
+    assert!(console.contains(REFUSED), "{what}: {console}");
+    assert_shut(what, console);
+    for register in [7, 11, 12, 13, 15] {
+        assert_eq!(
+            console.contains(&format!("PCR {register} differs")),
+            differing.contains(&register),
+            "{what}, PCR {register}: {console}"
+        );
+    }
 }
 
 /// The boot stub takes credentials from the boot partition, where nothing is signed; it measures them into PCR 12.
-pub fn a_credential_on_the_boot_partition(machine: &Machine) {
-    let copy = machine.copy("credential");
-    copy.tools(
-        "offset=$(sfdisk --json $1/disk.raw | jq '.partitiontable.partitions[0].start * 512')
-        echo hello >/tmp/greeting.cred
-        mmd -D s -i $1/disk.raw@@$offset ::/loader/credentials || true
-        mcopy -o -i $1/disk.raw@@$offset /tmp/greeting.cred ::/loader/credentials/greeting.cred",
+#[test]
+fn a_credential_on_the_boot_partition() {
+    let copy = changed(
+        "credential",
+        "echo hello >/tmp/greeting.cred
+        mmd -D s -i $partition ::/loader/credentials || true
+        mcopy -o -i $partition /tmp/greeting.cred ::/loader/credentials/greeting.cred",
     );
-    let ended = copy.boot_that_ends();
-    assert!(ended.console.contains(REFUSED), "{}", ended.console);
-    assert_shut("a credential on the boot partition", &ended.console);
+    let console = copy.boot_that_ends();
+    assert_refused("a credential on the boot partition", &console, &[12]);
+    assert!(console.contains("new event"), "{console}");
+}
+
+/// A command line that the owner's own key signed, beside the kernel image: it is used, so it is measured, so nothing opens.
+#[test]
+fn a_command_line_in_a_signed_addon() {
+    let [key, certificate] = owners_key();
+    let copy = changed(
+        "addon",
+        &format!(
+            "cat >/tmp/key <<<'{key}'
+        cat >/tmp/certificate <<<'{certificate}'
+        ukify build --cmdline 'systemd.unit=rescue.target' --secureboot-private-key /tmp/key --secureboot-certificate /tmp/certificate --output /tmp/more.addon.efi >&2
+        mmd -D s -i $partition ::/loader/addons || true
+        mcopy -o -i $partition /tmp/more.addon.efi ::/loader/addons/more.addon.efi"
+        ),
+    );
+    let console = copy.boot_that_ends();
+    assert_refused("a signed command line beside the kernel image", &console, &[12]);
+}
+
+/// Two ways to another command line that nobody signed: an addon, and the boot loader's own entry with its editor allowed. Neither
+/// reaches the kernel: the machine boots as ever, with the command line that is in the signed image.
+#[test]
+fn command_lines_that_nobody_signed() {
+    let copy = changed(
+        "unsigned-command-line",
+        "ukify build --cmdline 'systemd.unit=rescue.target from_addon' --output /tmp/more.addon.efi >&2
+        mmd -D s -i $partition ::/loader/addons || true
+        mcopy -o -i $partition /tmp/more.addon.efi ::/loader/addons/more.addon.efi
+        printf 'title Another\\nefi %s\\noptions systemd.unit=rescue.target from_entry\\n' \"${image#::}\" >/tmp/another.conf
+        printf 'default another.conf\\neditor yes\\ntimeout 0\\n' >/tmp/loader.conf
+        mcopy -o -i $partition /tmp/another.conf ::/loader/entries/another.conf
+        mcopy -o -i $partition /tmp/loader.conf ::/loader/loader.conf",
+    );
+    let mut running = copy.boot();
+    running.await_suite();
+    let line = running
+        .run("cat /proc/cmdline; bootctl status --no-pager 2>/dev/null | grep -i 'current entry' || true")
+        .ok();
+    for sign in ["from_addon", "from_entry", "rescue"] {
+        assert!(!line.contains(sign), "{line}");
+    }
+    println!(
+        "ignored, command lines that nobody signed: {}",
+        line.trim().lines().last().unwrap_or_default()
+    );
+    running.shut_down();
+}
+
+/// Changes the command line inside the kernel image; every byte stays in its place.
+const OTHER_COMMAND_LINE: &str = "
+    mcopy -i $partition \"$image\" /tmp/image.efi
+    LC_ALL=C sed -i 's/lockdown=confidentiality/lockdown=integrity      /' /tmp/image.efi
+";
+
+/// The command line inside the kernel image is changed, and its signature left as it was: the firmware does not start it.
+#[test]
+fn another_command_line_in_the_kernel_image() {
+    let copy = changed(
+        "command-line",
+        &format!("{OTHER_COMMAND_LINE} mcopy -o -i $partition /tmp/image.efi \"$image\""),
+    );
+    let console = copy.boot_that_says(NOT_STARTED);
+    assert_shut("another command line in the kernel image", &console);
+    assert!(!console.contains("EFI stub"), "the kernel ran: {console}");
+}
+
+/// The same, signed by somebody who has the owner's key for Secure Boot, but not the one for the volumes.
+#[test]
+fn another_command_line_signed_with_a_stolen_key() {
+    let [key, certificate] = owners_key();
+    let copy = changed(
+        "stolen-key",
+        &format!(
+            "{OTHER_COMMAND_LINE}
+            cat >/tmp/key <<<'{key}'
+            cat >/tmp/certificate <<<'{certificate}'
+            sbattach --remove /tmp/image.efi 2>/dev/null
+            sbsign --key /tmp/key --cert /tmp/certificate --output /tmp/image.efi /tmp/image.efi 2>/dev/null
+            mcopy -o -i $partition /tmp/image.efi \"$image\""
+        ),
+    );
+    let console = copy.boot_that_ends();
+    assert_refused("another command line, signed with a stolen key", &console, &[11]);
 }
 
 /// The same kernel image, signed with a key that the firmware does not know.
-pub fn a_kernel_image_signed_by_somebody_else(machine: &Machine) {
-    let copy = machine.copy("resigned");
-    copy.tools(
-        "offset=$(sfdisk --json $1/disk.raw | jq '.partitiontable.partitions[0].start * 512')
-        image=$(mdir -b -i $1/disk.raw@@$offset ::/EFI/Linux | tr -d '\\r' | grep '\\.efi$')
-        mcopy -i $1/disk.raw@@$offset \"$image\" /tmp/image.efi
+#[test]
+fn a_kernel_image_signed_by_somebody_else() {
+    let copy = changed(
+        "resigned",
+        "mcopy -i $partition \"$image\" /tmp/image.efi
         openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj '/CN=Somebody else/' -keyout /tmp/key -out /tmp/certificate 2>/dev/null
         sbattach --remove /tmp/image.efi
         sbsign --key /tmp/key --cert /tmp/certificate --output /tmp/image.efi /tmp/image.efi 2>/dev/null
-        mcopy -o -i $1/disk.raw@@$offset /tmp/image.efi \"$image\"",
+        mcopy -o -i $partition /tmp/image.efi \"$image\"",
     );
-    let ended = copy.boot_that_ends();
-    assert_shut("a kernel image signed by somebody else", &ended.console);
-    assert!(
-        !ended.console.contains("EFI stub"),
-        "the kernel ran: {}",
-        ended.console
-    );
+    let console = copy.boot_that_says(NOT_STARTED);
+    assert_shut("a kernel image signed by somebody else", &console);
+    assert!(!console.contains("EFI stub"), "the kernel ran: {console}");
 }
 
 /// One byte of the root partition, in the middle of what is read at every boot.
-pub fn a_flipped_byte_of_the_root(machine: &Machine) {
-    let copy = machine.copy("flipped");
+#[test]
+fn a_flipped_byte_of_the_root() {
+    let copy = APPLIANCE.copy("flipped");
     copy.tools(
         "start=$(sfdisk --json $1/disk.raw | jq '[.partitiontable.partitions[] | select(.name | test(\"^holdfast_[0-9.]*$\"))][0].start * 512')
         at=$((start + 1024 + 11))
         byte=$(od -An -tu1 -j$at -N1 $1/disk.raw)
         printf \"\\\\x$(printf %x $((byte ^ 1)))\" | dd of=$1/disk.raw bs=1 seek=$at conv=notrunc status=none",
     );
-    let ended = copy.boot_that_ends();
-    assert_shut("a flipped byte of the root", &ended.console);
+    let console = copy.boot_that_ends();
+    assert_shut("a flipped byte of the root", &console);
     assert!(
-        ended.console.contains("verity") || ended.console.contains("panic"),
-        "{}",
-        ended.console
+        console.contains("verity") || console.contains("panic"),
+        "{console}"
     );
 }
 
 /// The disk in another machine: the same firmware and keys, another TPM.
-pub fn another_tpm(machine: &Machine) {
-    let copy = machine.copy("another-tpm");
+#[test]
+fn another_tpm() {
+    let copy = APPLIANCE.copy("another-tpm");
     std::fs::remove_dir_all(copy.tpm()).unwrap();
     std::fs::create_dir(copy.tpm()).unwrap();
     copy.tools("swtpm_setup --tpm2 --tpmstate $1/tpm --create-ek-cert --create-platform-cert --pcr-banks sha256 --lock-nvram --overwrite >/dev/null");
-    let ended = copy.boot_that_ends();
-    assert!(ended.console.contains(REFUSED), "{}", ended.console);
-    assert_shut("the disk in another machine", &ended.console);
+    let console = copy.boot_that_ends();
+    assert_refused("the disk in another machine", &console, &[]);
+    assert!(console.contains("another one"), "{console}");
+}
+
+/// What the boot partition says of the last good boot is nobody's word: whatever is written there, nothing opens, and nothing of it
+/// reaches the screen but a wrong comparison.
+#[test]
+fn a_forged_memory_of_the_last_boot() {
+    let copy = changed(
+        "forged",
+        "{ printf 'register 12 %064d\\nregister 7 \\033[2J$(reboot)\\n' 1; head -c 3000000 /dev/urandom; } >/tmp/forged
+        mcopy -o -i $partition /tmp/forged ::/loader/holdfast-registers
+        echo hello >/tmp/greeting.cred
+        mmd -D s -i $partition ::/loader/credentials || true
+        mcopy -o -i $partition /tmp/greeting.cred ::/loader/credentials/greeting.cred",
+    );
+    let console = copy.boot_that_ends();
+    assert!(console.contains(REFUSED), "{console}");
+    assert!(console.contains("PCR 12 differs"), "{console}");
+    assert!(!console.contains("$(reboot)"), "{console}");
+    assert_shut("a forged memory of the last boot", &console);
+}
+
+/// The TPM is emptied, as its owner's hierarchy is when the machine changes hands: the volume stays shut. Then its earlier state is put back.
+///
+/// A TPM in hardware does not give out its state and takes none in. Where the TPM is a program, whoever can replace its state brings back
+/// every key that it ever held: this is no attack that the volume's policy could see, and the test says so instead of claiming it.
+#[test]
+fn an_old_tpm_state() {
+    let copy = APPLIANCE.copy("old-tpm");
+    copy.tools(
+        "cp -a $1/tpm $1/tpm.old
+        swtpm socket --tpm2 --tpmstate dir=$1/tpm --server type=unixio,path=/tmp/tpm --ctrl type=unixio,path=/tmp/tpm.ctrl --flags startup-clear --terminate --daemon
+        export TPM2TOOLS_TCTI=swtpm:path=/tmp/tpm
+        tpm2_clear -c platform
+        tpm2_shutdown",
+    );
+    let console = copy.boot_that_ends();
+    assert_refused("an emptied TPM", &console, &[]);
+
+    copy.tools("rm -r $1/tpm && mv $1/tpm.old $1/tpm");
+    let mut running = copy.boot();
+    running.await_suite();
+    println!(
+        "not refused, the TPM's own earlier state: it holds the key that it held then, and the boot is the one it was sealed for"
+    );
+    running.shut_down();
 }

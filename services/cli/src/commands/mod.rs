@@ -7,4 +7,5 @@ pub mod inspect;
 pub mod ledger;
 pub mod models;
 pub mod status;
+pub mod vault;
 pub mod welcome;

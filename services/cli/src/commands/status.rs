@@ -1,6 +1,8 @@
 //! `holdfast status`: each service, its confinement, the posture, the ledger's head.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use holdfast_contract::Problem;
 use holdfast_contract::ledger::Entries;
@@ -12,15 +14,22 @@ use serde::de::DeserializeOwned;
 use crate::exit;
 use crate::output::Output;
 use crate::suite::Suite;
+use crate::up;
 use crate::up::table::{Row, State};
 
 /// Where each daemon says how it is. The console has no role socket: the supervisor speaks for it.
-const ASKED: [(Service, Role); 4] = [
+const ASKED: [(Service, Role); 5] = [
     (Service::IncidentRecorder, role::RECORDER_READ),
+    (Service::Vault, role::VAULT_OPERATE),
     (Service::Registry, role::REGISTRY_READ),
     (Service::Quarantine, role::QUARANTINE_READ),
     (Service::Inference, role::INFERENCE_ADMIN),
 ];
+
+/// Where the page is on the appliance, as in its socket unit.
+const CONSOLE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8480);
+/// How long the page may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct Status {
@@ -50,6 +59,10 @@ struct LedgerHead {
 /// Prints how the suite is. 0 when everything runs, 1 when something does not, 3 when there is no suite.
 pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
     let table: BTreeMap<String, Row> = published(suite, "services.json").unwrap_or_default();
+    let posture: Option<Posture> = published(suite, "posture.json");
+    let is_appliance = posture
+        .as_ref()
+        .is_some_and(|posture| posture.mode == Mode::Appliance);
     let mut services = Vec::new();
     for service in Service::ALL {
         let row = table.get(service.name());
@@ -70,7 +83,11 @@ pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
                 }
             }
             None => {
-                let running = row.is_some_and(|row| row.state == State::Running);
+                let running = match row {
+                    Some(row) => row.state == State::Running,
+                    // On the appliance nobody keeps a table: ask the page itself.
+                    None => is_appliance && serves(CONSOLE).await,
+                };
                 ServiceRow {
                     service,
                     running,
@@ -83,7 +100,7 @@ pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
     }
     let status = Status {
         running: services.iter().all(|row| row.running),
-        posture: published(suite, "posture.json"),
+        posture,
         services,
         ledger: head(suite).await,
     };
@@ -94,6 +111,11 @@ pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
         all if all == status.services.len() => exit::OK,
         _ => exit::NO,
     })
+}
+
+async fn serves(page: SocketAddr) -> bool {
+    let health = tokio::time::timeout(PATIENCE, up::health(page)).await;
+    matches!(health, Ok(Ok(_)))
 }
 
 fn text(status: &Status, output: Output) -> anyhow::Result<()> {

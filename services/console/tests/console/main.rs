@@ -12,4 +12,5 @@ mod guard;
 mod openai;
 mod pages;
 mod upload;
+mod vault;
 mod wire;

@@ -10,6 +10,7 @@
 pub mod inference;
 pub mod models;
 pub mod quarantine;
+pub mod vault;
 
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub struct House {
     pub registry: Arc<Registry>,
     pub quarantine: Arc<quarantine::Quarantine>,
     pub inference: Arc<inference::Inference>,
+    pub vault: Arc<vault::Vault>,
     away: Arc<Mutex<Vec<Role>>>,
 }
 
@@ -58,12 +60,14 @@ impl House {
         });
         let quarantine = Arc::new(quarantine::Quarantine::new(Arc::clone(&registry)));
         let inference = Arc::new(inference::Inference::default());
+        let vault = Arc::new(vault::Vault::default());
         let house = Self {
             run: run.to_owned(),
             recorder: Arc::clone(&recorder),
             registry: Arc::clone(&registry),
             quarantine: Arc::clone(&quarantine),
             inference: Arc::clone(&inference),
+            vault: Arc::clone(&vault),
             away: Arc::default(),
         };
         let append = Router::new()
@@ -110,6 +114,8 @@ impl House {
             inference::generate(inference),
             Limits::PLAIN,
         );
+        let operate = vault::operate(vault).route("/v1/status", status_route(Service::Vault, "open"));
+        house.serve(role::VAULT_OPERATE, operate, Limits::PLAIN);
         house.posture(&Posture {
             mode: Mode::Evaluation,
             weaknesses: vec![

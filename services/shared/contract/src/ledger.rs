@@ -53,6 +53,15 @@ pub enum Event {
     /// A conversation was deleted.
     #[serde(rename = "console.history")]
     ConsoleHistory,
+    /// The vault was made, opened, locked, or could not be.
+    #[serde(rename = "vault.state")]
+    VaultState,
+    /// A key of the vault was added, confirmed or removed.
+    #[serde(rename = "vault.key")]
+    VaultKey,
+    /// A panic level was asked for, called off, carried out.
+    #[serde(rename = "vault.panic")]
+    VaultPanic,
     /// A detector reported a suspected incident.
     #[serde(rename = "incident.reported")]
     IncidentReported,

@@ -15,6 +15,7 @@ pub mod registry;
 pub mod report;
 pub mod role;
 pub mod status;
+pub mod vault;
 
 pub use digest::Digest;
 pub use jiff::Timestamp;

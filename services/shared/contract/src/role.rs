@@ -20,14 +20,17 @@ pub enum Service {
     Inference,
     /// Holds the ledger and its signing key.
     IncidentRecorder,
+    /// Holds the encrypted volume and its keys.
+    Vault,
     /// Holds the web page and the user sessions.
     Console,
 }
 
 impl Service {
     /// Every service, in the order in which a person would name them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::IncidentRecorder,
+        Self::Vault,
         Self::Registry,
         Self::Quarantine,
         Self::Inference,
@@ -41,6 +44,7 @@ impl Service {
             Self::Quarantine => "quarantine",
             Self::Inference => "inference",
             Self::IncidentRecorder => "incident-recorder",
+            Self::Vault => "vault",
             Self::Console => "console",
         }
     }
@@ -104,6 +108,10 @@ roles! {
     RECORDER_READ = IncidentRecorder / "read" Http;
     /// Report a suspected incident (detectors).
     RECORDER_REPORT = IncidentRecorder / "report" Http;
+    /// Lock and unlock the vault, manage its keys, panic (console, cli).
+    VAULT_OPERATE = Vault / "operate" Http;
+    /// Lock the vault at once (recorder).
+    VAULT_CONTAIN = Vault / "contain" Http;
 }
 
 impl Role {

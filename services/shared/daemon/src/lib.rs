@@ -17,6 +17,7 @@
 //! ```
 
 mod config;
+mod throttle;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ use holdfast_ipc::{Sockets, SocketsError, Surroundings};
 use holdfast_sandbox::{Forbidden, Sandbox, prove_and_exit};
 
 pub use config::{Config, ConfigError, MAX_CONFIG_BYTES, parse_config, read_config};
+pub use throttle::Throttle;
 
 /// The arguments that every daemon takes.
 #[derive(Debug, Parser)]

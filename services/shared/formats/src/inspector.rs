@@ -182,8 +182,9 @@ impl FileInspector {
             let directory = Directory::read(size, peek);
             let outlines = directory
                 .as_ref()
-                .map(|directory| Outlines::read(directory, peek));
-            self.ahead = Ahead::Archive(directory.clone(), outlines.unwrap_or_default());
+                .map(|directory| Outlines::read(directory, peek))
+                .unwrap_or_default();
+            self.ahead = Ahead::Archive(directory, outlines);
         }
         self
     }
@@ -236,14 +237,7 @@ impl FileInspector {
                 head.extend_from_slice(probed);
                 if head.len() == self.probe {
                     let head = std::mem::take(head);
-                    let mut stage = start(
-                        &head,
-                        &self.name,
-                        self.pickle,
-                        &mut self.ahead,
-                        &self.budget,
-                        self.tying,
-                    );
+                    let mut stage = self.start(&head);
                     if let Stage::Running { inspectors, .. } = &mut stage {
                         feed_all(inspectors, self.probe as u64, rest);
                     }
@@ -252,6 +246,58 @@ impl FileInspector {
             }
         }
         self.at += chunk.len() as u64;
+    }
+
+    /// Decides the format by the first bytes and gives them to its inspectors.
+    fn start(&mut self, head: &[u8]) -> Stage {
+        let ties = || {
+            if self.tying {
+                Ties::collecting()
+            } else {
+                Ties::default()
+            }
+        };
+        let ahead = std::mem::take(&mut self.ahead);
+        let (name, budget) = (self.name.as_str(), &self.budget);
+        let format = detect::detect(head);
+        let mut inspectors: Vec<Box<dyn Inspector>> = match format {
+            Format::Gguf => vec![Box::new(Gguf::tied(ties()))],
+            Format::Safetensors => vec![Box::new(Safetensors::tied(ties()))],
+            Format::Pickle => vec![Box::new(Pickle::new(self.pickle))],
+            Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
+            Format::Npy => vec![Box::new(Npy::default())],
+            Format::Json => vec![
+                Box::new(Configuration::tied(name, ties())),
+                Box::new(Secrets::default()),
+                Box::new(Suspicion::default()),
+            ],
+            Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
+            Format::Zip
+            | Format::Tar
+            | Format::Gzip
+            | Format::Zlib
+            | Format::Bzip2
+            | Format::Xz
+            | Format::Lzma
+            | Format::Zstd
+            | Format::Lz4 => {
+                vec![container(format, name, ahead, budget)]
+            }
+            Format::Onnx => vec![Box::new(Onnx::tied(ties()))],
+            Format::Hdf5 => vec![match ahead {
+                Ahead::Hdf5(outline) => Box::new(Hdf5::new(*outline, budget.clone())),
+                _ => Box::new(hdf5::Held::new(budget.clone())),
+            }],
+            Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
+            Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
+            _ => Vec::new(),
+        };
+        feed_all(&mut inspectors, 0, head);
+        Stage::Running {
+            format,
+            tar: detect::is_tar(head),
+            inspectors,
+        }
     }
 
     /// The format, as far as the bytes so far tell, of a file that cannot be read to its end.
@@ -266,15 +312,8 @@ impl FileInspector {
     /// The file has ended.
     pub fn finish(mut self) -> Outcome {
         let size = self.at;
-        let stage = match self.stage {
-            Stage::Probing(head) => start(
-                &head,
-                &self.name,
-                self.pickle,
-                &mut self.ahead,
-                &self.budget,
-                self.tying,
-            ),
+        let stage = match std::mem::replace(&mut self.stage, Stage::Probing(Vec::new())) {
+            Stage::Probing(head) => self.start(&head),
             running @ Stage::Running { .. } => running,
         };
         let (mut format, tar, inspectors) = match stage {
@@ -344,56 +383,6 @@ impl FileInspector {
 fn feed_all(inspectors: &mut [Box<dyn Inspector>], at: u64, chunk: &[u8]) {
     for inspector in inspectors {
         inspector.feed(at, chunk);
-    }
-}
-
-/// Decides the format by the first bytes and gives them to its inspectors.
-fn start(head: &[u8], name: &str, pickle: Context, ahead: &mut Ahead, budget: &Budget, tying: bool) -> Stage {
-    let ties = || {
-        if tying {
-            Ties::collecting()
-        } else {
-            Ties::default()
-        }
-    };
-    let format = detect::detect(head);
-    let mut inspectors: Vec<Box<dyn Inspector>> = match format {
-        Format::Gguf => vec![Box::new(Gguf::tied(ties()))],
-        Format::Safetensors => vec![Box::new(Safetensors::tied(ties()))],
-        Format::Pickle => vec![Box::new(Pickle::new(pickle))],
-        Format::PytorchLegacy => vec![Box::new(Pickle::new(Context::File))],
-        Format::Npy => vec![Box::new(Npy::default())],
-        Format::Json => vec![
-            Box::new(Configuration::tied(name, ties())),
-            Box::new(Secrets::default()),
-            Box::new(Suspicion::default()),
-        ],
-        Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
-        Format::Zip
-        | Format::Tar
-        | Format::Gzip
-        | Format::Zlib
-        | Format::Bzip2
-        | Format::Xz
-        | Format::Lzma
-        | Format::Zstd
-        | Format::Lz4 => {
-            vec![container(format, name, std::mem::take(ahead), budget)]
-        }
-        Format::Onnx => vec![Box::new(Onnx::tied(ties()))],
-        Format::Hdf5 => vec![match std::mem::take(ahead) {
-            Ahead::Hdf5(outline) => Box::new(Hdf5::new(*outline, budget.clone())),
-            _ => Box::new(hdf5::Held::new(budget.clone())),
-        }],
-        Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
-        Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
-        _ => Vec::new(),
-    };
-    feed_all(&mut inspectors, 0, head);
-    Stage::Running {
-        format,
-        tar: detect::is_tar(head),
-        inspectors,
     }
 }
 

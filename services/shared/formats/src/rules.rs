@@ -337,6 +337,10 @@ rules! {
     TPL_FAILS "HF-TPL-010" Low: "A chat template that does not work here",
         "Rendered with ordinary conversations it fails each time. The engine uses a built-in template for it.",
         NOTHING;
+    TPL_GROWS "HF-TPL-011" Medium requires NoChatTemplate: "A chat template that makes too much of a long conversation",
+        "The text that it makes, or keeps meanwhile, grows much faster than the conversation does. Short chats work, and long ones take all memory \
+         and time there is.",
+        BUILT_IN;
 
     ST_TRUNCATED "HF-ST-001" High: "The file ends inside its header",
         "The header claims to be longer than the file.",
@@ -873,6 +877,10 @@ rules! {
     H5_ADMITTED "HF-H5-024" Low: "An HDF5 file of numbers",
         "It is well formed and needs nothing but itself, but the engine here cannot use it.",
         "Convert it to safetensors if you want to use the weights here.";
+    H5_APART "HF-H5-025" High: "Packed data in pieces that are too large to be put in order",
+        "The bytes of numbers were put apart before they were packed (`shuffle`), in pieces of more than 8 MiB. They cannot be put back in order as \
+         they go by, so nobody would see what they hold.",
+        "Write the file again with smaller pieces or without `shuffle`, for example with `h5repack -f GZIP=4`.";
 
     KERAS_CODE "HF-KERAS-001" Critical: "A Keras model with Python code in it",
         "Some layers keep a function as compiled Python or as a pickle, which Keras runs when it loads the model or uses it. In an `.h5` file \

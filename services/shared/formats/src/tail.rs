@@ -1,5 +1,7 @@
 //! The end of a file, where archives keep their directory.
 
+use crate::bytes::{half, word};
+
 /// How much of the end is kept: a zip archive's end record and the longest comment after it, and some directory before it.
 const KEPT_BYTES: usize = 128 << 10;
 /// `end of central directory` (APPNOTE 4.3.16).
@@ -119,14 +121,6 @@ fn names(directory: &[u8], entries: u16) -> Vec<String> {
             .unwrap_or_default();
     }
     names
-}
-
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().copied().map(u16::from_le_bytes)
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().copied().map(u32::from_le_bytes)
 }
 
 #[cfg(test)]

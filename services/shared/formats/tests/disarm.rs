@@ -5,6 +5,7 @@
 mod common;
 
 use common::{ids, inspect};
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats::disarm::{Cannot, Plan};
 use holdfast_formats::testing::{Assembler, Member, archive, deflate, legacy, weights};
 
@@ -15,11 +16,7 @@ fn plan(bytes: &[u8]) -> Result<Plan, Cannot> {
 fn convert(bytes: &[u8]) -> Vec<u8> {
     let plan = plan(bytes).unwrap();
     let mut out = Vec::new();
-    let mut peek = |at: u64, buffer: &mut [u8]| {
-        let at = usize::try_from(at).unwrap();
-        let part = bytes.get(at..at + buffer.len());
-        part.map(|part| buffer.copy_from_slice(part)).is_some()
-    };
+    let mut peek = in_memory(bytes);
     plan.write(&mut peek, &mut out).unwrap();
     assert_eq!(out.len() as u64, plan.bytes());
     out

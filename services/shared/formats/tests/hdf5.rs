@@ -3,6 +3,7 @@
 mod common;
 
 use common::{findings, ids, inspect, inspect_in};
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats::testing::{
     Dataset, Hdf5Builder, Member, Storage, archive, deflate, fixed_text, variable_text, weights,
 };
@@ -10,11 +11,7 @@ use holdfast_formats::{FileInspector, Format, Outcome};
 
 /// The inspection of a file that can be looked into first.
 fn ahead(bytes: &[u8], piece: usize) -> Outcome {
-    let mut inspector = FileInspector::new("model").looking_ahead(bytes.len() as u64, &mut |at, buffer| {
-        let at = usize::try_from(at).unwrap_or(usize::MAX);
-        let part = bytes.get(at..).and_then(|rest| rest.get(..buffer.len()));
-        part.map(|part| buffer.copy_from_slice(part)).is_some()
-    });
+    let mut inspector = FileInspector::new("model").looking_ahead(bytes.len() as u64, &mut in_memory(bytes));
     for piece in bytes.chunks(piece) {
         inspector.feed(piece);
     }

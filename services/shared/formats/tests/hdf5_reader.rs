@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats::testing::{Dataset, Hdf5Builder, Random, Storage, mutate};
 use holdfast_formats::{FileInspector, Format, Outcome};
 
@@ -31,11 +32,7 @@ fn script(name: &str) -> std::path::PathBuf {
 }
 
 fn inspect(name: &str, bytes: &[u8]) -> Outcome {
-    let mut inspector = FileInspector::new(name).looking_ahead(bytes.len() as u64, &mut |at, buffer| {
-        let at = usize::try_from(at).unwrap_or(usize::MAX);
-        let part = bytes.get(at..).and_then(|rest| rest.get(..buffer.len()));
-        part.map(|part| buffer.copy_from_slice(part)).is_some()
-    });
+    let mut inspector = FileInspector::new(name).looking_ahead(bytes.len() as u64, &mut in_memory(bytes));
     inspector.feed(bytes);
     inspector.finish()
 }

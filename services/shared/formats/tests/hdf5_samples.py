@@ -57,6 +57,32 @@ with h5py.File(directory / "ok-new.h5", "w", libver=("v110", "v110")) as file:
     file.create_dataset("listed", data=np.random.rand(100, 100), chunks=(10, 10), compression="gzip")
     file.create_dataset("plain", data=np.random.rand(100, 100), chunks=(10, 10))
     file.create_dataset("paged", data=np.arange(20000), chunks=(5,))
+
+
+def growing(file):
+    for name, options in [("plain", {}), ("packed", {"compression": "gzip", "shuffle": True, "fletcher32": True})]:
+        for count in [0, 1, 3, 4, 5, 20, 21, 200]:
+            file.create_dataset(f"{name}/{count}", data=np.arange(count), chunks=(1,), maxshape=(None,), **options)
+        # The other dimension is not as large as it may become, and the one without a limit is not the first.
+        file.create_dataset(f"{name}/wide", data=np.random.rand(50, 7), chunks=(2, 3), maxshape=(None, 20), **options)
+        file.create_dataset(f"{name}/high", data=np.random.rand(7, 5, 50), chunks=(2, 2, 3), maxshape=(9, 5, None), **options)
+        file.create_dataset(f"{name}/both", data=np.random.rand(40, 30), chunks=(3, 4), maxshape=(None, None), **options)
+        file.create_dataset(f"{name}/small", data=np.random.rand(2, 2), chunks=(3, 4), maxshape=(None, None), **options)
+        shrunk = file.create_dataset(f"{name}/shrunk", data=np.arange(300), chunks=(2,), maxshape=(None,), **options)
+        shrunk.resize((31,))
+        # Long enough for blocks in pages.
+        file.create_dataset(f"{name}/long", data=np.arange(40000, dtype="u1"), chunks=(1,), maxshape=(None,), **options)
+
+
+for name in ["v110", "v114", "latest"]:
+    with h5py.File(directory / f"ok-growing-{name}.h5", "w", libver=("v110" if name == "v110" else name, name)) as file:
+        growing(file)
+with h5py.File(directory / "ok-tree.h5", "w", libver=("v110", "v110")) as file:
+    file.create_dataset("deep", data=np.arange(30000, dtype="u1").reshape(150, 200), chunks=(1, 1), maxshape=(None, None))
+with h5py.File(directory / "bad-gap.h5", "w", libver=("v110", "v110")) as file:
+    gap = file.create_dataset("x", (100,), "f4", chunks=(10,), maxshape=(None,))
+    gap[:20] = 1
+    gap[90:] = 1
 for name, options in [
     ("tracked", {"track_order": True}),
     ("v108", {"libver": ("v108", "v108")}),

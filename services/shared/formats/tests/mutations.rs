@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use holdfast_contract::report::Finding;
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats::document::{Configuration, Prose, Secrets};
 use holdfast_formats::onnx::Onnx;
 use holdfast_formats::pickle::{Context, Pickle, Summary};
@@ -133,11 +134,7 @@ fn no_change_breaks_the_numpy_inspector() {
 fn inspect(name: &str, pieces: &[&[u8]], ahead: Option<&[u8]>) -> (String, Vec<Finding>) {
     let mut inspector = FileInspector::new(name);
     if let Some(bytes) = ahead {
-        inspector = inspector.looking_ahead(bytes.len() as u64, &mut |at, buffer| {
-            let at = usize::try_from(at).unwrap_or(usize::MAX);
-            let part = bytes.get(at..).and_then(|rest| rest.get(..buffer.len()));
-            part.map(|part| buffer.copy_from_slice(part)).is_some()
-        });
+        inspector = inspector.looking_ahead(bytes.len() as u64, &mut in_memory(bytes));
     }
     for piece in pieces {
         inspector.feed(piece);

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use holdfast_contract::report::{Finding, ModelFacts};
+use holdfast_formats::bytes::in_memory;
+use holdfast_formats::keras::Description;
 use holdfast_formats::testing::{Assembler, Member, archive, deflate};
 use holdfast_formats::text::is_hidden;
 use holdfast_formats::{FileInspector, Format};
@@ -33,11 +35,7 @@ fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 /// Inspects pieces of a file whose format is detected by so many bytes.
 fn inspect(probe: usize, whole: &[u8], pieces: &[&[u8]]) -> (Format, Vec<Finding>, Option<ModelFacts>) {
     let mut inspector = FileInspector::new("x")
-        .looking_ahead(whole.len() as u64, &mut |at, buffer| {
-            let at = usize::try_from(at).unwrap_or(usize::MAX);
-            let part = whole.get(at..).and_then(|rest| rest.get(..buffer.len()));
-            part.map(|part| buffer.copy_from_slice(part)).is_some()
-        })
+        .looking_ahead(whole.len() as u64, &mut in_memory(whole))
         .probing(probe);
     for piece in pieces {
         inspector.feed(piece);
@@ -173,4 +171,25 @@ fn a_member_that_begins_elsewhere_is_placed_within_the_file() {
     let place = built.mark("../b/central").start + 42;
     built.bytes[place..place + 4].fill(0x7f);
     no_cut_matters(4, &built.bytes, "a member elsewhere");
+}
+
+#[test]
+fn descriptions_for_keras() {
+    for (path, input) in inputs("keras") {
+        // The first two bytes say where the target cuts; here it is cut everywhere.
+        let bytes = input.get(2..).unwrap_or_default();
+        let found = |pieces: &[&[u8]]| {
+            let mut description = Description::default();
+            for piece in pieces {
+                description.feed(piece);
+            }
+            let (findings, name) = description.conclude();
+            (findings.into_parts(), name)
+        };
+        let whole = found(&[bytes]);
+        for cut in 0..=bytes.len().min(512) {
+            let (before, after) = bytes.split_at(cut);
+            assert_eq!(found(&[before, after]), whole, "{}, cut at {cut}", path.display());
+        }
+    }
 }

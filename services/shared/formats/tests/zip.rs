@@ -6,6 +6,7 @@ mod common;
 
 use common::{findings, ids, inspect, inspect_in, judged};
 use holdfast_contract::report::Verdict;
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats::testing::{Assembler, Built, Member, archive, deflate, weights};
 use holdfast_formats::{FileInspector, Format, Outcome};
 
@@ -41,13 +42,7 @@ fn refused(built: &Built, id: &str) {
 
 /// As the worker does it: the directory first.
 fn ahead(bytes: &[u8], piece: usize) -> Outcome {
-    let mut inspector = FileInspector::new("m.pt").looking_ahead(bytes.len() as u64, &mut |at, buffer| {
-        let at = usize::try_from(at).unwrap();
-        bytes
-            .get(at..at + buffer.len())
-            .map(|bytes| buffer.copy_from_slice(bytes))
-            .is_some()
-    });
+    let mut inspector = FileInspector::new("m.pt").looking_ahead(bytes.len() as u64, &mut in_memory(bytes));
     for piece in bytes.chunks(piece) {
         inspector.feed(piece);
     }

@@ -8,6 +8,7 @@ use std::io::{Read, Seek as _, SeekFrom, Write as _};
 use std::sync::Arc;
 
 use holdfast_contract::report::Report;
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats::set::Ties;
 use holdfast_formats::{FileInspector, Scanner};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -156,11 +157,7 @@ pub fn serve<E: From<std::io::Error>>(
         (&mut input).take(size).read_to_end(&mut content)?;
         let inspector = FileInspector::new(&String::from_utf8_lossy(&text))
             .scanning(scanner)
-            .looking_ahead(size, &mut |at, buffer| {
-                let at = usize::try_from(at).unwrap_or(usize::MAX);
-                let part = content.get(at..).and_then(|rest| rest.get(..buffer.len()));
-                part.map(|part| buffer.copy_from_slice(part)).is_some()
-            });
+            .looking_ahead(size, &mut in_memory(&content));
         let inspector = if tying { inspector.tying() } else { inspector };
         answer(inspect_whole(content.as_slice(), Some(size), inspector, |_| ()))?;
     }

@@ -5,6 +5,7 @@ mod inference;
 mod intake;
 mod ledger;
 mod system;
+mod vault;
 
 use holdfast_contract::Digest;
 use serde::Serialize;
@@ -37,6 +38,7 @@ pub const MODULES: &[Module] = &[
     ("report", intake::report),
     ("role", system::role),
     ("status", system::status),
+    ("vault", vault::samples),
 ];
 
 /// A structure that refuses unknown fields.

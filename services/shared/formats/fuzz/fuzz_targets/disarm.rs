@@ -6,6 +6,7 @@ use std::io::{Result, Write};
 
 use holdfast_contract::report::Verdict;
 use holdfast_formats::FileInspector;
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats::finding::verdict;
 use holdfast_formats_fuzz::{memory, mutators};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
@@ -30,11 +31,7 @@ impl Write for Inspected {
 }
 
 fuzz_target!(init: memory::unwind_when_exhausted(), |bytes: &[u8]| {
-    let mut peek = |at: u64, buffer: &mut [u8]| {
-        let at = usize::try_from(at).unwrap_or(usize::MAX);
-        let part = bytes.get(at..).and_then(|rest| rest.get(..buffer.len()));
-        part.map(|part| buffer.copy_from_slice(part)).is_some()
-    };
+    let mut peek = in_memory(bytes);
     memory::bounded(BOUND, || {
         let mut inspector = FileInspector::new("x").looking_ahead(bytes.len() as u64, &mut peek);
         inspector.feed(bytes);

@@ -3,6 +3,7 @@
 #![no_main]
 
 use holdfast_formats::FileInspector;
+use holdfast_formats::bytes::in_memory;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u16, &[u8])| {
@@ -17,11 +18,7 @@ fuzz_target!(|input: (u16, &[u8])| {
         let outcome = inspector.finish();
         (outcome.format, outcome.findings.into_parts(), outcome.facts)
     };
-    let ahead = FileInspector::new("x").looking_ahead(bytes.len() as u64, &mut |at, buffer| {
-        let at = usize::try_from(at).unwrap_or(usize::MAX);
-        let part = bytes.get(at..).and_then(|rest| rest.get(..buffer.len()));
-        part.map(|part| buffer.copy_from_slice(part)).is_some()
-    });
+    let ahead = FileInspector::new("x").looking_ahead(bytes.len() as u64, &mut in_memory(&bytes));
     let whole = run(FileInspector::new("x"), &[&bytes]);
     assert_eq!(
         whole,

@@ -3,6 +3,7 @@
 #![no_main]
 
 use holdfast_formats::FileInspector;
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats_fuzz::{cuts, memory, mutators, outcome};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
@@ -15,11 +16,7 @@ fuzz_target!(init: memory::unwind_when_exhausted(), |bytes: &[u8]| {
         outcome(inspector.finish())
     };
     let ahead = || {
-        FileInspector::new("x").looking_ahead(bytes.len() as u64, &mut |at, buffer| {
-            let at = usize::try_from(at).unwrap_or(usize::MAX);
-            let part = bytes.get(at..).and_then(|rest| rest.get(..buffer.len()));
-            part.map(|part| buffer.copy_from_slice(part)).is_some()
-        })
+        FileInspector::new("x").looking_ahead(bytes.len() as u64, &mut in_memory(bytes))
     };
     memory::confined(4 * BOUND, || {
         let whole = memory::bounded(BOUND, || run(FileInspector::new("x"), &[bytes]));

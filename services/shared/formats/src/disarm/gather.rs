@@ -185,6 +185,7 @@ fn read_block(number: u64, peek: Peek<'_>) -> std::io::Result<Box<[u8]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::in_memory;
     use crate::pickle::Element;
 
     fn tensor(shape: &[u64], stride: &[u64], offset: u64) -> Tensor {
@@ -222,11 +223,7 @@ mod tests {
     fn gathered(file: &[u8], tensor: &Tensor) -> std::io::Result<Vec<u8>> {
         let gather = Gather::new(3, tensor).unwrap();
         let mut out = Vec::new();
-        let mut peek = |at: u64, buffer: &mut [u8]| {
-            let at = usize::try_from(at).unwrap();
-            let part = file.get(at..at + buffer.len());
-            part.map(|part| buffer.copy_from_slice(part)).is_some()
-        };
+        let mut peek = in_memory(file);
         gather.write(&mut peek, &mut out)?;
         assert_eq!(out.len() as u64, gather.bytes());
         Ok(out)

@@ -5,6 +5,7 @@ use super::metadata::{MAX_KEYS, StringValue, judge_charsmap};
 use super::tensors::{MAX_TENSORS, Refusal};
 use super::types::ValueType;
 use super::{Field, Frame, Gguf, Text, Want};
+use crate::bytes::{long, word};
 use crate::finding::Place;
 use crate::rules::{self, Rule};
 use crate::text::{self, Fingerprint, Utf8};
@@ -23,14 +24,21 @@ impl Gguf {
     pub(super) fn field(&mut self, field: Field, bytes: &[u8]) {
         let begin = self.at - bytes.len() as u64;
         match field {
-            Field::Version => self.version(number32(bytes, 4)),
-            Field::Counts => self.counts(number64(bytes, 0), number64(bytes, 8)),
-            Field::KeyLength => self.key_length(begin, number64(bytes, 0)),
+            Field::Version => self.version(word(bytes, 4).unwrap_or_default()),
+            Field::Counts => self.counts(
+                long(bytes, 0).unwrap_or_default(),
+                long(bytes, 8).unwrap_or_default(),
+            ),
+            Field::KeyLength => self.key_length(begin, long(bytes, 0).unwrap_or_default()),
             Field::Key => self.key(begin, bytes),
-            Field::ValueType => self.value_type(begin, number32(bytes, 0)),
+            Field::ValueType => self.value_type(begin, word(bytes, 0).unwrap_or_default()),
             Field::Scalar(kind) => self.scalar(begin, kind, bytes),
-            Field::StringLength => self.string_length(begin, number64(bytes, 0)),
-            Field::ArrayHead => self.array_head(begin, number32(bytes, 0), number64(bytes, 4)),
+            Field::StringLength => self.string_length(begin, long(bytes, 0).unwrap_or_default()),
+            Field::ArrayHead => self.array_head(
+                begin,
+                word(bytes, 0).unwrap_or_default(),
+                long(bytes, 4).unwrap_or_default(),
+            ),
             Field::CharsmapHead { length } => {
                 judge_charsmap(begin, length, bytes, &mut self.findings);
                 self.want = Want::Skip {
@@ -38,7 +46,9 @@ impl Gguf {
                 };
             }
             Field::NameLength => {
-                let length = self.tensors.name_length(begin, number64(bytes, 0));
+                let length = self
+                    .tensors
+                    .name_length(begin, long(bytes, 0).unwrap_or_default());
                 self.expect(Field::Name, length);
             }
             Field::Name => {
@@ -46,14 +56,17 @@ impl Gguf {
                 self.want = Want::Field(Field::Dimensions, 4);
             }
             Field::Dimensions => {
-                let dimensions = self.tensors.dimensions(number32(bytes, 0));
+                let dimensions = self.tensors.dimensions(word(bytes, 0).unwrap_or_default());
                 self.expect(Field::Shape, dimensions.map(|count| count * 8));
             }
             Field::Shape => {
                 let shape = self.tensors.shape(bytes, &mut self.findings);
                 self.expect(Field::TypeAndOffset, shape.map(|()| 12));
             }
-            Field::TypeAndOffset => self.type_and_offset(number32(bytes, 0), number64(bytes, 4)),
+            Field::TypeAndOffset => self.type_and_offset(
+                word(bytes, 0).unwrap_or_default(),
+                long(bytes, 4).unwrap_or_default(),
+            ),
         }
     }
 
@@ -365,14 +378,4 @@ impl Gguf {
                 .add(&rules::GGUF_NO_TENSORS, Place::whole(), "the file has no tensors");
         }
     }
-}
-
-fn number32(bytes: &[u8], from: usize) -> u32 {
-    let word = bytes.get(from..).and_then(|rest| rest.first_chunk());
-    u32::from_le_bytes(word.copied().unwrap_or_default())
-}
-
-fn number64(bytes: &[u8], from: usize) -> u64 {
-    let word = bytes.get(from..).and_then(|rest| rest.first_chunk());
-    u64::from_le_bytes(word.copied().unwrap_or_default())
 }

@@ -1,15 +1,19 @@
 //! Datasets in pieces: where each piece is, and that together they are the dataset.
 //!
-//! Source: HDF5 File Format Specification 3.0, sections III.A.1 and VII.
+//! Source: HDF5 File Format Specification 3.0, sections III.A.1, III.A.2 and VII.
 
 use super::cursor::{Cursor, Fault, Step};
+use super::filters::{self, Filter};
 use super::group::{MAX_LEVELS, Neighbours};
-use super::message::{Filter, Index};
-use super::object::summed;
+use super::message::Index;
 use super::source::{Kind, Source};
+use super::tree;
 use crate::rules;
 use crate::zip::Wrong;
 
+/// Kinds of trees of version 2: those of pieces as they are, and of packed ones.
+const PIECES: u8 = 10;
+const PACKED_PIECES: u8 = 11;
 /// The largest piece that HDF5 allows.
 const MAX_PIECE_BYTES: u64 = u32::MAX as u64;
 
@@ -30,14 +34,24 @@ fn complete(at: u64, found: u64, count: u64) -> Result<(), Wrong> {
     Err(Fault::of(&rules::H5_SIZE, message).at(at))
 }
 
-/// Where a piece is and, if it is packed, how long it is and which filters were left out.
-type Listed = (Option<u64>, Option<(u64, u32)>);
+fn out_of_place(at: u64) -> Wrong {
+    let message = "pieces of a dataset lie outside of it, out of order or over each other";
+    Fault::of(&rules::H5_SIZE, message).at(at)
+}
+
+/// Bytes of the length of a packed piece, which may become longer than the piece of so many bytes.
+fn length_width(piece: u64) -> usize {
+    let log = 63_u32.saturating_sub(piece.leading_zeros());
+    usize::try_from(1 + (log + 8) / 8).unwrap_or(8).min(8)
+}
 
 /// A dataset in pieces.
 #[derive(Debug)]
 pub struct Pieces<'a> {
     /// The dataset's dimensions.
     pub dimensions: &'a [u64],
+    /// How large each of them may become; the largest number where there is no limit.
+    pub limits: &'a [u64],
     /// Those of a piece.
     pub chunk: &'a [u64],
     /// Bytes of an element.
@@ -90,11 +104,16 @@ impl Pieces<'_> {
                 order.neighbours.end().map_err(|fault| fault.at(begins))?;
                 found
             }
-            Index::Single(packed) => {
-                match packed {
-                    Some((length, mask)) => self.piece(source, begins, *length, *mask, bytes)?,
-                    None => source.claim(begins, bytes, Kind::Numbers)?,
-                }
+            Index::Single(Some((length, mask))) => {
+                self.piece(source, begins, *length, *mask, bytes)?;
+                1
+            }
+            Index::Single(None) | Index::Implicit if !self.filters.is_empty() => {
+                let message = "pieces are packed, and nobody knows how long they are";
+                return Err(Fault::broken(message).at(at));
+            }
+            Index::Single(None) => {
+                source.claim(begins, bytes, Kind::Numbers)?;
                 1
             }
             Index::Implicit => {
@@ -104,7 +123,9 @@ impl Pieces<'_> {
                 source.claim(begins, all, Kind::Numbers)?;
                 count
             }
-            Index::FixedArray(pages) => self.array(source, begins, *pages, bytes, count)?,
+            Index::FixedArray(pages) => self.fixed_array(source, begins, *pages, bytes, count)?,
+            Index::GrowingArray => self.growing_array(source, begins, bytes)?,
+            Index::NewerTree(wide) => self.by_tree(source, begins, bytes, *wide)?,
         };
         complete(at, found, count)
     }
@@ -149,8 +170,7 @@ impl Pieces<'_> {
                 .zip(self.dimensions.iter().zip(self.chunk))
                 .all(|(offset, (dimension, chunk))| offset < dimension && offset.is_multiple_of(*chunk));
             if !within || order.last.as_ref().is_some_and(|last| *last >= offset) {
-                let message = "pieces of a dataset lie outside of it, out of order or over each other";
-                return Err(Fault::of(&rules::H5_SIZE, message).at(at));
+                return Err(out_of_place(at));
             }
             order.last = Some(offset);
             self.piece(source, child, length.into(), mask, piece)?;
@@ -170,95 +190,50 @@ impl Pieces<'_> {
         Ok((length, mask, offset, cursor.u64()?))
     }
 
-    /// Pieces in a list, in pages where it is long.
-    fn array(
-        &self,
-        source: &mut Source<'_>,
-        at: u64,
-        pages: u8,
-        piece: u64,
-        count: u64,
-    ) -> Result<u64, Wrong> {
-        let head = source.take(at, 28)?;
+    /// Claims the pieces of a tree of version 2, which must be in order. How many there are.
+    fn by_tree(&self, source: &mut Source<'_>, at: u64, piece: u64, wide: bool) -> Result<u64, Wrong> {
         let packed = !self.filters.is_empty();
-        let fields = || -> Step<(usize, u64)> {
-            let mut cursor = Cursor::new(summed(&head, b"FAHD")?);
-            cursor.expect(&[0, u8::from(packed)])?;
-            let width = usize::from(cursor.u8()?);
-            let fits = if packed {
-                (13..=20).contains(&width)
-            } else {
-                width == 8
+        let width = if wide { 8 } else { length_width(piece) };
+        let record = 8 + if packed { width + 4 } else { 0 } + 8 * self.dimensions.len();
+        let kind = if packed { PACKED_PIECES } else { PIECES };
+        let records = tree::records(source, at, kind, u16::try_from(record).unwrap_or(u16::MAX))?;
+        let (mut found, mut last) = (0, None);
+        for record in records.chunks_exact(record) {
+            let mut cursor = Cursor::new(record);
+            let mut fields = || -> Step<(u64, Option<(u64, u32)>, Vec<u64>)> {
+                let place = cursor.u64()?;
+                let packed = if packed {
+                    Some((cursor.number(width)?, cursor.u32()?))
+                } else {
+                    None
+                };
+                let turn = self
+                    .dimensions
+                    .iter()
+                    .map(|_| cursor.u64())
+                    .collect::<Step<_>>()?;
+                Ok((place, packed, turn))
             };
-            if !fits || cursor.u8()? != pages || pages > 16 {
-                return Err(Fault::broken("the list of a dataset's pieces contradicts itself"));
+            let (place, packed, turn) = fields().map_err(|fault| fault.at(at))?;
+            let within = turn
+                .iter()
+                .zip(self.dimensions.iter().zip(self.chunk))
+                .all(|(turn, (dimension, chunk))| *turn < dimension.div_ceil(*chunk));
+            if !within || last.as_ref().is_some_and(|last| *last >= turn) {
+                return Err(out_of_place(at));
             }
-            let entries = cursor.u64()?;
-            if entries != count {
-                let message = format!("a list of {entries} pieces of a dataset of {count}");
-                return Err(Fault::of(&rules::H5_SIZE, message));
-            }
-            Ok((width, cursor.u64()?))
-        };
-        let (width, block) = fields().map_err(|fault| fault.at(at))?;
-        let of_page = 1_u64 << pages.min(16);
-        let entries = |count: u64| count.saturating_mul(width as u64);
-        let mut left = count;
-        if count <= of_page {
-            let bytes = source.take(block, 14 + entries(count) + 4)?;
-            let within = summed(&bytes, b"FADB").map_err(|fault| fault.at(block))?;
-            let list = within.get(10..).unwrap_or_default();
-            self.listed(source, block, list, width, piece)?;
-            return Ok(count);
-        }
-        let bitmap = count.div_ceil(of_page).div_ceil(8);
-        let bytes = source.take(block, 14 + bitmap + 4)?;
-        summed(&bytes, b"FADB").map_err(|fault| fault.at(block))?;
-        let mut page_at = block + 14 + bitmap + 4;
-        while left > 0 {
-            let now = left.min(of_page);
-            let bytes = source.take(page_at, entries(now) + 4)?;
-            let list = summed(&bytes, b"").map_err(|fault| fault.at(page_at))?;
-            self.listed(source, page_at, list, width, piece)?;
-            page_at += entries(now) + 4;
-            left -= now;
-        }
-        Ok(count)
-    }
-
-    /// Pieces as a list has them: where they are and, if they are packed, how long.
-    fn listed(
-        &self,
-        source: &mut Source<'_>,
-        at: u64,
-        list: &[u8],
-        width: usize,
-        piece: u64,
-    ) -> Result<(), Wrong> {
-        for entry in list.chunks_exact(width.max(8)) {
-            let mut cursor = Cursor::new(entry);
-            let mut fields = || -> Step<Listed> {
-                let place = cursor.address()?;
-                if width == 8 {
-                    return Ok((place, None));
-                }
-                Ok((place, Some((cursor.number(width - 12)?, cursor.u32()?))))
-            };
-            let (place, packed) = fields().map_err(|fault| fault.at(at))?;
-            let Some(place) = place else {
-                let message = "a piece of a dataset is not in the file";
-                return Err(Fault::of(&rules::H5_SIZE, message).at(at));
-            };
+            last = Some(turn);
             match packed {
                 Some((length, mask)) => self.piece(source, place, length, mask, piece)?,
                 None => source.claim(place, piece, Kind::Numbers)?,
             }
+            found += 1;
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Claims a piece of `length` bytes in the file. `mask` says which filters were left out.
-    fn piece(
+    pub(super) fn piece(
         &self,
         source: &mut Source<'_>,
         at: u64,
@@ -266,27 +241,19 @@ impl Pieces<'_> {
         mask: u32,
         bytes: u64,
     ) -> Result<(), Wrong> {
-        let (mut out, mut after, mut deflated) = (bytes, 0, false);
-        let used = self.filters.iter().enumerate();
-        for (_, filter) in used.filter(|(index, _)| mask >> index & 1 == 0) {
-            match filter {
-                Filter::Shuffle => {}
-                Filter::Deflate if deflated => {
-                    let message = "data is packed twice";
-                    return Err(Fault::of(&rules::H5_FILTER, message).at(at));
-                }
-                Filter::Deflate => deflated = true,
-                Filter::Fletcher32 if deflated => after += 4,
-                Filter::Fletcher32 => out += 4,
-            }
-        }
-        if deflated {
-            return source.claim(at, length, Kind::Packed { out, after });
-        }
-        if length != out {
-            let message = format!("a piece of {length} bytes, not of {out} as its shape says");
+        let packing = filters::packing(self.filters, mask, bytes).map_err(|fault| fault.at(at))?;
+        if !packing.deflated && length != packing.out {
+            let message = format!(
+                "a piece of {length} bytes, not of {} as its shape says",
+                packing.out
+            );
             return Err(Fault::of(&rules::H5_SIZE, message).at(at));
         }
-        source.claim(at, length, Kind::Numbers)
+        let kind = if self.filters.is_empty() {
+            Kind::Numbers
+        } else {
+            Kind::Packed(packing)
+        };
+        source.claim(at, length, kind)
     }
 }

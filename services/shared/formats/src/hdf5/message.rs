@@ -2,6 +2,7 @@
 //!
 //! Source: HDF5 File Format Specification 3.0, section IV.A.2.
 
+use super::arrays::GROWTH_NAMED;
 use super::cursor::{Cursor, Fault, Step};
 use crate::rules;
 use crate::text;
@@ -14,6 +15,8 @@ const MAX_DIMENSIONS: u8 = 32;
 pub struct Dataspace {
     /// The dimensions; none for a single element.
     pub dimensions: Vec<u64>,
+    /// How large each may become; the largest number where there is no limit.
+    pub limits: Vec<u64>,
     /// Whether there are no elements at all.
     pub empty: bool,
 }
@@ -39,14 +42,17 @@ impl Dataspace {
         for _ in 0..rank {
             dimensions.push(cursor.u64()?);
         }
-        for dimension in dimensions.iter().filter(|_| flags & 1 == 1) {
+        let mut limits = dimensions.clone();
+        for limit in limits.iter_mut().filter(|_| flags & 1 == 1) {
             let most = cursor.u64()?;
-            if most < *dimension {
+            if most < *limit {
                 return Err(Fault::broken("a dimension is larger than it may become"));
             }
+            *limit = most;
         }
         Ok(Self {
             dimensions,
+            limits,
             empty: kind == 2,
         })
     }
@@ -72,6 +78,11 @@ pub enum Index {
     Implicit,
     /// By a list; pages have two to the power of this many entries.
     FixedArray(u8),
+    /// By a list that grows with the one dimension that has no limit.
+    GrowingArray,
+    /// By a tree of version 2, where several dimensions have no limit; whether lengths of packed pieces have eight bytes in it,
+    /// as since HDF5 2.0, or only as many as they need.
+    NewerTree(bool),
 }
 
 /// Where the numbers of a dataset are.
@@ -105,7 +116,7 @@ impl Layout {
     /// Reads where the numbers are.
     pub fn read(cursor: &mut Cursor<'_>) -> Step<Self> {
         let version = cursor.u8()?;
-        if !(3..=4).contains(&version) {
+        if !(3..=5).contains(&version) {
             let message = format!("numbers are placed in version {version} of the format");
             return Err(Fault::of(&rules::H5_VERSION, message));
         }
@@ -128,7 +139,7 @@ impl Layout {
                 }
                 Self::chunked(at, chunk, Index::Tree, false)
             }
-            2 => Self::newer(cursor),
+            2 => Self::newer(cursor, version),
             3 => {
                 let message = "a dataset is put together from others (virtual), which may be in other files";
                 Err(Fault::of(&rules::H5_EXTERNAL, message))
@@ -137,7 +148,7 @@ impl Layout {
         }
     }
 
-    fn newer(cursor: &mut Cursor<'_>) -> Step<Self> {
+    fn newer(cursor: &mut Cursor<'_>, version: u8) -> Step<Self> {
         let flags = cursor.u8()?;
         let rank = cursor.u8()?;
         let width = usize::from(cursor.u8()?);
@@ -153,6 +164,18 @@ impl Layout {
             1 => Index::Single(None),
             2 => Index::Implicit,
             3 => Index::FixedArray(cursor.u8()?),
+            4 => {
+                if cursor.take(GROWTH_NAMED.len())? != GROWTH_NAMED {
+                    let message = "the pieces of a dataset are in a list that HDF5 does not make";
+                    return Err(Fault::of(&rules::H5_VERSION, message));
+                }
+                Index::GrowingArray
+            }
+            5 => {
+                // The size of nodes, which the tree says again, and when they are split or joined.
+                cursor.take(6)?;
+                Index::NewerTree(version > 4)
+            }
             other => {
                 let message = format!("the pieces of a dataset are found by index {other}");
                 return Err(Fault::of(&rules::H5_VERSION, message));
@@ -205,63 +228,6 @@ pub fn fill(cursor: &mut Cursor<'_>, old: bool) -> Step<()> {
         cursor.take(usize::try_from(length).unwrap_or(usize::MAX))?;
     }
     Ok(())
-}
-
-/// How pieces are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filter {
-    /// By zlib.
-    Deflate,
-    /// Bytes in another order.
-    Shuffle,
-    /// Four bytes of a checksum follow.
-    Fletcher32,
-}
-
-/// Reads the filters, in the order in which they are applied when data is written.
-pub fn filters(cursor: &mut Cursor<'_>) -> Step<Vec<Filter>> {
-    let version = cursor.u8()?;
-    let count = cursor.u8()?;
-    match version {
-        1 => drop(cursor.take(6)?),
-        2 => {}
-        _ => return Err(Fault::broken("filters are described in an unknown way")),
-    }
-    let mut filters = Vec::new();
-    for _ in 0..count {
-        let id = cursor.u16()?;
-        let name = if version == 1 || id >= 256 {
-            usize::from(cursor.u16()?)
-        } else {
-            0
-        };
-        cursor.u16()?;
-        let values = usize::from(cursor.u16()?);
-        let padded = if version == 1 {
-            name.next_multiple_of(8)
-        } else {
-            name
-        };
-        let name = text::shown_bytes(cursor.take(padded)?);
-        let settings = cursor.take(values * 4)?;
-        // How hard it is packed, from 0 to 9.
-        if id == 1 && !matches!(settings, [0..=9, 0, 0, 0]) {
-            return Err(Fault::broken("data is packed in a way that zlib does not have"));
-        }
-        if version == 1 && values % 2 == 1 {
-            cursor.take(4)?;
-        }
-        filters.push(match id {
-            1 => Filter::Deflate,
-            2 => Filter::Shuffle,
-            3 => Filter::Fletcher32,
-            _ => {
-                let message = format!("data is packed by filter {id} \"{name}\"");
-                return Err(Fault::of(&rules::H5_FILTER, message));
-            }
-        });
-    }
-    Ok(filters)
 }
 
 /// What a link leads to.

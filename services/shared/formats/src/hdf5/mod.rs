@@ -2,19 +2,22 @@
 //!
 //! The format is made for random access, so its structure is read first: every part of the file is found along the links from the
 //! root, and no two may claim the same bytes. Then all bytes go by once: structure must be what was read, packed data must unpack to its
-//! size, and what belongs to nothing is counted. Memory: bounded by `source::Allowance`, whatever the file claims. Trust
+//! size and is searched, and what belongs to nothing is counted. Memory: bounded by `source::Allowance`, whatever the file claims. Trust
 //! boundary: every byte.
 
+mod arrays;
 mod attributes;
 mod chunks;
 mod cursor;
 mod datatype;
 mod dense;
+mod filters;
 mod group;
 mod heap;
 mod message;
 mod object;
 mod outline;
+mod packed;
 mod source;
 mod superblock;
 mod tree;
@@ -23,16 +26,16 @@ pub use outline::Outline;
 pub use source::Allowance;
 pub use superblock::SIGNATURE;
 
+use crate::bytes::in_memory;
 use crate::finding::{Findings, Place};
+use crate::held::{self, MAX_HELD_BYTES};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 use crate::text::Fingerprint;
-use crate::unpack::Inflate;
 use crate::zip::Budget;
+use packed::{Contents, Piece};
 use source::{Extent, Kind};
 
-/// The largest file that is held where its structure cannot be read first.
-const MAX_HELD_BYTES: usize = 8 << 20;
 /// How many bytes that are not zero may belong to nothing. Files of Keras have none; where h5py deletes or moves something, some
 /// kilobytes are left.
 const MAX_LEFT_OVER_BYTES: u64 = 64 << 10;
@@ -43,18 +46,15 @@ enum Part {
     Plain,
     /// Structure.
     Structure(Fingerprint),
-    /// Packed data: what has come out, and how many packed bytes are left.
-    Packed {
-        inflate: Box<Inflate>,
-        out: u64,
-        left: u64,
-    },
+    /// A piece of a dataset that filters have packed.
+    Packed(Box<Piece>),
 }
 
 /// The inspector for an HDF5 file whose structure was read.
 pub struct Hdf5 {
     outline: Outline,
     budget: Budget,
+    contents: Contents,
     /// The part that is being read, or comes next.
     next: usize,
     part: Part,
@@ -77,6 +77,7 @@ impl Hdf5 {
     pub fn new(outline: Outline, budget: Budget) -> Self {
         Self {
             outline,
+            contents: Contents::new(budget.clone()),
             budget,
             next: 0,
             part: Part::Plain,
@@ -104,40 +105,17 @@ impl Hdf5 {
             self.part = match extent.kind {
                 Kind::Structure(_) => Part::Structure(Fingerprint::default()),
                 Kind::Numbers => Part::Plain,
-                Kind::Packed { after, .. } => Part::Packed {
-                    inflate: Box::new(Inflate::new(true)),
-                    out: 0,
-                    left: (extent.end - extent.at).saturating_sub(after.into()),
-                },
+                Kind::Packed(packing) => Part::Packed(Box::new(Piece::new(packing, extent.end - extent.at))),
             };
         }
         match &mut self.part {
             Part::Plain => {}
             Part::Structure(fingerprint) => fingerprint.feed(bytes),
-            Part::Packed { inflate, out, left } => {
-                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                *left -= taken as u64;
-                let limit = match extent.kind {
-                    Kind::Packed { out, .. } => out,
-                    _ => 0,
-                };
-                let mut rule = None;
-                let budget = &self.budget;
-                let fed = inflate.feed(bytes.get(..taken).unwrap_or_default(), |unpacked| {
-                    *out += unpacked.len() as u64;
-                    if !budget.spend(unpacked.len()) {
-                        rule = Some(&rules::H5_BOMB);
-                    } else if *out > limit {
-                        rule = Some(&rules::H5_DATA);
-                    }
-                    rule.is_none()
-                });
-                if fed != Ok(taken) {
-                    rule = rule.or(Some(&rules::H5_DATA));
-                }
-                if let Some(rule) = rule {
+            Part::Packed(piece) => {
+                if let Err(rule) = piece.feed(bytes, &self.budget, &mut self.contents) {
                     let message = "a packed piece of a dataset is damaged, or becomes larger than it must be";
                     self.findings.add(rule, Place::at(extent.at), message);
+                    self.contents.stop();
                     self.part = Part::Plain;
                 }
             }
@@ -156,13 +134,15 @@ impl Hdf5 {
                 let message = "the structure of the file changed while it was inspected";
                 self.findings.add(&rules::H5_CHANGED, place, message);
             }
-            (Part::Packed { inflate, out, left }, Kind::Packed { out: expected, .. })
-                if out != expected || left > 0 || !inflate.has_ended() =>
-            {
-                let message = format_args!(
-                    "a packed piece of a dataset has {out} bytes, not {expected} as its shape says"
-                );
-                self.findings.add(&rules::H5_DATA, place, message);
+            (Part::Packed(piece), Kind::Packed(packing)) => {
+                if let Err(out) = piece.finish(&mut self.contents) {
+                    let message = format_args!(
+                        "a packed piece of a dataset has {out} bytes, not {} as its shape says",
+                        packing.out
+                    );
+                    self.findings.add(&rules::H5_DATA, place, message);
+                    self.contents.stop();
+                }
             }
             _ => {}
         }
@@ -191,9 +171,11 @@ impl Inspector for Hdf5 {
     }
 
     fn finish(mut self: Box<Self>, size: u64) -> Found {
-        let is_whole = self.outline.extents.is_some();
+        let extents = self.outline.extents.take();
+        let is_whole = extents.is_some();
         let mut findings = std::mem::take(&mut self.outline.findings);
         findings.append(self.findings);
+        findings.append(self.contents.finish(&extents.unwrap_or_default()));
         if size != self.outline.size {
             let message = "the size of the file changed while it was inspected";
             findings.add(&rules::H5_CHANGED, Place::at(size), message);
@@ -233,8 +215,7 @@ impl Inspector for Hdf5 {
 /// is held until it is there whole.
 #[derive(Debug)]
 pub struct Held {
-    bytes: Vec<u8>,
-    too_large: bool,
+    held: held::Held,
     budget: Budget,
 }
 
@@ -242,8 +223,7 @@ impl Held {
     /// Holds what comes.
     pub fn new(budget: Budget) -> Self {
         Self {
-            bytes: Vec::new(),
-            too_large: false,
+            held: held::Held::default(),
             budget,
         }
     }
@@ -251,17 +231,11 @@ impl Held {
 
 impl Inspector for Held {
     fn feed(&mut self, _at: u64, chunk: &[u8]) {
-        if self.bytes.len() + chunk.len() > MAX_HELD_BYTES {
-            self.too_large = true;
-            self.bytes = Vec::new();
-        }
-        if !self.too_large {
-            self.bytes.extend_from_slice(chunk);
-        }
+        self.held.feed(chunk);
     }
 
     fn finish(self: Box<Self>, size: u64) -> Found {
-        if self.too_large {
+        let Some(bytes) = self.held.whole() else {
             let message = format_args!(
                 "an HDF5 file of {size} bytes that comes as a stream or packed; up to {MAX_HELD_BYTES} can be held"
             );
@@ -271,15 +245,8 @@ impl Inspector for Held {
                 findings,
                 ..Found::default()
             };
-        }
-        let bytes = self.bytes;
-        let mut peek = |at: u64, buffer: &mut [u8]| {
-            let part = usize::try_from(at)
-                .ok()
-                .and_then(|at| bytes.get(at..)?.get(..buffer.len()));
-            part.map(|part| buffer.copy_from_slice(part)).is_some()
         };
-        let outline = Outline::read(size, &mut peek, &mut Allowance::default());
+        let outline = Outline::read(size, &mut in_memory(&bytes), &mut Allowance::default());
         let mut inspector = Box::new(Hdf5::new(outline, self.budget));
         inspector.feed(0, &bytes);
         inspector.finish(size)

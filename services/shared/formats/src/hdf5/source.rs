@@ -21,13 +21,37 @@ pub enum Kind {
     Structure(u64),
     /// Numbers as they are.
     Numbers,
-    /// A piece of a tensor, packed with zlib. So many bytes come out, and so many follow the packed ones.
-    Packed {
-        /// Bytes that come out.
-        out: u64,
-        /// Bytes of a checksum after the packed ones.
-        after: u8,
-    },
+    /// A piece of a dataset, as filters have left it.
+    Packed(Packing),
+}
+
+/// What filters have made of a piece of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packing {
+    /// Bytes that come out, with their checksums.
+    pub out: u64,
+    /// Bytes of an element, the bytes of which lie apart; 1 if they lie as they were.
+    pub element: u32,
+    /// Bytes of checksums at the end of what comes out.
+    pub checks: u8,
+    /// How many of these came after the bytes were put apart, and are as they were.
+    pub plain: u8,
+    /// Bytes of checksums after the packed ones.
+    pub after: u8,
+    /// Whether it is packed with zlib.
+    pub deflated: bool,
+}
+
+impl Packing {
+    /// Bytes of the dataset.
+    pub fn content(self) -> u64 {
+        self.out.saturating_sub(self.checks.into())
+    }
+
+    /// Whether the bytes of elements lie apart.
+    pub fn is_apart(self) -> bool {
+        self.element > 1
+    }
 }
 
 /// A part of the file.

@@ -1,4 +1,5 @@
-//! Trees of version 2, in which HDF5 1.8 and later keep the names of many links or attributes.
+//! Trees of version 2, in which HDF5 1.8 and later keep the names of many links or attributes,
+//! and HDF5 1.10 and later the pieces of datasets that grow in several directions.
 //!
 //! Source: HDF5 File Format Specification 3.0, section III.A.2.
 
@@ -37,6 +38,8 @@ struct Tree<'a, 'b> {
     /// Bytes of the number of records of a node.
     width: usize,
     levels: Vec<Level>,
+    /// How many records there must be.
+    total: u64,
     records: Vec<u8>,
 }
 
@@ -46,7 +49,7 @@ pub fn width(limit: u64) -> usize {
     usize::try_from(log / 8 + 1).unwrap_or(8)
 }
 
-/// The records of the tree there, one after the other, which must be of this kind and size.
+/// The records of the tree there, in their order, which must be of this kind and size.
 ///
 /// # Errors
 ///
@@ -80,6 +83,7 @@ pub fn records(source: &mut Source<'_>, at: u64, kind: u8, record: u16) -> Resul
         record,
         width: width(most),
         levels: vec![Level { most, total_width: 0 }],
+        total,
         records: Vec::new(),
     };
     let mut below = most;
@@ -140,10 +144,17 @@ impl Tree<'_, '_> {
             Ok((records, children))
         };
         let (records, children) = fields().map_err(|fault| fault.at(at))?;
-        self.records.extend_from_slice(&records);
+        if (self.records.len() + records.len()) as u64 > self.total.saturating_mul(self.record) {
+            return Err(Fault::broken("a tree has not as many records as it says").at(at));
+        }
+        // In their order: before each record comes what is in the child before it.
+        let record = usize::try_from(self.record).unwrap_or(usize::MAX).max(1);
+        let mut between = records.chunks(record);
         for (child, count) in children {
             self.read(child, level.saturating_sub(1), count)?;
+            self.records.extend_from_slice(between.next().unwrap_or_default());
         }
+        between.for_each(|record| self.records.extend_from_slice(record));
         Ok(())
     }
 }

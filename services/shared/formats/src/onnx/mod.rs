@@ -13,8 +13,6 @@ mod parts;
 mod schema;
 mod tensor;
 
-use std::ops::ControlFlow;
-
 use holdfast_contract::report::ModelFacts;
 
 use crate::finding::{Findings, Place};
@@ -100,6 +98,3 @@ impl Inspector for Onnx {
         }
     }
 }
-
-/// Reading goes on.
-const ON: ControlFlow<()> = ControlFlow::Continue(());

@@ -5,12 +5,11 @@ mod judge;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use super::ON;
 use super::external::Concern;
 use super::parts::{Content, Scope, pair};
 use super::schema::Part;
 use crate::finding::{Findings, Place};
-use crate::protobuf::{Event, Spot, Text};
+use crate::protobuf::{Event, ON, Spot, Text, Unknown};
 use crate::rules;
 use crate::set::Ties;
 use crate::text::{self, Fingerprint};
@@ -19,8 +18,6 @@ use crate::text::{self, Fingerprint};
 pub const MAX_NAMES: usize = 1 << 18;
 /// The most different custom operators that are remembered until the functions are known.
 const MAX_CUSTOM: usize = 1 << 10;
-/// From how many bytes on what no field is for counts as hidden.
-const MAX_UNKNOWN_BYTES: u64 = 1 << 10;
 /// The latest version of the format.
 const LATEST: u64 = 14;
 
@@ -43,7 +40,7 @@ pub struct Model {
     custom: BTreeMap<Fingerprint, (u64, String)>,
     runtime_noted: bool,
     external_noted: bool,
-    unknown_bytes: u64,
+    unknown: Unknown,
     /// How many tensors there are.
     pub tensors: u64,
     /// How many elements they have.
@@ -114,9 +111,7 @@ impl Model {
             Event::Unknown(field, bytes) => {
                 let message = format_args!("{bytes} bytes in a field {field} that ONNX does not have");
                 findings.add(&rules::ONNX_FIELD, self.place(spot.at), message);
-                let before = self.unknown_bytes;
-                self.unknown_bytes = before.saturating_add(bytes);
-                if before <= MAX_UNKNOWN_BYTES && self.unknown_bytes > MAX_UNKNOWN_BYTES {
+                if self.unknown.add(bytes) {
                     let message = "more than a kilobyte lies in fields that ONNX does not have";
                     findings.add(&rules::ONNX_HIDDEN, self.place(spot.at), message);
                 }

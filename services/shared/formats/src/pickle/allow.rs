@@ -160,14 +160,19 @@ pub fn find(module: &str, name: &str) -> Option<Spec> {
     }
 }
 
-/// What a pickle of a TorchScript program may import besides. PyTorch looks these names up in the program, not in Python.
-pub fn of_script(module: &str, name: &str) -> Option<Spec> {
-    if module == "torch.jit._pickle" {
-        return matches!(
+/// Whether this makes a list of numbers for TorchScript, or names the type of one.
+pub fn is_script_builder(module: &str, name: &str) -> bool {
+    module == "torch.jit._pickle"
+        && matches!(
             name,
             "build_intlist" | "build_doublelist" | "build_boollist" | "build_tensorlist" | "restore_type_tag"
         )
-        .then_some(Spec::ScriptType);
+}
+
+/// What a pickle of a TorchScript program may import besides. PyTorch looks these names up in the program, not in Python.
+pub fn of_script(module: &str, name: &str) -> Option<Spec> {
+    if is_script_builder(module, name) {
+        return Some(Spec::ScriptType);
     }
     let path = module.strip_prefix("__torch__")?;
     let inner = path.is_empty() || path.starts_with('.');

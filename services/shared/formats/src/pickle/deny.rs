@@ -1,6 +1,8 @@
 //! Imports that are known to give a file control. They are refused like everything that is not allowed; the list only
 //! decides which findings are critical.
 
+use super::allow::is_script_builder;
+
 /// Packages of which any part is enough.
 #[rustfmt::skip]
 const PACKAGES: &[&str] = &[
@@ -65,11 +67,8 @@ pub fn is_dangerous(module: &str, name: &str) -> bool {
     if PACKAGES.contains(&package) {
         return true;
     }
-    // These make lists of numbers for TorchScript; every program that PyTorch saves names them.
-    if module == "torch.jit._pickle"
-        && (name.starts_with("build_") || name == "restore_type_tag")
-        && !name.contains('.')
-    {
+    // Every program that PyTorch saves names these.
+    if is_script_builder(module, name) {
         return false;
     }
     // A module imports others, so a dotted name, or a name that is itself a module's, leads to them.

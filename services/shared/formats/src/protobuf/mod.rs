@@ -6,7 +6,9 @@
 mod reader;
 mod schema;
 mod text;
+mod unknown;
 
-pub use reader::{End, Event, MAX_DEPTH, Reader, Spot, Wrong};
+pub use reader::{End, Event, MAX_DEPTH, ON, Reader, Spot, Wrong};
 pub use schema::{Field, Kind, Message, many, one};
 pub use text::Text;
+pub use unknown::Unknown;

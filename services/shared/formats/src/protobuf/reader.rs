@@ -120,6 +120,9 @@ enum State<P: 'static> {
     Stopped,
 }
 
+/// What a sink answers so that reading goes on.
+pub const ON: ControlFlow<()> = ControlFlow::Continue(());
+
 /// Reads a message that is as long as the file.
 #[derive(Debug)]
 pub struct Reader<P: 'static> {
@@ -163,7 +166,7 @@ impl<P: Copy> Reader<P> {
         let mut rest = bytes;
         while !rest.is_empty() {
             match self.step(rest, &mut sink) {
-                Ok((taken, ControlFlow::Continue(()))) => {
+                Ok((taken, ON)) => {
                     rest = rest.get(taken..).unwrap_or_default();
                 }
                 Ok((_, ControlFlow::Break(()))) => {
@@ -203,14 +206,14 @@ impl<P: Copy> Reader<P> {
         sink: &mut impl FnMut(Spot<P>, Event<'_, P>) -> ControlFlow<()>,
     ) -> Result<(usize, ControlFlow<()>), Wrong> {
         match self.state {
-            State::Stopped => Ok((bytes.len(), ControlFlow::Continue(()))),
+            State::Stopped => Ok((bytes.len(), ON)),
             State::Data { field, left, told } => {
                 let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                 let left = left - taken as u64;
                 self.at += taken as u64;
                 self.state = State::Data { field, left, told };
                 let chunk = bytes.get(..taken).unwrap_or_default();
-                let mut flow = ControlFlow::Continue(());
+                let mut flow = ON;
                 if told {
                     flow = sink(self.spot(), Event::Bytes { field, chunk, left });
                 }
@@ -226,14 +229,14 @@ impl<P: Copy> Reader<P> {
                 let (taken, tag) = self.varint(bytes, self.end(), Wrong::Tag)?;
                 let flow = match tag {
                     Some(tag) => self.tag(tag, sink)?,
-                    None => ControlFlow::Continue(()),
+                    None => ON,
                 };
                 Ok((taken, flow))
             }
             State::Value(field, told) => {
                 let (taken, value) = self.varint(bytes, self.end(), Wrong::Length(field))?;
                 let Some(value) = value else {
-                    return Ok((taken, ControlFlow::Continue(())));
+                    return Ok((taken, ON));
                 };
                 let event = if told {
                     Event::Number(field, value)
@@ -254,14 +257,14 @@ impl<P: Copy> Reader<P> {
                 let (taken, length) = self.varint(bytes, self.end(), Wrong::Length(number))?;
                 let flow = match length {
                     Some(length) => self.begin(number, field, length, sink)?,
-                    None => ControlFlow::Continue(()),
+                    None => ON,
                 };
                 Ok((taken, flow))
             }
             State::Packed(field, end) => {
                 let (taken, value) = self.varint(bytes, end, Wrong::Packed(field))?;
                 let Some(value) = value else {
-                    return Ok((taken, ControlFlow::Continue(())));
+                    return Ok((taken, ON));
                 };
                 let flow = sink(self.spot(), Event::Number(field, value));
                 let over = self.at == end && flow.is_continue();

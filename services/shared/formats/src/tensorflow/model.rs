@@ -12,7 +12,7 @@ use super::parts::{Content, Node, Scope};
 use super::schema::Part;
 use super::tensor::Tensor;
 use crate::finding::{Findings, Place};
-use crate::protobuf::{Event, Spot, Text};
+use crate::protobuf::{Event, ON, Spot, Text, Unknown};
 use crate::rules;
 use crate::text::Fingerprint;
 
@@ -22,8 +22,6 @@ const MAX_FUNCTIONS: usize = 1 << 16;
 const MAX_UNKNOWN: usize = 1 << 10;
 /// The most inputs of a step and functions it names. Restoring a large model has some ten thousand outputs, joining it as many inputs.
 const MAX_INPUTS: usize = 1 << 16;
-/// From how many bytes on what no field is for counts as hidden.
-const MAX_UNKNOWN_BYTES: u64 = 1 << 10;
 
 /// What the file says.
 #[derive(Debug, Default)]
@@ -38,7 +36,7 @@ pub struct Model {
     unknown: BTreeMap<Fingerprint, (u64, String)>,
     graphs: u64,
     elsewhere: bool,
-    unknown_bytes: u64,
+    hidden: Unknown,
     /// How many constants there are.
     pub tensors: u64,
     /// How many elements they have.
@@ -47,7 +45,6 @@ pub struct Model {
 }
 
 type Flowing = ControlFlow<()>;
-const ON: Flowing = ControlFlow::Continue(());
 
 impl Model {
     /// For a file that is a graph.
@@ -94,9 +91,7 @@ impl Model {
             Event::Unknown(field, bytes) => {
                 let message = format_args!("{bytes} bytes in a field {field} that TensorFlow does not have");
                 findings.add(&rules::TF_FIELD, self.place(spot.at), message);
-                let before = self.unknown_bytes;
-                self.unknown_bytes = before.saturating_add(bytes);
-                if before <= MAX_UNKNOWN_BYTES && self.unknown_bytes > MAX_UNKNOWN_BYTES {
+                if self.hidden.add(bytes) {
                     let message = "more than a kilobyte lies in fields that TensorFlow does not have";
                     findings.add(&rules::TF_HIDDEN, self.place(spot.at), message);
                 }

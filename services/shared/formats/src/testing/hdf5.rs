@@ -20,6 +20,9 @@ pub enum Storage {
     Contiguous,
     /// In pieces of this shape, packed with zlib or not.
     Chunked(Vec<u64>, bool),
+    /// In pieces of this shape, which went through these filters: each has a number and settings. Each piece is as it lies in the file,
+    /// with the bits of the filters that were left out.
+    Filtered(Vec<u64>, Vec<(u16, Vec<u32>)>, Vec<(u32, Vec<u8>)>),
     /// Nowhere.
     Missing,
 }
@@ -243,6 +246,9 @@ impl Writer {
                 ];
                 messages.push((11, "filters", filter.to_vec()));
             }
+            if let Storage::Filtered(_, used, _) = &dataset.storage {
+                messages.push((11, "filters", filters(used)));
+            }
         } else {
             (tree, heap) = self.members(node, path);
             let table = [tree.to_le_bytes(), heap.to_le_bytes()].concat();
@@ -403,8 +409,8 @@ impl Writer {
                 [&[3, 1][..], &at.to_le_bytes(), &length.to_le_bytes()].concat()
             }
             Storage::Missing => [&[3, 1][..], &NOWHERE, &length.to_le_bytes()].concat(),
-            Storage::Chunked(chunk, packed) => {
-                let tree = self.chunks(dataset, chunk, *packed, path);
+            Storage::Chunked(chunk, _) | Storage::Filtered(chunk, ..) => {
+                let tree = self.chunks(dataset, chunk, path);
                 let mut layout = vec![3, 2, u8::try_from(chunk.len() + 1).unwrap_or(0)];
                 layout.extend_from_slice(&tree.to_le_bytes());
                 for side in chunk.iter().chain([&(dataset.element as u64)]) {
@@ -415,8 +421,8 @@ impl Writer {
         }
     }
 
-    /// Writes the pieces of a dataset, whose content is of no importance, and their tree.
-    fn chunks(&mut self, dataset: &Dataset, chunk: &[u64], packed: bool, path: &str) -> u64 {
+    /// Writes the pieces of a dataset, whose content is of no importance unless they are given, and their tree.
+    fn chunks(&mut self, dataset: &Dataset, chunk: &[u64], path: &str) -> u64 {
         let counts: Vec<u64> = dataset
             .shape
             .iter()
@@ -426,16 +432,20 @@ impl Writer {
         let total: u64 = counts.iter().product();
         let elements = usize::try_from(chunk.iter().product::<u64>()).unwrap_or(0);
         let plain = vec![7; elements * dataset.element];
-        let data = if packed { zlib(&plain) } else { plain };
+        let pieces = match &dataset.storage {
+            Storage::Filtered(_, _, pieces) => pieces.clone(),
+            Storage::Chunked(_, true) => vec![(0, zlib(&plain)); usize::try_from(total).unwrap_or(0)],
+            _ => vec![(0, plain); usize::try_from(total).unwrap_or(0)],
+        };
         let mut node = [
             &b"TREE\x01\0"[..],
             &length16(usize::try_from(total).unwrap_or(0)).to_le_bytes(),
             &[0xff; 16],
         ]
         .concat();
-        let key = |length: usize, index: u64| {
+        let key = |length: usize, mask: u32, index: u64| {
             let mut key = length32(length).to_le_bytes().to_vec();
-            key.extend_from_slice(&[0; 4]);
+            key.extend_from_slice(&mask.to_le_bytes());
             let mut left = index;
             let mut offsets = Vec::new();
             for (count, side) in counts.iter().zip(chunk).rev() {
@@ -447,15 +457,35 @@ impl Writer {
             }
             key
         };
-        for index in 0..total {
-            let at = self.put(&format!("{path}:piece/{index}"), &data);
-            node.extend_from_slice(&key(data.len(), index));
+        for (index, (mask, data)) in (0..total).zip(&pieces) {
+            let at = self.put(&format!("{path}:piece/{index}"), data);
+            node.extend_from_slice(&key(data.len(), *mask, index));
             node.extend_from_slice(&at.to_le_bytes());
         }
         let width = 8 + 8 * (chunk.len() + 1);
         node.resize(24 + 64 * (width + 8) + width, 0);
         self.put(&format!("{path}:pieces"), &node)
     }
+}
+
+/// The message that names filters, in version 2.
+fn filters(used: &[(u16, Vec<u32>)]) -> Vec<u8> {
+    let mut body = vec![2, u8::try_from(used.len()).unwrap_or(u8::MAX)];
+    for (id, settings) in used {
+        body.extend_from_slice(&id.to_le_bytes());
+        body.extend_from_slice(&[0, 0]);
+        body.extend_from_slice(&length16(settings.len()).to_le_bytes());
+        body.extend(settings.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    body
+}
+
+/// The bytes with the first ones of all elements before the second ones and so on, as the filter `shuffle` leaves them.
+pub fn put_apart(bytes: &[u8], element: usize) -> Vec<u8> {
+    let whole = bytes.len() - bytes.len() % element.max(1);
+    let (elements, rest) = bytes.split_at(whole);
+    let apart = (0..element).flat_map(|byte| elements.iter().skip(byte).step_by(element).copied());
+    apart.chain(rest.iter().copied()).collect()
 }
 
 fn dataspace(shape: &[u64]) -> Vec<u8> {

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use gguf::{GgufBuilder, Tensor, Value};
-pub use hdf5::{Dataset, Hdf5Builder, Storage, fixed_text, float32, variable_text};
+pub use hdf5::{Dataset, Hdf5Builder, Storage, fixed_text, float32, put_apart, variable_text};
 pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use protobuf::{Proto, onnx, tensorflow};

@@ -133,7 +133,7 @@ fn header_end(held: &[u8]) -> Result<bool, Failure> {
     }
     let mut at = 10;
     if extra {
-        let Some(length) = super::half(held, at) else {
+        let Some(length) = crate::bytes::half(held, at) else {
             return Ok(false);
         };
         at += 2 + usize::from(length);

@@ -5,7 +5,8 @@
 
 use twox_hash::XxHash32;
 
-use super::{Failure, Held, Receive, Unpack, half, long, word};
+use super::{Failure, Held, Receive, Unpack};
+use crate::bytes::{half, long, word};
 use crate::zip::{Budget, Memory};
 
 const MAGIC: u32 = 0x184d_2204;

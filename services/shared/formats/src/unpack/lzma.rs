@@ -4,7 +4,8 @@
 
 use lzma_rust2::{Action, LzmaStream, Status};
 
-use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES, long, word};
+use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES};
+use crate::bytes::{long, word};
 use crate::detect;
 use crate::zip::{Budget, Memory};
 

@@ -8,7 +8,8 @@ mod check;
 use lzma_rust2::{Action, Lzma2Stream, Status};
 
 use super::lzma::MAX_WINDOW_BYTES;
-use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES, word};
+use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES};
+use crate::bytes::word;
 use crate::zip::{Budget, Memory};
 use check::Check;
 

@@ -4,7 +4,8 @@
 
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES, half, long, word};
+use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES};
+use crate::bytes::{half, long, word};
 use crate::zip::{Budget, Memory};
 
 const MAGIC: u32 = 0xfd2f_b528;

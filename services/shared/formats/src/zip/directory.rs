@@ -4,7 +4,8 @@
 //! Readers find it in different ways and forgive different things. This one wants what they all understand alike: nothing
 //! after the end record, one disk, and numbers that fit each other exactly. Source: APPNOTE.TXT 6.3.10, section 4.3.
 
-use super::entry::{Entry, half, long, word};
+use super::entry::Entry;
+use crate::bytes::{half, in_memory, long, word};
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
 use crate::rules::{self, Rule};
@@ -151,12 +152,7 @@ impl Directory {
     ///
     /// As there.
     pub fn of(archive: &[u8]) -> Result<Self, Wrong> {
-        Self::read(archive.len() as u64, &mut |at, buffer| {
-            let bytes = usize::try_from(at)
-                .ok()
-                .and_then(|at| archive.get(at..)?.get(..buffer.len()));
-            bytes.map(|bytes| buffer.copy_from_slice(bytes)).is_some()
-        })
+        Self::read(archive.len() as u64, &mut in_memory(archive))
     }
 }
 

@@ -1,5 +1,7 @@
 //! One member, as the directory and as its own header describe it. Source: APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.12.
 
+use crate::bytes::{half, long, word};
+
 /// `central directory header`.
 const CENTRAL: &[u8; 4] = b"PK\x01\x02";
 const CENTRAL_BYTES: usize = 46;
@@ -194,19 +196,4 @@ fn extras(mut extra: &[u8], wide: &mut Wide, with_place: bool) -> Option<bool> {
         }
     }
     Some(changed)
-}
-
-/// Two bytes of a number.
-pub fn half(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().copied().map(u16::from_le_bytes)
-}
-
-/// Four bytes of a number.
-pub fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().copied().map(u32::from_le_bytes)
-}
-
-/// Eight bytes of a number.
-pub fn long(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
 }

@@ -5,18 +5,16 @@ use super::Zip;
 use super::budget::Budget;
 use super::directory::Directory;
 use super::outlines::Outlines;
+use crate::bytes::in_memory;
 use crate::finding::{Findings, Place};
+use crate::held::{self, MAX_HELD_BYTES};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
-
-/// The largest archive that is held.
-const MAX_HELD_BYTES: usize = 8 << 20;
 
 /// The inspector for an archive without its directory.
 #[derive(Debug)]
 pub struct Held {
-    bytes: Vec<u8>,
-    too_large: bool,
+    held: held::Held,
     budget: Budget,
 }
 
@@ -24,8 +22,7 @@ impl Held {
     /// Holds what comes.
     pub fn new(budget: Budget) -> Self {
         Self {
-            bytes: Vec::new(),
-            too_large: false,
+            held: held::Held::default(),
             budget,
         }
     }
@@ -33,38 +30,26 @@ impl Held {
 
 impl Inspector for Held {
     fn feed(&mut self, _at: u64, chunk: &[u8]) {
-        if self.bytes.len() + chunk.len() > MAX_HELD_BYTES {
-            self.too_large = true;
-            self.bytes = Vec::new();
-        }
-        if !self.too_large {
-            self.bytes.extend_from_slice(chunk);
-        }
+        self.held.feed(chunk);
     }
 
     fn finish(self: Box<Self>, size: u64) -> Found {
-        let mut findings = Findings::default();
-        if self.too_large {
+        let Some(bytes) = self.held.whole() else {
             let message = format_args!(
                 "an archive of {size} bytes that comes as a stream or within another one; up to {MAX_HELD_BYTES} can be held"
             );
+            let mut findings = Findings::default();
             findings.add(&rules::ZIP_NESTED, Place::whole(), message);
             return Found {
                 findings,
                 ..Found::default()
             };
-        }
-        let mut peek = |at: u64, buffer: &mut [u8]| {
-            let bytes = usize::try_from(at)
-                .ok()
-                .and_then(|at| self.bytes.get(at..)?.get(..buffer.len()));
-            bytes.map(|bytes| buffer.copy_from_slice(bytes)).is_some()
         };
-        match Directory::read(self.bytes.len() as u64, &mut peek) {
+        match Directory::of(&bytes) {
             Ok(directory) => {
-                let outlines = Outlines::read(&directory, &mut peek);
+                let outlines = Outlines::read(&directory, &mut in_memory(&bytes));
                 let mut zip = Box::new(Zip::new(directory, outlines, self.budget));
-                zip.feed(0, &self.bytes);
+                zip.feed(0, &bytes);
                 zip.finish(size)
             }
             Err(wrong) => Box::new(wrong).finish(size),

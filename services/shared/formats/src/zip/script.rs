@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use holdfast_contract::report::ModelFacts;
 
 use super::package::Content;
-use super::torch::is_note;
+use super::torch::{is_note, root};
 use crate::finding::{Findings, Place};
 use crate::inspector::{FileInspector, learn};
 use crate::pickle::{Context, Pickle, Summary, facts};
@@ -40,12 +40,7 @@ pub struct Program {
 impl Program {
     /// A program with these members, in their order.
     pub fn of(names: &[String], findings: &mut Findings) -> Self {
-        // PyTorch takes the directory of the first member for that of all.
-        let root = names
-            .first()
-            .and_then(|first| first.split_once('/'))
-            .map(|(root, _)| format!("{root}/"))
-            .unwrap_or_default();
+        let root = root(names);
         let rest = |name: &str| name.strip_prefix(&root).map(ToOwned::to_owned);
         let stray = names
             .iter()

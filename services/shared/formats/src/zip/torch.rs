@@ -42,12 +42,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// A checkpoint with these members, in their order.
     pub fn of(names: &[String], findings: &mut Findings) -> Self {
-        // PyTorch takes the directory of the first member for that of all.
-        let root = names
-            .first()
-            .and_then(|first| first.split_once('/'))
-            .map(|(root, _)| format!("{root}/"))
-            .unwrap_or_default();
+        let root = root(names);
         let stray = names.iter().find(|name| {
             let rest = name.strip_prefix(&root).filter(|_| !root.is_empty());
             !rest.is_some_and(is_expected)
@@ -174,6 +169,16 @@ pub fn note(name: &str, note: &[u8], size: u64, at: u64, findings: &mut Findings
         );
         findings.add(&rules::PT_NOTE, place, message);
     }
+}
+
+/// The directory that all members of a PyTorch archive are in, with its slash: PyTorch takes that of the first member for it. Empty if
+/// there is none.
+pub fn root(names: &[String]) -> String {
+    names
+        .first()
+        .and_then(|first| first.split_once('/'))
+        .map(|(root, _)| format!("{root}/"))
+        .unwrap_or_default()
 }
 
 fn is_expected(name: &str) -> bool {

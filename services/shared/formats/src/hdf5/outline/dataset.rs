@@ -5,7 +5,8 @@ use crate::finding::Place;
 use crate::hdf5::chunks::Pieces;
 use crate::hdf5::cursor::{Cursor, Fault};
 use crate::hdf5::datatype::{Class, Datatype};
-use crate::hdf5::message::{self, Dataspace, Filter, Layout};
+use crate::hdf5::filters::{self, Filter};
+use crate::hdf5::message::{Dataspace, Layout};
 use crate::hdf5::object::{Kind as Says, Message};
 use crate::hdf5::source::Kind;
 use crate::rules;
@@ -28,7 +29,7 @@ impl Walk<'_> {
         let (at, bytes) = body(Says::Datatype).ok_or_else(missing)?;
         let datatype = Datatype::read(&mut Cursor::new(bytes)).map_err(|fault| fault.at(at))?;
         let filters = match body(Says::Filters) {
-            Some((at, bytes)) => message::filters(&mut Cursor::new(bytes)).map_err(|fault| fault.at(at))?,
+            Some((at, bytes)) => filters::read(&mut Cursor::new(bytes)).map_err(|fault| fault.at(at))?,
             None => Vec::new(),
         };
         if body(Says::SymbolTable).or(body(Says::Link)).is_some() {
@@ -110,6 +111,7 @@ impl Walk<'_> {
                 }
                 let pieces = Pieces {
                     dimensions: &shape.dimensions,
+                    limits: &shape.limits,
                     chunk,
                     element: *element,
                     filters,

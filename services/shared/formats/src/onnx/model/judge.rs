@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use super::{LATEST, MAX_CUSTOM, MAX_NAMES, Model, describe, stop};
 use crate::finding::{Findings, Place};
-use crate::onnx::ON;
 use crate::onnx::external::External;
 use crate::onnx::operators::{self, Standing};
 use crate::onnx::parts::{Content, Node, Scope, pair};
 use crate::onnx::tensor::{Flaw, Tensor};
+use crate::protobuf::ON;
 use crate::protobuf::Text;
 use crate::rules::{self, Rule};
 use crate::text;

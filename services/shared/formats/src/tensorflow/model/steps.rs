@@ -1,7 +1,8 @@
 //! The judgement on steps and constants, and on what can only be told at the end.
 
-use super::{Flowing, MAX_UNKNOWN, Model, ON, stop};
+use super::{Flowing, MAX_UNKNOWN, Model, stop};
 use crate::finding::{Findings, Place};
+use crate::protobuf::ON;
 use crate::rules;
 use crate::tensorflow::flow::{self, Use};
 use crate::tensorflow::operators::{self, Standing};

@@ -1,7 +1,8 @@
 //! The texts of a graph: names of steps, functions and files, and constants.
 
-use super::{Flowing, MAX_INPUTS, Model, ON, stop};
+use super::{Flowing, MAX_INPUTS, Model, stop};
 use crate::finding::Findings;
+use crate::protobuf::ON;
 use crate::protobuf::{Spot, Text};
 use crate::rules;
 use crate::tensorflow::flow;

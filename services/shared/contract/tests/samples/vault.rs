@@ -1,0 +1,140 @@
+//! The vault: what is asked of it, what it answers, and what it asks of the program that has the device.
+
+use holdfast_contract::vault::{
+    Backend, Confirmed, Contain, Countdown, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret, Unlock,
+    VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
+};
+
+use super::{Sample, any, moment, strict};
+
+fn secret() -> Secret {
+    Secret::new("correct horse battery".to_owned())
+}
+
+fn keys() -> Keys {
+    Keys {
+        tpm: true,
+        recovery_key: false,
+        passphrase: true,
+    }
+}
+
+pub fn samples() -> Vec<Sample> {
+    let keys = keys();
+    let countdown = Countdown {
+        level: PanicLevel::Erase,
+        seconds: 30,
+    };
+    let quiet = VaultStatus {
+        backend: Backend::Directory,
+        state: VaultState::Open,
+        since: moment(),
+        keys: Keys::default(),
+        lock_after_minutes: None,
+        panic: None,
+        problem: None,
+    };
+    let full = VaultStatus {
+        backend: Backend::Luks2,
+        state: VaultState::Locked,
+        since: moment(),
+        keys,
+        lock_after_minutes: Some(30),
+        panic: Some(countdown),
+        problem: Some("the TPM does not give the key".to_owned()),
+    };
+    vec![
+        any(&[Backend::Luks2, Backend::Directory]),
+        any(&[
+            VaultState::Preparing,
+            VaultState::Shut,
+            VaultState::Open,
+            VaultState::Locked,
+            VaultState::Erased,
+            VaultState::Foreign,
+        ]),
+        any(&[secret()]),
+        strict(&[keys]),
+        strict(&[quiet, full]),
+        strict(&[
+            Unlock { secret: None },
+            Unlock {
+                secret: Some(secret()),
+            },
+        ]),
+        strict(&[Given { secret: secret() }]),
+        strict(&[RecoveryKey { key: secret() }]),
+        strict(&[Confirmed {
+            phrase: "make a new vault".to_owned(),
+        }]),
+        any(&PanicLevel::ALL),
+        strict(&[
+            Panic {
+                level: PanicLevel::Lock,
+                phrase: None,
+            },
+            Panic {
+                level: PanicLevel::Erase,
+                phrase: Some("erase everything".to_owned()),
+            },
+        ]),
+        strict(&[countdown]),
+        strict(&[Contain {
+            reason: "a guard was changed".to_owned(),
+        }]),
+    ]
+    .into_iter()
+    .chain(device())
+    .collect()
+}
+
+/// What the daemon asks of the program that has the device.
+fn device() -> Vec<Sample> {
+    let volume = Volume {
+        state: VolumeState::Ready,
+        keys: keys(),
+        active: true,
+        suspended: false,
+        transfers: 9,
+    };
+    vec![
+        any(&[
+            VolumeRequest::Look,
+            VolumeRequest::Create { replace: false },
+            VolumeRequest::Open { secret: None },
+            VolumeRequest::Open {
+                secret: Some(secret()),
+            },
+            VolumeRequest::Suspend,
+            VolumeRequest::AddRecoveryKey,
+            VolumeRequest::ConfirmRecoveryKey { secret: secret() },
+            VolumeRequest::SetPassphrase { secret: secret() },
+            VolumeRequest::RemovePassphrase,
+            VolumeRequest::EnrolTpm { secret: secret() },
+            VolumeRequest::RemoveTpm,
+            VolumeRequest::Erase,
+            VolumeRequest::TurnOff,
+        ]),
+        any(&[
+            VolumeState::None,
+            VolumeState::Unfinished,
+            VolumeState::Ready,
+            VolumeState::Erased,
+            VolumeState::Foreign,
+        ]),
+        strict(&[volume]),
+        any(&[
+            VolumeAnswer::Done {
+                volume,
+                recovery_key: Some(secret()),
+            },
+            VolumeAnswer::WrongSecret,
+            VolumeAnswer::TpmRefused {
+                why: "a policy does not hold".to_owned(),
+            },
+            VolumeAnswer::Failed {
+                why: "the disk is gone".to_owned(),
+            },
+        ]),
+    ]
+}

@@ -1,0 +1,161 @@
+//! The role sockets `operate` and `contain`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{delete, get, post};
+use holdfast_contract::Problem;
+use holdfast_contract::problem::ProblemKind;
+use holdfast_contract::status::ServiceStatus;
+use holdfast_contract::vault::{
+    CREATE_PHRASE, Confirmed, Contain, Given, Panic, RecoveryKey, Unlock, VaultState, VaultStatus,
+    VolumeRequest,
+};
+use holdfast_ipc::{Answer, Json, Peer};
+
+use crate::service::{Vault, usable_passphrase};
+
+type Shared = State<Arc<Vault>>;
+
+/// What `operate` answers.
+pub fn operate(vault: Arc<Vault>) -> Router {
+    Router::new()
+        .route("/v1/status", get(service_status))
+        .route("/v1/vault", get(status))
+        .route("/v1/lock", post(lock))
+        .route("/v1/unlock", post(unlock))
+        .route("/v1/recovery-key", post(recovery_key))
+        .route("/v1/recovery-key/confirm", post(confirm))
+        .route("/v1/passphrase", post(passphrase).delete(remove_passphrase))
+        .route("/v1/tpm", post(tpm))
+        .route("/v1/create", post(create))
+        .route("/v1/panic", post(panic))
+        .route("/v1/panic", delete(call_off))
+        .with_state(vault)
+}
+
+/// What `contain` answers.
+pub fn contain(vault: Arc<Vault>) -> Router {
+    Router::new()
+        .route("/v1/status", get(service_status))
+        .route("/v1/contain", post(contained))
+        .with_state(vault)
+}
+
+/// The caller may go away; what was begun is carried out.
+async fn carried_out<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Answer<T> {
+    match tokio::spawn(work).await {
+        Ok(done) => Ok(Json(done?)),
+        Err(error) => {
+            tracing::error!(%error, "a request ended without a result");
+            Err(Problem::new(ProblemKind::Internal, "the vault failed; its log has the cause").into())
+        }
+    }
+}
+
+async fn service_status(State(vault): Shared) -> Answer<ServiceStatus> {
+    Ok(Json(vault.service_status()))
+}
+
+async fn status(State(vault): Shared) -> Answer<VaultStatus> {
+    Ok(Json(vault.status()))
+}
+
+async fn lock(State(vault): Shared, peer: Peer) -> Answer<VaultStatus> {
+    carried_out(async move { vault.lock(&peer.name, "asked for").await }).await
+}
+
+async fn unlock(State(vault): Shared, peer: Peer, Json(body): Json<Unlock>) -> Answer<VaultStatus> {
+    carried_out(async move { vault.unlock(&peer.name, body.secret).await }).await
+}
+
+async fn recovery_key(State(vault): Shared, peer: Peer) -> Answer<RecoveryKey> {
+    carried_out(async move {
+        let done = vault
+            .change_key(&peer, "recovery key made", VolumeRequest::AddRecoveryKey)
+            .await?;
+        let key = done
+            .recovery_key
+            .ok_or_else(|| Problem::new(ProblemKind::Internal, "no recovery key was made"))?;
+        Ok(RecoveryKey { key })
+    })
+    .await
+}
+
+/// A change of the keys, answered by how the vault is then.
+async fn change(
+    vault: Arc<Vault>,
+    peer: Peer,
+    what: &'static str,
+    request: VolumeRequest,
+) -> Answer<VaultStatus> {
+    carried_out(async move {
+        vault.change_key(&peer, what, request).await?;
+        Ok(vault.status())
+    })
+    .await
+}
+
+async fn confirm(State(vault): Shared, peer: Peer, Json(body): Json<Given>) -> Answer<VaultStatus> {
+    let request = VolumeRequest::ConfirmRecoveryKey { secret: body.secret };
+    change(vault, peer, "recovery key confirmed", request).await
+}
+
+async fn passphrase(State(vault): Shared, peer: Peer, Json(body): Json<Given>) -> Answer<VaultStatus> {
+    usable_passphrase(&body.secret)?;
+    let request = VolumeRequest::SetPassphrase { secret: body.secret };
+    change(vault, peer, "passphrase set", request).await
+}
+
+async fn remove_passphrase(State(vault): Shared, peer: Peer) -> Answer<VaultStatus> {
+    change(vault, peer, "passphrase removed", VolumeRequest::RemovePassphrase).await
+}
+
+async fn tpm(State(vault): Shared, peer: Peer, Json(body): Json<Given>) -> Answer<VaultStatus> {
+    let request = VolumeRequest::EnrolTpm { secret: body.secret };
+    change(vault, peer, "sealed to the TPM", request).await
+}
+
+async fn create(State(vault): Shared, peer: Peer, Json(body): Json<Confirmed>) -> Answer<VaultStatus> {
+    if body.phrase.trim() != CREATE_PHRASE {
+        return Err(Problem::new(
+            ProblemKind::Invalid,
+            format!(
+                "whatever is in the vault's partition would be lost: it needs the phrase \"{CREATE_PHRASE}\""
+            ),
+        )
+        .into());
+    }
+    let status = vault.status();
+    if matches!(
+        status.state,
+        VaultState::Open | VaultState::Locked | VaultState::Shut
+    ) {
+        return Err(Problem::new(ProblemKind::Conflict, "there is a vault already")
+            .next("Destroy its keys first (panic level 3), and start the machine again.")
+            .into());
+    }
+    carried_out(async move {
+        vault
+            .change_key(&peer, "new vault", VolumeRequest::Create { replace: true })
+            .await?;
+        Ok(vault.status())
+    })
+    .await
+}
+
+async fn panic(State(vault): Shared, peer: Peer, Json(body): Json<Panic>) -> Answer<VaultStatus> {
+    carried_out(async move { vault.panic(&peer.name, body.level, body.phrase.as_deref()).await }).await
+}
+
+async fn call_off(State(vault): Shared, peer: Peer) -> Answer<VaultStatus> {
+    Ok(Json(vault.call_off(&peer.name)?))
+}
+
+async fn contained(State(vault): Shared, peer: Peer, Json(body): Json<Contain>) -> Answer<VaultStatus> {
+    let why: String = body.reason.chars().take(500).collect();
+    carried_out(async move { vault.lock(&peer.name, &why).await }).await
+}

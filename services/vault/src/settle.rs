@@ -1,0 +1,151 @@
+//! What is done at the start: the volume is made where there has never been one, and opened where there is.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use holdfast_contract::ledger::Event;
+use holdfast_contract::vault::{VolumeRequest, VolumeState};
+use serde_json::json;
+
+use crate::service::Vault;
+
+/// Lies in the daemon's state directory once the volume was made. The state directory is on another volume.
+const MADE: &str = "made";
+
+/// What the start has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Create,
+    Open,
+    Leave(&'static str),
+}
+
+/// A header that is gone is not an empty disk: once a volume was made, nothing takes its place by itself.
+fn decide(state: VolumeState, made: bool) -> Start {
+    match (state, made) {
+        (VolumeState::None | VolumeState::Unfinished, false) => Start::Create,
+        (VolumeState::Ready, _) => Start::Open,
+        (VolumeState::Erased, _) => Start::Leave("its keys were destroyed; a new vault can be made"),
+        (VolumeState::None | VolumeState::Unfinished, true) => {
+            Start::Leave("the vault's header is gone from the disk: put its backup back, or make a new vault")
+        }
+        (VolumeState::Foreign, _) => {
+            Start::Leave("the vault's partition holds an encrypted volume that Holdfast did not make")
+        }
+    }
+}
+
+/// Settles the vault.
+pub async fn settle(vault: Arc<Vault>) {
+    if !vault.is_encrypted() {
+        let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "backend": "directory" });
+        vault.note(Event::ServiceStarted, &Ok(()), detail).await;
+        return;
+    }
+    let looked = vault.ask(VolumeRequest::Look).await;
+    let detail = json!({ "version": env!("CARGO_PKG_VERSION") });
+    vault
+        .note(
+            Event::ServiceStarted,
+            &looked.as_ref().map(|_| ()).map_err(Clone::clone),
+            detail,
+        )
+        .await;
+    let Ok(done) = looked else { return };
+    match decide(done.volume.state, was_made(&vault.state_directory)) {
+        Start::Create => create(&vault, false).await,
+        Start::Open if done.volume.active => {}
+        Start::Open => {
+            let opened = vault.ask(VolumeRequest::Open { secret: None }).await;
+            let opened = opened.map(|_| ());
+            if let Err(problem) = &opened {
+                tracing::error!(%problem, "the vault stays shut");
+            }
+            let detail = json!({ "by": "start", "with": "tpm", "state": "open" });
+            vault.note(Event::VaultState, &opened, detail).await;
+        }
+        Start::Leave(why) => {
+            tracing::error!(why, "the vault stays shut");
+            vault.doubt_unless_erased(done.volume.state, why);
+        }
+    }
+}
+
+/// Makes the volume and opens it.
+pub(crate) async fn create(vault: &Vault, replace: bool) {
+    let begun = json!({ "by": "start", "state": "being made", "replace": replace });
+    vault.try_record(Event::VaultState, begun).await;
+    let made = vault.ask(VolumeRequest::Create { replace }).await.map(|_| ());
+    if let Err(problem) = &made {
+        tracing::error!(%problem, "the vault could not be made");
+    }
+    vault
+        .note(
+            Event::VaultState,
+            &made,
+            json!({ "by": "start", "state": "made and open" }),
+        )
+        .await;
+}
+
+fn was_made(directory: &Path) -> bool {
+    directory.join(MADE).exists()
+}
+
+/// Notes that there is a volume.
+pub fn mark(directory: &Path) {
+    if let Err(error) = mark_in(directory) {
+        tracing::error!(error = %format_args!("{error:#}"), "that the vault was made could not be noted");
+    }
+}
+
+fn mark_in(directory: &Path) -> anyhow::Result<()> {
+    if was_made(directory) {
+        return Ok(());
+    }
+    let path = directory.join(MADE);
+    File::create(&path)
+        .and_then(|file| file.sync_all())
+        .with_context(|| format!("create {}", path.display()))?;
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .context("sync the state directory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_disk_that_never_had_a_vault_is_given_one() {
+        assert_eq!(decide(VolumeState::None, false), Start::Create);
+        assert_eq!(decide(VolumeState::Unfinished, false), Start::Create);
+        for state in [
+            VolumeState::None,
+            VolumeState::Unfinished,
+            VolumeState::Erased,
+            VolumeState::Foreign,
+        ] {
+            assert!(matches!(decide(state, true), Start::Leave(_)), "{state:?}");
+        }
+        assert!(matches!(decide(VolumeState::Foreign, false), Start::Leave(_)));
+        assert!(matches!(decide(VolumeState::Erased, false), Start::Leave(_)));
+    }
+
+    #[test]
+    fn a_whole_volume_is_opened_even_where_the_note_is_missing() {
+        assert_eq!(decide(VolumeState::Ready, false), Start::Open);
+        assert_eq!(decide(VolumeState::Ready, true), Start::Open);
+    }
+
+    #[test]
+    fn the_note_lasts() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(!was_made(directory.path()));
+        mark_in(directory.path()).unwrap();
+        mark_in(directory.path()).unwrap();
+        assert!(was_made(directory.path()));
+    }
+}

@@ -1,0 +1,98 @@
+//! Asking the privileged program that has the device: a connection for each request.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use holdfast_contract::Problem;
+use holdfast_contract::problem::ProblemKind;
+use holdfast_contract::vault::{Secret, Volume, VolumeAnswer, VolumeRequest};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use zeroize::Zeroizing;
+
+/// The longest answer, in bytes.
+const MAX_ANSWER_BYTES: u64 = 16 << 10;
+/// A request that derives keys and asks the TPM. TPMs are slow, emulated machines slower.
+const DEADLINE: Duration = Duration::from_secs(90);
+/// Making a volume writes a file system and seals a key besides.
+const CREATE_DEADLINE: Duration = Duration::from_mins(10);
+
+/// The way to the privileged program.
+#[derive(Debug, Clone)]
+pub struct VolumeClient {
+    path: PathBuf,
+}
+
+/// What came back: how the volume is, and the recovery key where one was made.
+#[derive(Debug)]
+pub struct Done {
+    /// How it is now.
+    pub volume: Volume,
+    /// The recovery key that was made.
+    pub recovery_key: Option<Secret>,
+}
+
+impl VolumeClient {
+    /// The program behind the socket at `path`. Nothing is connected yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Asks for one thing.
+    ///
+    /// # Errors
+    ///
+    /// `Denied` when a secret does not fit or the TPM refuses, `Internal` when it could not be done, `Unavailable` or `Deadline` when there is
+    /// no answer.
+    pub async fn ask(&self, request: &VolumeRequest) -> Result<Done, Problem> {
+        let deadline = match request {
+            VolumeRequest::Create { .. } => CREATE_DEADLINE,
+            _ => DEADLINE,
+        };
+        let answer = tokio::time::timeout(deadline, self.converse(request))
+            .await
+            .map_err(|_| {
+                Problem::new(ProblemKind::Deadline, "the vault's device did not answer in time")
+            })??;
+        match answer {
+            VolumeAnswer::Done { volume, recovery_key } => Ok(Done { volume, recovery_key }),
+            VolumeAnswer::WrongSecret => Err(Problem::new(
+                ProblemKind::Denied,
+                "the key or passphrase does not open the vault",
+            )
+            .next("Look for typing errors; capitals and dashes do not matter in a recovery key.")),
+            VolumeAnswer::TpmRefused { why } => Err(Problem::new(
+                ProblemKind::Denied,
+                format!("the TPM does not give the vault's key: {why}"),
+            )
+            .next("If the firmware or its settings were changed on purpose, open the vault with its recovery key and seal it anew.")),
+            VolumeAnswer::Failed { why } => Err(Problem::new(ProblemKind::Internal, why)),
+        }
+    }
+
+    async fn converse(&self, request: &VolumeRequest) -> Result<VolumeAnswer, Problem> {
+        let away = |error: std::io::Error| {
+            Problem::new(
+                ProblemKind::Unavailable,
+                format!("the program that has the vault's device does not answer: {error}"),
+            )
+        };
+        let text = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());
+        let mut stream = UnixStream::connect(&self.path).await.map_err(away)?;
+        stream.write_all(&text).await.map_err(away)?;
+        stream.shutdown().await.map_err(away)?;
+        // The capacity is fixed first: growing would leave copies of a recovery key behind.
+        let mut answer = Zeroizing::new(Vec::with_capacity(32 << 10));
+        stream
+            .take(MAX_ANSWER_BYTES)
+            .read_to_end(&mut answer)
+            .await
+            .map_err(away)?;
+        serde_json::from_slice(&answer).map_err(|_| {
+            Problem::new(
+                ProblemKind::Unavailable,
+                "the program that has the vault's device ended without an answer; its log has the cause",
+            )
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! The conversation: one request, the work, one answer.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+use holdfast_contract::vault::{Secret, VolumeAnswer, VolumeRequest};
+use rustix::fd::AsFd as _;
+use zeroize::Zeroizing;
+
+use crate::volume::{Volume, VolumeError, turn_off};
+
+/// The longest request, in bytes.
+const MAX_REQUEST_BYTES: u64 = 8 << 10;
+
+/// Reads the request from standard input, a connected socket, and answers on it.
+///
+/// # Errors
+///
+/// When there is no request, or the answer cannot be written.
+pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
+    let socket = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("take the socket")?;
+    let mut socket = std::fs::File::from(socket);
+    // The capacity is fixed first: growing would leave copies of a secret behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(16 << 10));
+    (&mut socket)
+        .take(MAX_REQUEST_BYTES)
+        .read_to_end(&mut text)
+        .context("read the request")?;
+    let request: VolumeRequest = serde_json::from_slice(&text).context("understand the request")?;
+    let answer = match work(volume, state, &request) {
+        Ok(recovery_key) => match volume.look() {
+            Ok(volume) => VolumeAnswer::Done { volume, recovery_key },
+            Err(error) => answer_of(&error),
+        },
+        Err(error) => {
+            tracing::warn!(error = %format_args!("{error:#}"), "not done");
+            answer_of(&error)
+        }
+    };
+    let text = Zeroizing::new(serde_json::to_vec(&answer).context("write the answer")?);
+    socket.write_all(&text).context("send the answer")
+}
+
+fn answer_of(error: &VolumeError) -> VolumeAnswer {
+    match error {
+        VolumeError::WrongSecret => VolumeAnswer::WrongSecret,
+        VolumeError::TpmRefused(why) => VolumeAnswer::TpmRefused { why: why.clone() },
+        VolumeError::Other(error) => VolumeAnswer::Failed {
+            why: format!("{error:#}"),
+        },
+    }
+}
+
+fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Option<Secret>, VolumeError> {
+    match request {
+        VolumeRequest::Look => Ok(()),
+        VolumeRequest::Create { replace } => volume.create(*replace),
+        VolumeRequest::Open { secret } => volume.open(secret.as_ref()),
+        VolumeRequest::Suspend => volume.suspend(),
+        VolumeRequest::AddRecoveryKey => return volume.add_recovery_key().map(Some),
+        VolumeRequest::ConfirmRecoveryKey { secret } => volume.confirm_recovery_key(secret),
+        VolumeRequest::SetPassphrase { secret } => volume.set_passphrase(secret),
+        VolumeRequest::RemovePassphrase => volume.remove_passphrase(),
+        VolumeRequest::EnrolTpm { secret } => volume.enrol_tpm(secret),
+        VolumeRequest::RemoveTpm => volume.remove_tpm(),
+        VolumeRequest::Erase => volume.erase(),
+        VolumeRequest::TurnOff => turn_off(state)
+            .map_err(|error| VolumeError::Other(anyhow::Error::from(error).context("turn the machine off"))),
+    }
+    .map(|()| None)
+}

@@ -1,0 +1,377 @@
+//! The LUKS2 header: which keyslot is what, by the tokens in it.
+//!
+//! The TPM's and the recovery key's tokens are systemd's own (`systemd-tpm2`, `systemd-recovery`), so that its tools understand the volume.
+//! Two are Holdfast's: one says which keyslot is the passphrase's, one says how far the making or destroying of the volume has come.
+
+use std::path::Path;
+
+use holdfast_contract::vault::{Keys, VolumeState};
+use libcryptsetup_rs::consts::flags::{CryptActivate, CryptPbkdf, CryptVolumeKey};
+use libcryptsetup_rs::consts::vals::{CryptKdf, EncryptionFormat, KeyslotInfo};
+use libcryptsetup_rs::{
+    CryptParamsLuks2, CryptParamsLuks2Ref, CryptPbkdfType, Either, LibcryptErr, TokenInput,
+};
+use serde_json::{Value, json};
+
+use crate::raw::{Device, Key};
+
+/// Type of the token of a key sealed to a TPM.
+pub const TPM: &str = "systemd-tpm2";
+/// The same for libcryptsetup.
+pub const TPM_C: &std::ffi::CStr = c"systemd-tpm2";
+const RECOVERY: &str = "systemd-recovery";
+const PASSPHRASE: &str = "holdfast-passphrase";
+const STATE: &str = "holdfast-vault";
+/// Of the recovery key's token: whether somebody proved that they have the key.
+const CONFIRMED: &str = "holdfast-confirmed";
+
+/// LUKS2 has room for so many of each.
+const SLOTS: u32 = 32;
+/// Bytes of the volume key: XTS takes two AES-256 keys.
+const VOLUME_KEY_BYTES: usize = 64;
+
+/// A token as it stands in the header.
+struct Token {
+    number: u32,
+    json: Value,
+}
+
+impl Token {
+    fn is(&self, kind: &str) -> bool {
+        self.json["type"] == kind
+    }
+
+    fn slots(&self) -> Vec<u32> {
+        let slots = self.json["keyslots"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        slots
+            .iter()
+            .filter_map(|slot| slot.as_str()?.parse().ok())
+            .collect()
+    }
+
+    fn confirmed(&self) -> bool {
+        self.json[CONFIRMED] == true
+    }
+}
+
+/// An open header.
+pub struct Header {
+    /// The device, for what needs more than the header.
+    pub device: Device,
+}
+
+impl Header {
+    /// Opens the header of the volume at `path`; none when there is no LUKS2 header.
+    ///
+    /// # Errors
+    ///
+    /// When the device cannot be read.
+    pub fn open(path: &Path) -> Result<Option<Self>, LibcryptErr> {
+        let mut device = Device::open(path)?;
+        let loaded = device
+            .device
+            .context_handle()
+            .load::<()>(Some(EncryptionFormat::Luks2), None);
+        match loaded {
+            Ok(()) => Ok(Some(Self { device })),
+            Err(LibcryptErr::IOError(error)) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a new header, with a new random volume key and `key` as the only one that opens it.
+    ///
+    /// # Errors
+    ///
+    /// When the device cannot be written.
+    pub fn format(path: &Path, key: &[u8]) -> Result<Self, LibcryptErr> {
+        let mut header = Self {
+            device: Device::open(path)?,
+        };
+        let parameters = CryptParamsLuks2 {
+            pbkdf: None,
+            integrity: None,
+            integrity_params: None,
+            data_alignment: 0,
+            data_device: None,
+            sector_size: 4096,
+            label: Some("holdfast-vault".to_owned()),
+            subsystem: None,
+        };
+        let mut parameters: CryptParamsLuks2Ref<'_> = (&parameters).try_into()?;
+        let device = &mut header.device.device;
+        device.context_handle().format(
+            EncryptionFormat::Luks2,
+            ("aes", "xts-plain64"),
+            None,
+            Either::Right(VOLUME_KEY_BYTES),
+            Some(&mut parameters),
+        )?;
+        header.set_state("unfinished")?;
+        header.derive_quickly()?;
+        let mut slots = header.device.device.keyslot_handle();
+        slots.add_by_key(None, None, key, CryptVolumeKey::empty())?;
+        Ok(header)
+    }
+
+    /// The next key is 256 random bits: stretching it would only cost time.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice.
+    fn derive_quickly(&mut self) -> Result<(), LibcryptErr> {
+        self.derive(&CryptPbkdfType {
+            type_: CryptKdf::Pbkdf2,
+            hash: Some("sha512".to_owned()),
+            time_ms: 0,
+            iterations: 1000,
+            max_memory_kb: 0,
+            parallel_threads: 0,
+            flags: CryptPbkdf::NO_BENCHMARK,
+        })
+    }
+
+    /// The next key is one that a person made up: Argon2id with 64 MiB and four passes, above the floor of RFC 9106's second choice.
+    fn derive_slowly(&mut self) -> Result<(), LibcryptErr> {
+        self.derive(&CryptPbkdfType {
+            type_: CryptKdf::Argon2Id,
+            hash: Some("sha512".to_owned()),
+            time_ms: 0,
+            iterations: 4,
+            max_memory_kb: 64 << 10,
+            parallel_threads: 2,
+            flags: CryptPbkdf::NO_BENCHMARK,
+        })
+    }
+
+    fn derive(&mut self, how: &CryptPbkdfType) -> Result<(), LibcryptErr> {
+        self.device.device.settings_handle().set_pbkdf_type(how)
+    }
+
+    fn tokens(&mut self) -> Vec<Token> {
+        let mut handle = self.device.device.token_handle();
+        (0..SLOTS)
+            .filter_map(|number| {
+                let json = handle.json_get(number).ok()?;
+                Some(Token { number, json })
+            })
+            .collect()
+    }
+
+    /// The keyslots that are in use.
+    pub fn slots(&mut self) -> Vec<u32> {
+        let mut handle = self.device.device.keyslot_handle();
+        (0..SLOTS)
+            .filter(|slot| {
+                matches!(
+                    handle.status(*slot),
+                    Ok(KeyslotInfo::Active | KeyslotInfo::ActiveLast)
+                )
+            })
+            .collect()
+    }
+
+    /// Where a keyslot lies on the device: offset and length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it is not in use.
+    pub fn area(&mut self, slot: u32) -> Result<(u64, u64), LibcryptErr> {
+        self.device.device.keyslot_handle().area(slot)
+    }
+
+    /// How far the volume has come.
+    pub fn state(&mut self) -> VolumeState {
+        let tokens = self.tokens();
+        match tokens.iter().find(|token| token.is(STATE)) {
+            // Power was lost between the header and the first token.
+            None if self.slots().is_empty() => VolumeState::Unfinished,
+            None => VolumeState::Foreign,
+            Some(token) => match token.json["state"].as_str() {
+                Some("unfinished") => VolumeState::Unfinished,
+                Some("ready") => VolumeState::Ready,
+                Some("erased") => VolumeState::Erased,
+                _ => VolumeState::Foreign,
+            },
+        }
+    }
+
+    /// Notes how far it has come.
+    ///
+    /// # Errors
+    ///
+    /// When the header cannot be written.
+    pub fn set_state(&mut self, state: &str) -> Result<(), LibcryptErr> {
+        let json = json!({ "type": STATE, "keyslots": [], "state": state });
+        let old = self.tokens().into_iter().find(|token| token.is(STATE));
+        let mut handle = self.device.device.token_handle();
+        match old {
+            Some(token) => handle.json_set(TokenInput::ReplaceToken(token.number, &json))?,
+            None => handle.json_set(TokenInput::AddToken(&json))?,
+        };
+        Ok(())
+    }
+
+    /// What opens it.
+    pub fn keys(&mut self) -> Keys {
+        let tokens = self.tokens();
+        let active = self.slots();
+        let has = |kind: &str| {
+            tokens
+                .iter()
+                .any(|token| token.is(kind) && token.slots().iter().any(|slot| active.contains(slot)))
+        };
+        Keys {
+            tpm: has(TPM),
+            recovery_key: has(RECOVERY) && tokens.iter().any(|token| token.is(RECOVERY) && token.confirmed()),
+            passphrase: has(PASSPHRASE),
+        }
+    }
+
+    /// Which keyslot `secret` opens.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` when none.
+    pub fn slot_of(&mut self, secret: &[u8]) -> Result<u32, LibcryptErr> {
+        let mut handle = self.device.device.activate_handle();
+        handle.activate_by_passphrase(None, None, secret, CryptActivate::empty())
+    }
+
+    /// Adds a recovery key that is not confirmed yet, in place of those that never were.
+    ///
+    /// # Errors
+    ///
+    /// When nothing opens the volume, or the header cannot be written.
+    pub fn add_recovery(&mut self, key: Key<'_>, new: &[u8]) -> Result<(), LibcryptErr> {
+        self.remove(|token| token.is(RECOVERY) && !token.confirmed())?;
+        self.derive_quickly()?;
+        let slot = self.device.add_keyslot(key, new)?;
+        self.add_token(&json!({ "type": RECOVERY, "keyslots": [slot.to_string()], (CONFIRMED): false }))
+    }
+
+    /// Confirms the recovery key `secret`, and removes every other one.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` when `secret` is no recovery key of this volume.
+    pub fn confirm_recovery(&mut self, secret: &[u8]) -> Result<(), LibcryptErr> {
+        let slot = self.slot_of(secret)?;
+        let tokens = self.tokens();
+        let Some(token) = tokens
+            .iter()
+            .find(|token| token.is(RECOVERY) && token.slots().contains(&slot))
+        else {
+            return Err(LibcryptErr::IOError(std::io::Error::from_raw_os_error(
+                libc::EPERM,
+            )));
+        };
+        let number = token.number;
+        let json = json!({ "type": RECOVERY, "keyslots": [slot.to_string()], (CONFIRMED): true });
+        self.device
+            .device
+            .token_handle()
+            .json_set(TokenInput::ReplaceToken(number, &json))?;
+        self.remove(|token| token.is(RECOVERY) && token.number != number)
+    }
+
+    /// Sets the passphrase, in place of one from before.
+    ///
+    /// # Errors
+    ///
+    /// When nothing opens the volume, or the header cannot be written.
+    pub fn set_passphrase(&mut self, key: Key<'_>, new: &[u8]) -> Result<(), LibcryptErr> {
+        let old: Vec<u32> = self.numbers(PASSPHRASE);
+        self.derive_slowly()?;
+        let slot = self.device.add_keyslot(key, new)?;
+        self.add_token(&json!({ "type": PASSPHRASE, "keyslots": [slot.to_string()] }))?;
+        self.remove(|token| old.contains(&token.number))
+    }
+
+    /// Removes the passphrase.
+    ///
+    /// # Errors
+    ///
+    /// When the header cannot be written.
+    pub fn remove_passphrase(&mut self) -> Result<(), LibcryptErr> {
+        self.remove(|token| token.is(PASSPHRASE))
+    }
+
+    /// The numbers of the TPM's tokens.
+    pub fn tpm_tokens(&mut self) -> Vec<u32> {
+        self.numbers(TPM)
+    }
+
+    /// Removes the TPM's keys, or those among them with these numbers.
+    ///
+    /// # Errors
+    ///
+    /// When the header cannot be written.
+    pub fn remove_tpm(&mut self, only: Option<&[u32]>) -> Result<(), LibcryptErr> {
+        self.remove(|token| token.is(TPM) && only.is_none_or(|only| only.contains(&token.number)))
+    }
+
+    /// Destroys a keyslot.
+    ///
+    /// # Errors
+    ///
+    /// When the header cannot be written.
+    pub fn destroy(&mut self, slot: u32) -> Result<(), LibcryptErr> {
+        self.device.device.keyslot_handle().destroy(slot)
+    }
+
+    /// Removes keyslots that no token names: what an interrupted change left.
+    ///
+    /// # Errors
+    ///
+    /// When the header cannot be written.
+    pub fn remove_strays(&mut self) -> Result<usize, LibcryptErr> {
+        let named: Vec<u32> = self.tokens().iter().flat_map(Token::slots).collect();
+        let strays: Vec<u32> = self
+            .slots()
+            .into_iter()
+            .filter(|slot| !named.contains(slot))
+            .collect();
+        for slot in &strays {
+            self.destroy(*slot)?;
+        }
+        Ok(strays.len())
+    }
+
+    fn numbers(&mut self, kind: &str) -> Vec<u32> {
+        let tokens = self.tokens();
+        tokens
+            .iter()
+            .filter(|token| token.is(kind))
+            .map(|token| token.number)
+            .collect()
+    }
+
+    fn add_token(&mut self, json: &Value) -> Result<(), LibcryptErr> {
+        let mut handle = self.device.device.token_handle();
+        handle.json_set(TokenInput::AddToken(json)).map(|_| ())
+    }
+
+    /// Keyslots first: a token without its keyslot is harmless, a keyslot without its token opens the volume unseen.
+    fn remove(&mut self, which: impl Fn(&Token) -> bool) -> Result<(), LibcryptErr> {
+        let active = self.slots();
+        for token in self.tokens().into_iter().filter(|token| which(token)) {
+            for slot in token.slots().into_iter().filter(|slot| active.contains(slot)) {
+                self.destroy(slot)?;
+            }
+            self.device
+                .device
+                .token_handle()
+                .json_set(TokenInput::RemoveToken(token.number))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "header_tests.rs"]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests;

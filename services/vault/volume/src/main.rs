@@ -1,0 +1,40 @@
+//! `holdfast-vault-volume`: one request on standard input, one answer back, end.
+//!
+//! It runs as root with the right to map devices, the vault's partition and the TPM, for as long as one change takes. Whoever serves
+//! sockets (`holdfast-vault`) has none of that. The supervisor starts it for each connection to a socket that only `holdfast-vault`
+//! can reach.
+
+mod answer;
+mod header;
+mod mapped;
+mod measured;
+mod programs;
+mod raw;
+mod recovery;
+mod volume;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use volume::Volume;
+
+/// The ledger's file system: what must be on the disk before the machine turns itself off.
+const STATE: &str = "/var/lib/holdfast";
+
+fn main() -> ExitCode {
+    holdfast_telemetry::init("vault-volume");
+    raw::listen();
+    let volume = Volume {
+        device: PathBuf::from("/dev/disk/by-partlabel/holdfast-vault"),
+        name: "holdfast-vault".to_owned(),
+        public_key: PathBuf::from("/usr/share/holdfast/keys/vault.pub"),
+        signature: PathBuf::from("/run/systemd/tpm2-pcr-signature.json"),
+    };
+    match answer::converse(&volume, STATE.as_ref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %format_args!("{error:#}"), "no request was answered");
+            ExitCode::FAILURE
+        }
+    }
+}

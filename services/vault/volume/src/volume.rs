@@ -1,0 +1,458 @@
+//! What can be asked of the volume, one function for each request. Each is read back by [`Volume::look`] afterwards.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use holdfast_contract::vault::{self, Keys, Secret, VolumeState};
+use libcryptsetup_rs::LibcryptErr;
+use libcryptsetup_rs::consts::flags::{CryptActivate, CryptDeactivate};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::header::{self, Header};
+use crate::raw::Key;
+use crate::{mapped, measured, programs, raw, recovery};
+
+/// Secure Boot's keys and state, what was added to the boot by credentials or command line, extensions, and the volumes opened before this
+/// one. Together with PCR 11 by signature.
+const LITERAL_REGISTERS: &str = "7+12+13+15";
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    /// The secret does not fit.
+    #[error("the key or passphrase does not fit")]
+    WrongSecret,
+    /// The TPM does not give the key.
+    #[error("the TPM does not give the key: {0}")]
+    TpmRefused(String),
+    /// Anything else.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+type Result<T> = std::result::Result<T, VolumeError>;
+
+/// The partition and the name it is mapped under.
+#[derive(Debug, Clone)]
+pub struct Volume {
+    /// The partition.
+    pub device: PathBuf,
+    /// Its name below `/dev/mapper`.
+    pub name: String,
+    /// The public key of PCR 11's signature.
+    pub public_key: PathBuf,
+    /// PCR 11's signatures.
+    pub signature: PathBuf,
+}
+
+impl Volume {
+    fn header(&self) -> anyhow::Result<Option<Header>> {
+        Header::open(&self.device).with_context(|| format!("read the header of {}", self.device.display()))
+    }
+
+    /// The header of a volume that is whole.
+    fn ready(&self) -> anyhow::Result<Header> {
+        let mut header = self
+            .header()?
+            .with_context(|| format!("{} holds no LUKS2 header", self.device.display()))?;
+        ensure!(header.state() == VolumeState::Ready, "the volume is not whole");
+        Ok(header)
+    }
+
+    /// How the volume is.
+    ///
+    /// # Errors
+    ///
+    /// When the device cannot be read.
+    pub fn look(&self) -> Result<vault::Volume> {
+        let (state, keys) = match self.header()? {
+            None => (VolumeState::None, Keys::default()),
+            Some(mut header) => (header.state(), header.keys()),
+        };
+        let mapped = mapped::find(&self.name);
+        Ok(vault::Volume {
+            state,
+            keys,
+            active: mapped.is_some(),
+            suspended: mapped.as_ref().is_some_and(mapped::Mapped::is_suspended),
+            transfers: mapped.as_ref().map_or(0, mapped::Mapped::transfers),
+        })
+    }
+
+    /// Makes the volume anew: header, file system, TPM. Nothing counts before the last step, and every earlier one can be begun again.
+    ///
+    /// # Errors
+    ///
+    /// When the partition holds something that may not be overwritten, the TPM measured nothing, or a step fails.
+    pub fn create(&self, replace: bool) -> Result<()> {
+        if let Some(objection) = measured::objection(Path::new(measured::REGISTERS)) {
+            return Err(VolumeError::TpmRefused(objection));
+        }
+        ensure_inactive(&self.name)?;
+        let state = self
+            .header()?
+            .map_or(VolumeState::None, |mut header| header.state());
+        let may = match state {
+            VolumeState::None | VolumeState::Unfinished => true,
+            VolumeState::Ready | VolumeState::Erased | VolumeState::Foreign => replace,
+        };
+        if !may {
+            return Err(anyhow::anyhow!("the partition holds a volume already").into());
+        }
+        let making = format!("{}-new", self.name);
+        if mapped::find(&making).is_some() {
+            let mut left = Header::open(&self.device)
+                .context("read the header")?
+                .context("no header")?;
+            deactivate(&mut left, &making)?;
+        }
+        let mut key = Zeroizing::new([0_u8; 64]);
+        getrandom::fill(key.as_mut()).map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
+        // Text, because a key file with a zero byte or a line's end would be cut by some readers.
+        let key = hex(key.as_ref());
+        let mut header = Header::format(&self.device, key.as_bytes()).context("write the header")?;
+        let temporary = header.slot_of(key.as_bytes()).context("find the first keyslot")?;
+        activate(&mut header, &making, Key::Passphrase(key.as_bytes())).context("map the new volume")?;
+        let made = programs::make_file_system(&mapped::path(&making));
+        deactivate(&mut header, &making)?;
+        made.context("make the file system")?;
+        self.seal(key.as_bytes())?;
+        let mut header = self.header()?.context("the header is gone")?;
+        header.destroy(temporary).context("remove the first key")?;
+        header.set_state("ready").context("finish the header")?;
+        self.open(None)
+    }
+
+    fn seal(&self, key: &[u8]) -> anyhow::Result<()> {
+        programs::enrol(
+            &self.device,
+            key,
+            LITERAL_REGISTERS,
+            &self.public_key,
+            &self.signature,
+        )
+        .context("seal the volume to the TPM")
+    }
+
+    /// Opens the volume, or lets it go on where it was suspended.
+    ///
+    /// # Errors
+    ///
+    /// When the secret does not fit, or the TPM refuses.
+    pub fn open(&self, secret: Option<&Secret>) -> Result<()> {
+        let mut header = self.ready()?;
+        let secret = secret.map(|secret| variants(secret.expose()));
+        let strays = header
+            .remove_strays()
+            .context("remove what an interrupted change left")?;
+        if strays > 0 {
+            tracing::warn!(strays, "keyslots that belonged to nothing were removed");
+        }
+        let state = mapped::find(&self.name);
+        if state.as_ref().is_some_and(|mapped| !mapped.is_suspended()) {
+            return Ok(());
+        }
+        let resume = state.is_some();
+        let mut attempt = |key: Key<'_>| {
+            if resume {
+                header.device.resume(&self.name, key)
+            } else {
+                activate(&mut header, &self.name, key)
+            }
+        };
+        match secret {
+            None => attempt(Key::Token(header::TPM_C)).map_err(|error| refused(&error)),
+            Some(secrets) => first(&secrets, |secret| attempt(Key::Passphrase(secret))),
+        }
+    }
+
+    /// Takes the volume's key out of the kernel. What is being written is written first; who reads or writes afterwards waits.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not.
+    pub fn suspend(&self) -> Result<()> {
+        let Some(mapped) = mapped::find(&self.name) else {
+            // Whoever wants it locked must not depend on knowing whether it is open.
+            return Ok(());
+        };
+        if !mapped.is_suspended() {
+            // Read the header for the name's sake: its own keys stay good whatever is on the disk.
+            let mut header = self.header()?.context("the partition holds no LUKS2 header")?;
+            let suspended = header.device.device.context_handle().suspend(&self.name);
+            suspended.context("take the key out of the kernel")?;
+        }
+        // What was read stays in memory, decrypted, until it is thrown away.
+        if let Err(error) = std::fs::write("/proc/sys/vm/drop_caches", "1") {
+            tracing::warn!(%error, "what had been read from the volume stays in memory");
+        }
+        let suspended = mapped::find(&self.name).is_some_and(|mapped| mapped.is_suspended());
+        Ok(ensure_that(suspended, "the kernel still has the key")?)
+    }
+
+    /// Adds a recovery key and returns it.
+    ///
+    /// # Errors
+    ///
+    /// When the TPM does not open the volume.
+    pub fn add_recovery_key(&self) -> Result<Secret> {
+        let mut header = self.ready()?;
+        let key = recovery::generate().map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
+        let added = header.add_recovery(Key::Token(header::TPM_C), key.as_bytes());
+        added.map_err(|error| refused(&error))?;
+        Ok(Secret::new((*key).clone()))
+    }
+
+    /// Confirms a recovery key.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub fn confirm_recovery_key(&self, secret: &Secret) -> Result<()> {
+        let mut header = self.ready()?;
+        let key = recovery::normalize(secret.expose()).ok_or(VolumeError::WrongSecret)?;
+        header
+            .confirm_recovery(key.as_bytes())
+            .map_err(|error| wrong(&error))
+    }
+
+    /// Sets the passphrase.
+    ///
+    /// # Errors
+    ///
+    /// When the TPM does not open the volume.
+    pub fn set_passphrase(&self, secret: &Secret) -> Result<()> {
+        let mut header = self.ready()?;
+        let set = header.set_passphrase(Key::Token(header::TPM_C), secret.expose().as_bytes());
+        set.map_err(|error| refused(&error))
+    }
+
+    /// Removes the passphrase.
+    ///
+    /// # Errors
+    ///
+    /// When the header cannot be written.
+    pub fn remove_passphrase(&self) -> Result<()> {
+        Ok(self
+            .ready()?
+            .remove_passphrase()
+            .context("remove the passphrase")?)
+    }
+
+    /// Seals the volume to the TPM anew, with what opens it now; the sealed keys from before are removed.
+    ///
+    /// # Errors
+    ///
+    /// When the secret does not fit, or the TPM measured nothing.
+    pub fn enrol_tpm(&self, secret: &Secret) -> Result<()> {
+        if let Some(objection) = measured::objection(Path::new(measured::REGISTERS)) {
+            return Err(VolumeError::TpmRefused(objection));
+        }
+        let mut header = self.ready()?;
+        let old = header.tpm_tokens();
+        first(&variants(secret.expose()), |secret| {
+            header.slot_of(secret)?;
+            self.seal(secret)
+                .map_err(|error| LibcryptErr::Other(format!("{error:#}")))
+        })?;
+        // As it is on the disk now.
+        let mut header = self.ready()?;
+        Ok(header
+            .remove_tpm(Some(&old))
+            .context("remove the TPM's old key")?)
+    }
+
+    /// Removes the TPM's keys, and looks whether they are gone.
+    ///
+    /// # Errors
+    ///
+    /// When the header cannot be written, or something still opens it without a secret.
+    pub fn remove_tpm(&self) -> Result<()> {
+        let mut header = self.ready()?;
+        header.remove_tpm(None).context("remove the TPM's key")?;
+        let mut header = self.ready()?;
+        ensure_that(
+            !header.keys().tpm && header.tpm_tokens().is_empty(),
+            "the TPM's key is still there",
+        )?;
+        let mut handle = header.device.device.token_handle();
+        let opens = handle.activate_by_token_pin::<()>(
+            None,
+            Some(header::TPM),
+            None,
+            &[],
+            None,
+            CryptActivate::empty(),
+        );
+        Ok(ensure_that(opens.is_err(), "the TPM still opens the volume")?)
+    }
+
+    /// Destroys every key, and looks whether the bytes of the keyslots are others than before.
+    ///
+    /// # Errors
+    ///
+    /// When a keyslot cannot be destroyed, or its bytes are still there.
+    pub fn erase(&self) -> Result<()> {
+        let mut header = self.header()?.context("the partition holds no LUKS2 header")?;
+        let slots = header.slots();
+        let mut before = Vec::new();
+        for slot in &slots {
+            let area = header.area(*slot).context("find a keyslot")?;
+            before.push((area, self.digest(area)?));
+        }
+        for slot in slots {
+            header.destroy(slot).context("destroy a keyslot")?;
+        }
+        header
+            .set_state("erased")
+            .context("note that the keys are gone")?;
+        let mut header = self.header()?.context("the header is gone")?;
+        ensure_that(header.slots().is_empty(), "a keyslot is still there")?;
+        for (area, digest) in before {
+            ensure_that(
+                self.digest(area)? != digest,
+                "the bytes of a keyslot are still there",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Of a part of the partition, read from the disk and not from memory as far as that can be asked for.
+    fn digest(&self, (offset, length): (u64, u64)) -> anyhow::Result<[u8; 32]> {
+        let file = File::open(&self.device).context("open the partition")?;
+        let _ = rustix::fs::fadvise(
+            &file,
+            offset,
+            std::num::NonZeroU64::new(length),
+            rustix::fs::Advice::DontNeed,
+        );
+        let mut hasher = Sha256::new();
+        let mut buffer = Zeroizing::new(vec![0; 64 << 10]);
+        let mut done = 0;
+        while done < length {
+            let want = usize::try_from(length - done)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
+            let read = file
+                .read_at(&mut buffer[..want], offset + done)
+                .context("read a keyslot")?;
+            ensure!(read > 0, "the partition ends inside a keyslot");
+            hasher.update(&buffer[..read]);
+            done += read as u64;
+        }
+        Ok(hasher.finalize().into())
+    }
+}
+
+/// How a secret may have been meant: as a recovery key, and as it stands.
+fn variants(secret: &str) -> Vec<Zeroizing<String>> {
+    recovery::normalize(secret)
+        .into_iter()
+        .chain([Zeroizing::new(secret.to_owned())])
+        .collect()
+}
+
+/// Tries each form of a secret.
+fn first(
+    secrets: &[Zeroizing<String>],
+    mut attempt: impl FnMut(&[u8]) -> std::result::Result<(), LibcryptErr>,
+) -> Result<()> {
+    let mut last = VolumeError::WrongSecret;
+    for secret in secrets {
+        match attempt(secret.as_bytes()) {
+            Ok(()) => return Ok(()),
+            Err(error) => last = wrong(&error),
+        }
+        if !matches!(last, VolumeError::WrongSecret) {
+            break;
+        }
+    }
+    Err(last)
+}
+
+fn code(error: &LibcryptErr) -> Option<i32> {
+    match error {
+        LibcryptErr::IOError(error) => error.raw_os_error(),
+        _ => None,
+    }
+}
+
+fn wrong(error: &LibcryptErr) -> VolumeError {
+    match code(error) {
+        Some(libc::EPERM | libc::ENOENT) => VolumeError::WrongSecret,
+        _ => VolumeError::Other(anyhow::anyhow!("{error}: {}", raw::last_error())),
+    }
+}
+
+/// Every way in which a token can fail means that the TPM does not give the key; what it said last tells which.
+fn refused(error: &LibcryptErr) -> VolumeError {
+    let why = match code(error) {
+        Some(libc::ENOENT) => "the volume is not sealed to a TPM".to_owned(),
+        _ => match raw::last_error() {
+            said if said.is_empty() => error.to_string(),
+            said => said,
+        },
+    };
+    VolumeError::TpmRefused(why)
+}
+
+fn activate(header: &mut Header, name: &str, key: Key<'_>) -> std::result::Result<(), LibcryptErr> {
+    let flags = CryptActivate::empty();
+    let device = &mut header.device.device;
+    match key {
+        Key::Token(_) => device
+            .token_handle()
+            .activate_by_token_pin::<()>(Some(name), Some(header::TPM), None, &[], None, flags)
+            .map(|_| ()),
+        Key::Passphrase(bytes) => device
+            .activate_handle()
+            .activate_by_passphrase(Some(name), None, bytes, flags)
+            .map(|_| ()),
+    }
+}
+
+fn deactivate(header: &mut Header, name: &str) -> anyhow::Result<()> {
+    let mut handle = header.device.device.activate_handle();
+    handle
+        .deactivate(name, CryptDeactivate::empty())
+        .with_context(|| format!("unmap {name}"))
+}
+
+fn ensure_inactive(name: &str) -> anyhow::Result<()> {
+    if mapped::find(name).is_some() {
+        bail!("the volume is in use: start the machine again first");
+    }
+    Ok(())
+}
+
+fn ensure_that(holds: bool, otherwise: &'static str) -> anyhow::Result<()> {
+    ensure!(holds, "{otherwise}");
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    for byte in bytes {
+        for half in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(half.into(), 16).unwrap_or('0'));
+        }
+    }
+    text
+}
+
+/// Turns the machine off at once. Only the ledger's disk is waited for: what is on a locked volume can never be written.
+///
+/// # Errors
+///
+/// When the kernel does not.
+pub fn turn_off(state: &Path) -> io::Result<()> {
+    if let Ok(directory) = File::open(state) {
+        rustix::fs::syncfs(&directory)?;
+    }
+    rustix::system::reboot(rustix::system::RebootCommand::PowerOff)?;
+    Ok(())
+}

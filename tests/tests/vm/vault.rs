@@ -1,0 +1,278 @@
+//! The vault on the booted machine: sealed at the first boot, locked, unlocked, opened with the recovery key; and the three levels of panic,
+//! each looked at from outside, on the disk of the machine that is off.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::machine::{BOOT, Machine, Running};
+
+/// A passphrase for the tests.
+const PASSPHRASE: &str = "four words that do not belong";
+
+fn vault(running: &mut Running) -> Value {
+    let said = running.run("holdfast vault --json").output;
+    serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{said}"))
+}
+
+fn header(running: &mut Running) -> Value {
+    let header = running
+        .run("cryptsetup luksDump --dump-json-metadata /dev/disk/by-partlabel/holdfast-vault")
+        .ok();
+    serde_json::from_str(&header).unwrap()
+}
+
+fn of_type<'a>(header: &'a Value, kind: &str) -> Vec<&'a Value> {
+    let tokens = header["tokens"].as_object().unwrap();
+    tokens.values().filter(|token| token["type"] == kind).collect()
+}
+
+/// What the first boot made.
+pub fn is_made_sealed_and_mounted(running: &mut Running) {
+    let status = vault(running);
+    assert_eq!(status["backend"], "luks2", "{status}");
+    assert_eq!(status["state"], "open", "{status}");
+    assert_eq!(status["keys"]["tpm"], true, "{status}");
+    let header = header(running);
+    let tpm = of_type(&header, "systemd-tpm2");
+    assert_eq!(tpm.len(), 1);
+    assert_eq!(tpm[0]["tpm2-pcrs"], serde_json::json!([7, 12, 13, 15]));
+    assert_eq!(tpm[0]["tpm2_pubkey_pcrs"], serde_json::json!([11]));
+    assert_eq!(
+        header["keyslots"].as_object().unwrap().len(),
+        1,
+        "the key it was made with is gone"
+    );
+    let mount = running
+        .run("findmnt -no SOURCE,FSTYPE,OPTIONS /var/lib/holdfast/vault")
+        .ok();
+    assert!(mount.starts_with("/dev/mapper/holdfast-vault ext4"), "{mount}");
+    for option in ["nodev", "nosuid", "noexec"] {
+        assert!(mount.contains(option), "{mount}");
+    }
+    running.run("ls /var/lib/holdfast/vault/registry/index.json").ok();
+}
+
+/// Locked, its key is not in the kernel, and who reads waits; unlocked, everything goes on where it was.
+pub fn locks_and_unlocks_without_losing_state(running: &mut Running) {
+    let pid = "systemctl show -P MainPID holdfast-registry";
+    let before = running.run(pid).ok();
+    let begun = Instant::now();
+    running.run("holdfast lock").ok();
+    println!("[measured] lock: {} ms", begun.elapsed().as_millis());
+    assert_eq!(vault(running)["state"], "locked");
+    let table = running.run("dmsetup table --showkeys holdfast-vault; dmsetup info -c --noheadings -o suspended holdfast-vault").output;
+    assert!(table.contains("Suspended"), "{table}");
+    // The mapper itself refuses to go on without a key, even for root.
+    let resumed = running.run("timeout 10 dmsetup resume holdfast-vault");
+    assert_ne!(resumed.code, 0, "the kernel still had the key");
+    assert_eq!(vault(running)["state"], "locked");
+    // Who writes waits in the kernel, where nothing but the key helps.
+    running
+        .run(
+            "systemd-run --quiet --unit=writer bash -c 'echo written >/var/lib/holdfast/vault/waits'
+            for attempt in {1..100}; do
+                grep -q ' (bash) D ' /proc/$(systemctl show -P MainPID writer)/stat && exit 0
+            done
+            exit 1",
+        )
+        .ok();
+    // Everything that is not in the vault goes on.
+    running.run("holdfast ledger checkpoint").ok();
+
+    let begun = Instant::now();
+    let said = running.run("holdfast unlock").ok();
+    println!("[measured] unlock: {} ms", begun.elapsed().as_millis());
+    assert!(said.contains("open"), "{said}");
+    assert_eq!(vault(running)["state"], "open");
+    assert_eq!(running.run(pid).ok(), before, "the registry went on");
+    running
+        .run("for attempt in {1..100}; do grep -q written /var/lib/holdfast/vault/waits && exit 0; done; exit 1")
+        .ok();
+    let models = running.run("holdfast models --json").ok();
+    assert!(models.contains("guide"), "{models}");
+}
+
+/// A recovery key is shown once, counts when it was typed in, and opens the vault; so does a passphrase. Guessing is slowed down.
+pub fn has_a_recovery_key_and_a_passphrase(running: &mut Running) -> String {
+    let made = running.run("holdfast vault recovery-key --json").ok();
+    let made: Value = serde_json::from_str(made.trim()).unwrap();
+    let key = made["key"].as_str().unwrap().to_owned();
+    assert_eq!(
+        vault(running)["keys"]["recovery_key"],
+        false,
+        "nobody proved that they have it"
+    );
+    let wrong = running.run(&format!(
+        "echo {} | holdfast vault confirm-recovery-key",
+        key.replace(&key[..8], "cccccccc")
+    ));
+    assert_eq!(wrong.code, 1, "{}", wrong.output);
+    running
+        .run(&format!("echo {key} | holdfast vault confirm-recovery-key"))
+        .ok();
+    assert_eq!(vault(running)["keys"]["recovery_key"], true);
+    running
+        .run(&format!("echo '{PASSPHRASE}' | holdfast vault passphrase"))
+        .ok();
+    assert_eq!(vault(running)["keys"]["passphrase"], true);
+
+    for secret in [key.to_uppercase(), PASSPHRASE.to_owned()] {
+        running.run("holdfast lock").ok();
+        running
+            .run(&format!("echo '{secret}' | holdfast unlock --secret"))
+            .ok();
+        assert_eq!(vault(running)["state"], "open");
+    }
+    running.run("holdfast lock").ok();
+    let mut slowed = false;
+    for _ in 0..5 {
+        let answer = running.run("echo 'not the passphrase' | holdfast unlock --secret");
+        assert_ne!(answer.code, 0);
+        slowed |= answer.output.contains("too many wrong keys");
+    }
+    assert!(slowed, "guessing is not slowed down");
+    running.run("holdfast unlock").ok();
+    let log = running.run("holdfast ledger log --limit 200 --json").ok();
+    assert!(
+        !log.contains(&key) && !log.contains(PASSPHRASE),
+        "a secret is in the ledger"
+    );
+    let journal = running.run("journalctl -b -o cat --no-pager").ok();
+    assert!(
+        !journal.contains(&key) && !journal.contains(PASSPHRASE),
+        "a secret is in the journal"
+    );
+    key
+}
+
+/// Nobody but the console and the operator reaches the vault, and nobody but its daemon the program that has the device.
+pub fn is_closed_to_others(running: &mut Running) {
+    for (user, socket) in [
+        ("holdfast-registry", "operate.sock"),
+        ("holdfast-console", "contain.sock"),
+        ("holdfast-console", "volume.sock"),
+        ("holdfast-inference", "volume.sock"),
+    ] {
+        let script = format!(
+            "setpriv --reuid {user} --regid {user} --init-groups bash -c 'exec 3<>/dev/null; test -w /run/holdfast/vault/{socket}'"
+        );
+        assert_ne!(running.run(&script).code, 0, "{user} may write to {socket}");
+    }
+    // The daemon itself, were it taken over, has no device.
+    for device in [
+        "/dev/disk/by-partlabel/holdfast-vault",
+        "/dev/mapper/holdfast-vault",
+        "/dev/mapper/control",
+        "/dev/tpmrm0",
+    ] {
+        let script = crate::inside::as_root_of("vault", &format!("head -c 1 {device}"));
+        let answer = running.run(&script);
+        assert_ne!(
+            answer.code, 0,
+            "the vault's daemon reads {device}: {}",
+            answer.output
+        );
+    }
+}
+
+/// Level 1: locked; the TPM opens it again.
+pub fn panic_level_1(running: &mut Running) {
+    let begun = Instant::now();
+    let said = running.run("holdfast panic").ok();
+    assert!(said.contains("LOCKED"), "{said}");
+    println!(
+        "[measured] panic level 1: {} ms with its countdown",
+        begun.elapsed().as_millis()
+    );
+    running.run("holdfast unlock").ok();
+    // Called off in time, nothing happens.
+    running.run("curl -s --unix-socket /run/holdfast/vault/operate.sock -H 'content-type: application/json' -d '{\"level\":\"erase\",\"phrase\":\"erase everything\"}' http://vault/v1/panic 2>/dev/null || true; true").ok();
+    let refused = running.run("holdfast panic erase --phrase 'remove the tpm key'");
+    assert_ne!(refused.code, 0, "{}", refused.output);
+    let called_off = running
+        .run("(holdfast panic erase --phrase 'erase everything' & sleep 2; holdfast panic --call-off; wait)");
+    println!("called off: {}", called_off.output.trim().replace('\n', " | "));
+    assert_eq!(vault(running)["state"], "open");
+}
+
+/// Level 2 on a copy of the machine: afterwards its own TPM does not open the disk, and the recovery key does.
+pub fn panic_level_2(machine: &Machine, key: &str) {
+    let copy = machine.copy("panic-2");
+    let mut running = copy.boot();
+    running.await_suite();
+    let refused = running.run("holdfast panic remove-tpm --phrase please");
+    assert_ne!(refused.code, 0, "{}", refused.output);
+    running
+        .run("holdfast panic remove-tpm --phrase 'remove the tpm key'")
+        .ok();
+    let status = vault(&mut running);
+    assert_eq!(status["state"], "locked", "{status}");
+    assert_eq!(status["keys"]["tpm"], false, "{status}");
+    let answer = running.run("holdfast unlock");
+    assert_ne!(answer.code, 0, "{}", answer.output);
+    drop(running);
+
+    let dump = on_the_disk(&copy, "cryptsetup luksDump --dump-json-metadata /tmp/vault.raw");
+    let header: Value = serde_json::from_str(&dump).unwrap();
+    assert!(of_type(&header, "systemd-tpm2").is_empty(), "{header}");
+    let opens = format!(
+        "printf %s '{key}' | cryptsetup open --test-passphrase --key-file=- /tmp/vault.raw && echo opens"
+    );
+    assert!(on_the_disk(&copy, &opens).contains("opens"));
+
+    // The next boot comes up with the vault shut, and the recovery key opens it and seals it anew.
+    let mut running = copy.boot();
+    running.await_shut();
+    let status = vault(&mut running);
+    assert_eq!(status["state"], "shut", "{status}");
+    running
+        .run(&format!("echo {key} | holdfast unlock --secret"))
+        .ok();
+    running.run(&format!("echo {key} | holdfast vault seal")).ok();
+    running.run("holdfast lock && holdfast unlock").ok();
+    running.await_suite();
+    let models = running.run("holdfast models --json").ok();
+    assert!(models.contains("guide"), "{models}");
+}
+
+/// Level 3 on a copy: the machine turns itself off, and neither TPM, nor recovery key, nor passphrase opens what is on the disk.
+pub fn panic_level_3(machine: &Machine, key: &str) {
+    let copy = machine.copy("panic-3");
+    let before = on_the_disk(&copy, "sha256sum </tmp/vault.raw");
+    let mut running = copy.boot();
+    running.await_suite();
+    running.leave("holdfast panic erase --phrase 'erase everything'");
+    assert!(running.ends(BOOT), "the machine stays on:\n{}", copy.console());
+    let dump = on_the_disk(&copy, "cryptsetup luksDump --dump-json-metadata /tmp/vault.raw");
+    let header: Value = serde_json::from_str(&dump).unwrap();
+    assert!(header["keyslots"].as_object().unwrap().is_empty(), "{header}");
+    let opens = format!(
+        "for secret in '{key}' '{PASSPHRASE}'; do printf %s \"$secret\" | cryptsetup open --test-passphrase --key-file=- /tmp/vault.raw && echo opens; done; true"
+    );
+    assert_eq!(on_the_disk(&copy, &opens), "");
+    assert_ne!(before, on_the_disk(&copy, "sha256sum </tmp/vault.raw"));
+    // And the ledger, on the other volume, says what happened.
+    let mut running = copy.boot();
+    running.await_shut();
+    assert_eq!(vault(&mut running)["state"], "erased");
+    let log = running.run("holdfast ledger log --limit 100").ok();
+    assert!(log.contains("vault.panic"), "{log}");
+    running.run("holdfast ledger verify").ok();
+    let again = running.run("holdfast vault create --phrase 'yes please'");
+    assert_ne!(again.code, 0, "{}", again.output);
+    running
+        .run("holdfast vault create --phrase 'make a new vault'")
+        .ok();
+    running.await_suite();
+    assert_eq!(vault(&mut running)["state"], "open");
+}
+
+/// Runs a script on the tools' side with the beginning of the vault's partition in `/tmp/vault.raw`: header, keyslots, and a bit.
+fn on_the_disk(machine: &Machine, script: &str) -> String {
+    machine.tools(&format!(
+        "start=$(sfdisk --json $1/disk.raw | jq '[.partitiontable.partitions[] | select(.name == \"holdfast-vault\")][0].start')
+        dd if=$1/disk.raw of=/tmp/vault.raw bs=512 skip=$start count=65536 status=none
+        {script}"
+    ))
+}
