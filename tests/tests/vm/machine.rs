@@ -16,7 +16,7 @@ pub const BOOT: Duration = Duration::from_mins(12);
 
 /// Succeeds when every daemon runs, has said that it is ready, and the page is served.
 pub const SERVING: &str =
-    "systemctl is-active holdfast-{console,incident-recorder,inference,quarantine,registry}.service &&
+    "systemctl is-active holdfast-{console,incident-recorder,inference,quarantine,registry,vault}.service &&
     exec 3<>/dev/tcp/127.0.0.1/8480 && holdfast models --json";
 
 /// What a command in the machine came to.
