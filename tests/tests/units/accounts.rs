@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use holdfast_contract::status::{Mode, Posture};
+use holdfast_tests::unit_file::UnitFile;
 
 use crate::{daemons, services, sockets};
 
@@ -24,8 +25,10 @@ fn declared(kind: &str) -> BTreeSet<String> {
 
 #[test]
 fn exactly_the_users_and_groups_that_units_name_are_made() {
+    let appliance = holdfast_tests::source().join("systemd/appliance");
     let users: BTreeSet<String> = services()
         .iter()
+        .chain(&UnitFile::read_all(&appliance, "service").unwrap())
         .filter_map(|unit| unit.one("Service", "User").map(str::to_owned))
         .collect();
     assert_eq!(declared("u "), users);

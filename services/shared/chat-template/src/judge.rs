@@ -13,10 +13,13 @@ use crate::source::{is_too_deep, tree, without_generation_marks};
 use crate::vocabulary::{FIELDS, FILTERS, FUNCTIONS, METHODS, REACHING, SWITCHES};
 
 mod flow;
+pub mod product;
 mod walk;
 
 use flow::Flow;
 
+/// Why a template with a product is not taken.
+pub const MULTIPLIES: &str = "it multiplies what may be a list, which can take for ever";
 /// The most notes on one template.
 const MAX_NOTES: usize = 32;
 /// The longest text that is kept of a name or word in a note, in characters.
@@ -72,6 +75,9 @@ pub fn judge(source: &str) -> Vec<Note> {
             return unreadable(offset, shown(&error.to_string()));
         }
     };
+    if let Some(offset) = product::of_lists(&tree) {
+        return unreadable(offset, MULTIPLIES.to_owned());
+    }
     let mut judge = Judge {
         flow: Flow::of(&tree),
         notes: Vec::new(),

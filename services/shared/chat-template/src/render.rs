@@ -1,7 +1,7 @@
 //! Rendering a conversation by a template, with bounds.
 //!
 //! A template is code of whoever made the model. It sees the conversation and nothing else: no loader, no files, no
-//! environment. Steps, nesting and output are bounded here, memory by the process's limit.
+//! environment. Steps, nesting, the values that it keeps and its output are bounded here, and memory once more by the process's limit.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -9,19 +9,23 @@ use std::panic::AssertUnwindSafe;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::source::{is_too_deep, without_generation_marks};
+use crate::judge::{MULTIPLIES, product};
+use crate::measure;
+use crate::source::{is_too_deep, tree, without_generation_marks};
 
 /// The longest template, in bytes. The longest of the known families has 20 KiB.
 pub const MAX_TEMPLATE_BYTES: usize = 256 << 10;
-/// The longest text that a template may make, in bytes.
+/// The longest text that a template may make or keep, in bytes.
 pub const MAX_OUTPUT_BYTES: usize = 4 << 20;
 /// The most steps of one rendering. A conversation of a thousand messages takes some 100 000.
 const FUEL: u64 = 2_000_000;
 /// The deepest nesting of macros and recursive loops.
 const MAX_DEPTH: usize = 64;
+/// The most text that may go through captured blocks and macros as well, in bytes.
+const MAX_WRITTEN_BYTES: usize = 4 * MAX_OUTPUT_BYTES;
 /// The name that the template is compiled under.
 const NAME: &str = "chat";
 
@@ -62,6 +66,15 @@ pub struct ChatTemplate {
     eos: String,
 }
 
+/// What came of a rendering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The text.
+    pub text: String,
+    /// The size of the largest value that the template kept meanwhile, in bytes.
+    pub largest: usize,
+}
+
 #[derive(Serialize)]
 struct Variables<'a> {
     messages: &'a [ChatMessage],
@@ -84,6 +97,10 @@ impl ChatTemplate {
         if is_too_deep(&source) {
             return Err(TemplateError::Compile("its expressions are too long".to_owned()));
         }
+        // What cannot be read is left to the compiler to say.
+        if tree(&source).is_ok_and(|tree| product::of_lists(&tree).is_some()) {
+            return Err(TemplateError::Compile(MULTIPLIES.to_owned()));
+        }
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
@@ -91,10 +108,15 @@ impl ChatTemplate {
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(MAX_DEPTH);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(method);
+        environment.set_formatter(write);
+        environment.add_function(measure::NAME, measure::measure);
+        environment.add_filter("join", join);
+        environment.add_filter("replace", replace);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", to_json);
+        let source = measure::measured(&source);
         guarded(|| {
             environment
                 .add_template_owned(NAME, source)
@@ -113,6 +135,15 @@ impl ChatTemplate {
     ///
     /// When the template refuses the conversation, fails, or passes a bound.
     pub fn render(&self, messages: &[ChatMessage]) -> Result<String, TemplateError> {
+        self.render_measured(messages).map(|rendered| rendered.text)
+    }
+
+    /// [`render`](Self::render), with the size of what the template kept.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn render_measured(&self, messages: &[ChatMessage]) -> Result<Rendered, TemplateError> {
         let template = self
             .environment
             .get_template(NAME)
@@ -124,13 +155,16 @@ impl ChatTemplate {
             eos_token: &self.eos,
         };
         let mut output = Bounded(Vec::new());
+        let mut largest = 0;
         guarded(|| {
             template
                 .render_captured_to(variables, &mut output)
-                .map(|_| ())
+                .map(|captured| largest = measure::largest(captured.state()))
                 .map_err(|error| failure(&error))
         })?;
-        String::from_utf8(output.0).map_err(|_| TemplateError::Failed("its output is not UTF-8".to_owned()))
+        let text = String::from_utf8(output.0)
+            .map_err(|_| TemplateError::Failed("its output is not UTF-8".to_owned()))?;
+        Ok(Rendered { text, largest })
     }
 }
 
@@ -170,6 +204,72 @@ fn clean(text: &str) -> String {
         .filter(|character| !character.is_control())
         .take(200)
         .collect()
+}
+
+/// Writes a value, to the output or into a block that is captured.
+fn write(output: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
+    const WRITTEN: &str = "holdfast_written";
+    let before = state.get_temp(WRITTEN).and_then(|value| value.as_usize());
+    let bytes = if let Some(text) = value.as_str() {
+        text.len()
+    } else {
+        measure::measure(state, value)?;
+        0
+    };
+    let written = before.unwrap_or(0).saturating_add(bytes);
+    if written > MAX_WRITTEN_BYTES {
+        return Err(minijinja::Error::new(ErrorKind::OutOfFuel, "it writes too much"));
+    }
+    state.set_temp(WRITTEN, written.into());
+    minijinja::escape_formatter(output, state, value)
+}
+
+/// Python's methods of texts, lists and dictionaries.
+fn method(
+    state: &State<'_, '_>,
+    value: &Value,
+    name: &str,
+    arguments: &[Value],
+) -> Result<Value, minijinja::Error> {
+    let argument = |index: usize| arguments.get(index).and_then(Value::as_str);
+    match (name, value.as_str()) {
+        ("join", Some(between)) => {
+            if let Some(values) = arguments.first() {
+                measure::before_join(state, values, between.len())?;
+            }
+        }
+        ("replace", Some(text)) => {
+            if let Some((from, to)) = argument(0).zip(argument(1)) {
+                measure::before_replace(text, from, to)?;
+            }
+        }
+        _ => {}
+    }
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments)
+}
+
+/// The filter `join`, which is measured first.
+fn join(state: &State<'_, '_>, values: &Value, between: Option<String>) -> Result<String, minijinja::Error> {
+    let between = between.unwrap_or_default();
+    measure::before_join(state, values, between.len())?;
+    let mut text = String::new();
+    for (index, value) in values.try_iter()?.enumerate() {
+        if index > 0 {
+            text.push_str(&between);
+        }
+        match value.as_str() {
+            Some(part) => text.push_str(part),
+            None => text.push_str(&value.to_string()),
+        }
+    }
+    Ok(text)
+}
+
+/// The filter `replace`, which is measured first.
+fn replace(text: &Value, from: &Value, to: &Value) -> Result<String, minijinja::Error> {
+    let [text, from, to] = [text, from, to].map(ToString::to_string);
+    measure::before_replace(&text, &from, &to)?;
+    Ok(text.replace(&from, &to))
 }
 
 /// The present moment in UTC, in the format of C's `strftime`.
@@ -352,6 +452,45 @@ mod tests {
         let source = "{% for a in range(50) %}{{ 'x' * 1000000 }}{% endfor %}";
         assert!(matches!(render(source).unwrap_err(), TemplateError::Exhausted));
         assert!(render("{{ 'x' * 1000000 }}").is_ok());
+    }
+
+    #[test]
+    fn what_a_template_keeps_is_bounded_however_it_grows() {
+        let talk: Vec<ChatMessage> = (0..64).map(|_| message("user", "0123456789abcdef")).collect();
+        for grows in [
+            // And what it kept is gone before anybody looks.
+            "{% set ns = namespace(x='a') %}{% for m in messages %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{% set ns.x = '' %}",
+            "{% set ns = namespace(x=['a']) %}{% for m in messages %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+            "{% set ns = namespace(x=['a']) %}{% for m in messages %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x ~ '' }}",
+            "{% set ns = namespace(x={'a': 1}) %}{% for m in messages %}{% set ns.x = {'a': ns.x, 'b': ns.x} %}{% endfor %}",
+            "{% set ns = namespace(x='a') %}{% for m in messages %}{% set ns.x = ns.x | replace('a', 'aa') %}{% endfor %}",
+            "{% set ns = namespace(x='a') %}{% for m in messages %}{% set ns.x = ns.x.replace('a', ns.x ~ 'a') %}{% endfor %}",
+            "{% set ns = namespace(x='a') %}{% for m in messages %}{% set ns.x = [ns.x, ns.x] | join %}{% endfor %}",
+            "{% set ns = namespace(x='a') %}{% for m in messages %}{% set ns.x = ns.x.join([ns.x, ns.x, ns.x]) %}{% endfor %}",
+            "{% set ns = namespace(x='a') %}{% for m in messages %}{% set b %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = b %}{% endfor %}",
+            "{% macro m(x, n) %}{% if n %}{{ m(x ~ x ~ x ~ x ~ x ~ x ~ x ~ x, n - 1) }}{% endif %}{% endmacro %}{{ m('abcd', 7) }}",
+            "{% for a in ['a'] recursive %}{{ loop([a ~ a ~ a ~ a ~ a ~ a ~ a ~ a]) if loop.depth < 9 }}{% endfor %}",
+            "{% set b %}{% for m in messages %}{{ 'x' * 900000 }}{% endfor %}{% endset %}",
+            "{% macro m() %}{% for m in messages %}{{ 'x' * 900000 }}{% endfor %}{% endmacro %}{{ m() | length }}",
+        ] {
+            let template = ChatTemplate::compile(grows, "<s>", "</s>").unwrap();
+            let error = template.render(&talk).unwrap_err();
+            assert!(matches!(error, TemplateError::Exhausted), "{grows}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_largest_value_that_was_kept_is_known() {
+        let source = "{% set a = 'x' * 5000 %}{% set a = '' %}{{ a }}";
+        let template = ChatTemplate::compile(source, "<s>", "</s>").unwrap();
+        let rendered = template.render_measured(&[]).unwrap();
+        assert_eq!((rendered.text.as_str(), rendered.largest), ("", 5000));
+    }
+
+    #[test]
+    fn a_template_that_takes_the_name_of_the_measure_fails() {
+        let source = "{% set holdfast_measure = 1 %}{% set a = 'x' %}{{ a }}";
+        assert!(render(source).is_err());
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub fn without_generation_marks(source: &str) -> String {
 }
 
 /// How templates of chat models treat white space around tags.
-const fn white_space() -> WhitespaceConfig {
+pub const fn white_space() -> WhitespaceConfig {
     WhitespaceConfig {
         keep_trailing_newline: false,
         lstrip_blocks: true,

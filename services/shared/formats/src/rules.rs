@@ -337,6 +337,10 @@ rules! {
     TPL_FAILS "HF-TPL-010" Low: "A chat template that does not work here",
         "Rendered with ordinary conversations it fails each time. The engine uses a built-in template for it.",
         NOTHING;
+    TPL_GROWS "HF-TPL-011" Medium requires NoChatTemplate: "A chat template that makes too much of a long conversation",
+        "The text that it makes, or keeps meanwhile, grows much faster than the conversation does. Short chats work, and long ones take all memory \
+         and time there is.",
+        BUILT_IN;
 
     ST_TRUNCATED "HF-ST-001" High: "The file ends inside its header",
         "The header claims to be longer than the file.",

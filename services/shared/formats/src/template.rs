@@ -6,6 +6,13 @@ use crate::finding::{Findings, Place};
 use crate::rules;
 use crate::text;
 
+/// How many times as long a conversation is with which the growth is measured.
+const GROWTH: usize = 9;
+/// How many times as long a text may become then.
+const MAX_GROWTH: usize = 2 * GROWTH;
+/// Bytes that it may become longer in any case.
+const FREE_GROWTH_BYTES: usize = 64 << 10;
+
 /// Looks at a template that begins `at` bytes into the file, in the part that is called `part`.
 pub fn inspect(source: &str, at: u64, part: &str, findings: &mut Findings) {
     let place = |offset: usize| Place::at(at + offset as u64).of(part);
@@ -104,7 +111,49 @@ fn attempt(source: &str, place: Place, findings: &mut Findings) {
     }
     if let Some(error) = failed.filter(|_| !worked) {
         findings.add(&rules::TPL_FAILS, place, text::shown(&error.to_string()));
+        return;
     }
+    let turns = |count: usize| {
+        let roles = ["user", "assistant"].into_iter().cycle();
+        let turns = roles
+            .take(count)
+            .map(|role| say(role, "A question, or the answer to it."));
+        turns.collect::<Vec<_>>()
+    };
+    let words = |count: usize| vec![say("user", &"Some more words. ".repeat(count))];
+    // A conversation ends with a question.
+    for (short, long) in [(turns(31), turns(31 * GROWTH)), (words(100), words(100 * GROWTH))] {
+        match grown(&template, &short, &long) {
+            Ok(None) => {}
+            Ok(Some((before, after))) => {
+                let message = format_args!(
+                    "a conversation that is {GROWTH} times as long makes {after} bytes of text instead of {before}"
+                );
+                findings.add(&rules::TPL_GROWS, place, message);
+                return;
+            }
+            Err(error) => {
+                findings.add(&rules::TPL_EXHAUSTS, place, error);
+                return;
+            }
+        }
+    }
+}
+
+/// The longest text of a short and of a long conversation, what the template kept meanwhile included, if that grows faster than it may.
+fn grown(
+    template: &ChatTemplate,
+    short: &[ChatMessage],
+    long: &[ChatMessage],
+) -> Result<Option<(usize, usize)>, TemplateError> {
+    let longest = |conversation| match template.render_measured(conversation) {
+        Ok(rendered) => Ok(Some(rendered.text.len().max(rendered.largest))),
+        Err(TemplateError::Exhausted) => Err(TemplateError::Exhausted),
+        // It does not want such conversations.
+        Err(_) => Ok(None),
+    };
+    let sizes = longest(short)?.zip(longest(long)?);
+    Ok(sizes.filter(|(before, after)| *after > before.saturating_mul(MAX_GROWTH) + FREE_GROWTH_BYTES))
 }
 
 #[cfg(test)]
@@ -129,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn what_grows_with_the_conversation_and_no_faster_is_accepted() {
+        for source in [
+            "{% set ns = namespace(x='') %}{% for m in messages %}{% set ns.x = ns.x ~ m.content %}{% endfor %}{{ ns.x }}",
+            "{% set ns = namespace(x=[]) %}{% for m in messages %}{% set ns.x = ns.x + [m] %}{% endfor %}{{ ns.x | tojson }}",
+            "{% for m in messages %}{{ m.content * 100 }}{% endfor %}",
+            "{{ messages[-1].content }}{{ messages | tojson(indent=4) }}",
+            "{% for m in messages %}{% for n in messages[loop.index:] %}{% if n.role == 'tool' %}{{ n.content }}{% endif %}{% endfor %}{% endfor %}",
+        ] {
+            assert!(ids(source).is_empty(), "{source}: {:?}", ids(source));
+        }
+    }
+
+    #[test]
     fn each_concern_has_its_id() {
         for (source, id) in [
             ("{% if %}", "HF-TPL-001"),
@@ -145,6 +207,23 @@ mod tests {
                 "HF-TPL-009",
             ),
             ("{{ messages[0].content + 1 }}", "HF-TPL-010"),
+            // Cheap in a short conversation, and beyond all bounds in a long one.
+            (
+                "{% set ns = namespace(x='a') %}{% for m in messages %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{% set ns.x = '' %}",
+                "HF-TPL-009",
+            ),
+            (
+                "{% for m in messages %}{% for n in messages %}{{ n.content }}{% endfor %}{% endfor %}",
+                "HF-TPL-011",
+            ),
+            (
+                "{% for m in messages %}{% set ns = m.content * (messages | length * loop.index) %}{% endfor %}",
+                "HF-TPL-011",
+            ),
+            (
+                "{{ messages[0].content * (messages[0].content | length // 1000) }}",
+                "HF-TPL-011",
+            ),
         ] {
             let ids = ids(source);
             assert!(ids.iter().any(|found| found == id), "{source}: {ids:?}");

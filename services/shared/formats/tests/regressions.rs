@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use holdfast_contract::report::{Finding, ModelFacts};
 use holdfast_formats::bytes::in_memory;
+use holdfast_formats::keras::Description;
 use holdfast_formats::testing::{Assembler, Member, archive, deflate};
 use holdfast_formats::text::is_hidden;
 use holdfast_formats::{FileInspector, Format};
@@ -170,4 +171,25 @@ fn a_member_that_begins_elsewhere_is_placed_within_the_file() {
     let place = built.mark("../b/central").start + 42;
     built.bytes[place..place + 4].fill(0x7f);
     no_cut_matters(4, &built.bytes, "a member elsewhere");
+}
+
+#[test]
+fn descriptions_for_keras() {
+    for (path, input) in inputs("keras") {
+        // The first two bytes say where the target cuts; here it is cut everywhere.
+        let bytes = input.get(2..).unwrap_or_default();
+        let found = |pieces: &[&[u8]]| {
+            let mut description = Description::default();
+            for piece in pieces {
+                description.feed(piece);
+            }
+            let (findings, name) = description.conclude();
+            (findings.into_parts(), name)
+        };
+        let whole = found(&[bytes]);
+        for cut in 0..=bytes.len().min(512) {
+            let (before, after) = bytes.split_at(cut);
+            assert_eq!(found(&[before, after]), whole, "{}, cut at {cut}", path.display());
+        }
+    }
 }

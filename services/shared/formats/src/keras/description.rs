@@ -70,12 +70,14 @@ impl Description {
                 }
             }
         }
-        if self.done && !self.broken && !rest.iter().all(u8::is_ascii_whitespace) {
+        let follows = rest.iter().position(|byte| !byte.is_ascii_whitespace());
+        if let Some(position) = follows.filter(|_| self.done && !self.broken) {
             self.broken = true;
             let message = "something follows the description of the model";
+            let at = self.at + (bytes.len() - rest.len() + position) as u64;
             self.judge
                 .findings
-                .add(&rules::KERAS_CONFIG, Place::at(self.at), message);
+                .add(&rules::KERAS_CONFIG, Place::at(at), message);
         }
         self.at += bytes.len() as u64;
     }

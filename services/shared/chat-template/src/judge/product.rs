@@ -1,0 +1,102 @@
+//! Multiplication of what may be a list.
+//!
+//! minijinja repeats a list without looking at how much comes of it: an empty one, repeated a hundred thousand million times, keeps a
+//! processor busy for minutes without taking a step that would cost fuel or writing a byte that would count. Which values are lists is not
+//! known before a template runs. So a product is taken only where its parts are numbers for sure, or one of them is a text.
+
+use minijinja::machinery::ast::{BinOpKind, Expr, Stmt, UnaryOpKind};
+
+use super::walk;
+
+/// Filters that make numbers, or fail.
+const NUMBER_FILTERS: [&str; 7] = ["length", "count", "int", "float", "round", "abs", "wordcount"];
+
+/// Where a template multiplies what may be a list, in bytes from its start; none if it does so nowhere.
+pub fn of_lists(tree: &Stmt<'_>) -> Option<usize> {
+    let mut found = None;
+    walk::expressions(tree, &mut |expression| {
+        if let Expr::BinOp(operation) = expression
+            && matches!(operation.op, BinOpKind::Mul)
+            && !(is_number(&operation.left) && is_number(&operation.right))
+            && !is_text(&operation.left)
+            && !is_text(&operation.right)
+        {
+            found.get_or_insert(expression.span().start_offset as usize);
+        }
+    });
+    found
+}
+
+/// Whether a value is a number whatever its parts are, where it is anything at all.
+fn is_number(value: &Expr<'_>) -> bool {
+    match value {
+        Expr::Const(constant) => constant.value.is_number(),
+        Expr::UnaryOp(operation) => matches!(operation.op, UnaryOpKind::Neg),
+        Expr::BinOp(operation) => match operation.op {
+            // None of these works with anything but numbers.
+            BinOpKind::Sub | BinOpKind::Div | BinOpKind::FloorDiv | BinOpKind::Rem | BinOpKind::Pow => true,
+            BinOpKind::Add | BinOpKind::Mul => is_number(&operation.left) && is_number(&operation.right),
+            _ => false,
+        },
+        Expr::Filter(filter) => NUMBER_FILTERS.contains(&filter.name),
+        Expr::GetAttr(attribute) => {
+            matches!(&attribute.expr, Expr::Var(name) if name.id == "loop")
+                && matches!(
+                    attribute.name,
+                    "index" | "index0" | "revindex" | "revindex0" | "length" | "depth" | "depth0"
+                )
+        }
+        Expr::IfExpr(choice) => {
+            is_number(&choice.true_expr) && choice.false_expr.as_ref().is_some_and(is_number)
+        }
+        _ => false,
+    }
+}
+
+/// A text that stands there: it can be multiplied with a number only, and what comes of that is bounded.
+fn is_text(value: &Expr<'_>) -> bool {
+    matches!(value, Expr::Const(constant) if constant.value.as_str().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tree;
+
+    fn refused(source: &str) -> bool {
+        of_lists(&tree(source).unwrap()).is_some()
+    }
+
+    #[test]
+    fn lists_and_what_may_be_one_are_not_multiplied() {
+        for source in [
+            "{{ [] * 91000000000 }}",
+            "{{ 3 * [] }}",
+            "{% for x in messages * 2 %}{% endfor %}",
+            "{% set ns = namespace(x=[]) %}{% for a in range(9) %}{% set ns.x = ns.x * 9999 %}{% endfor %}",
+            "{{ (a or []) * b }}",
+            "{{ (1 if a else []) * 9 }}",
+            "{{ loop.previtem * 3 }}",
+            "{{ ([] + []) * 9 }}",
+            "{{ (messages | list) * 9 }}",
+        ] {
+            assert!(refused(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_texts_are() {
+        for source in [
+            "{{ 7 * 7 }}",
+            "{{ '=' * 40 }}",
+            "{{ ' ' * depth }}",
+            "{{ loop.index0 * 2 }}",
+            "{{ (messages | length) * 2 }}",
+            "{{ (a - 1) * (b // 2) }}",
+            "{{ -x * 3 }}",
+            "{{ (loop.index + 1) * (n | int) }}",
+        ] {
+            assert!(!refused(source), "{source}");
+        }
+    }
+}
