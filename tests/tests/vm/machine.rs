@@ -151,7 +151,7 @@ impl Machine {
             let _ = std::fs::remove_file(self.directory.join(left));
         }
         // What earlier boots said is kept, the first as console-1.log.
-        let earlier = (1..).find(|boot| !self.log(*boot).exists()).unwrap();
+        let earlier = (1..1000).find(|boot| !self.log(*boot).exists()).unwrap();
         let _ = std::fs::rename(self.directory.join("console.log"), self.log(earlier));
         let begun = Instant::now();
         let log = File::create(self.directory.join("vm.log")).unwrap();
