@@ -158,7 +158,7 @@ impl Machine {
         let process = Command::new(holdfast_tests::source().join("scripts/vm"))
             .args(["--test", "--machine"])
             .arg(&self.directory)
-            .arg(image())
+            .args((!self.directory.join("disk.raw").exists()).then(image))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
