@@ -117,7 +117,7 @@ const ATTACKS: [Attack; 21] = [
         "insmod $(</run/attack-module) && rmmod $(basename $(</run/attack-module) .ko.xz)",
     ),
     attack("the kernel's settings", "echo 2 >/proc/sys/kernel/kptr_restrict"),
-    attack("the TPM", "exec 3<>/dev/tpmrm0"),
+    attack("the TPM", "exec 3</dev/tpmrm0"),
     attack("another service's memory", "exec 3</proc/$(</run/attack-pid)/mem"),
     attack(
         "tracing another service",
