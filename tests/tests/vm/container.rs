@@ -45,7 +45,10 @@ fn sockets(running: &mut Running) {
         .ok();
     assert!(sockets.lines().count() >= 10, "{sockets}");
     for line in sockets.lines() {
-        assert!(line.starts_with("600 ") || line.starts_with("660 holdfast-"), "{line}");
+        assert!(
+            line.starts_with("600 ") || line.starts_with("660 holdfast-"),
+            "{line}"
+        );
     }
 }
 
