@@ -226,7 +226,7 @@ fn an_old_tpm_state() {
     let copy = APPLIANCE.copy("old-tpm");
     copy.tools(
         "cp -a $1/tpm $1/tpm.old
-        swtpm socket --tpm2 --tpmstate dir=$1/tpm --server type=unixio,path=/tmp/tpm --ctrl type=unixio,path=/tmp/tpm.ctrl --flags startup-clear --terminate --daemon
+        swtpm socket --tpm2 --tpmstate dir=$1/tpm --server type=unixio,path=/tmp/tpm --ctrl type=unixio,path=/tmp/tpm.ctrl --flags not-need-init,startup-clear --daemon
         export TPM2TOOLS_TCTI=swtpm:path=/tmp/tpm
         tpm2_clear -c platform
         tpm2_shutdown",
