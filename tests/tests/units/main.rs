@@ -8,6 +8,7 @@
 
 mod accounts;
 mod graph;
+mod image;
 mod sandbox;
 mod selinux;
 mod selinux_policy;

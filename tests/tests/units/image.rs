@@ -1,0 +1,173 @@
+//! What Fedora's image and the bootc container are made from, neither of which is built by tests: that their recipes fit each other and
+//! what they name, and that an image without its SELinux policy is refused.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use holdfast_tests::tools;
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(holdfast_tests::source().join(name)).unwrap()
+}
+
+/// The words of a setting of mkosi's that goes on over several lines.
+fn setting(file: &str, key: &str) -> BTreeSet<String> {
+    let text = read(file);
+    let (_, rest) = text.split_once(&format!("\n{key}=\n")).unwrap();
+    rest.lines()
+        .take_while(|line| line.starts_with([' ', '#']))
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The container's recipe, one instruction a line.
+fn instructions() -> Vec<String> {
+    read("os-image/Containerfile")
+        .replace("\\\n", " ")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_container_is_made_of_files_that_exist_on_the_release_of_the_image() {
+    let source = holdfast_tests::source();
+    let mut copied = 0;
+    for line in instructions() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[0] {
+            "ARG" => {
+                let release = read("os-image/mkosi.conf");
+                let release = release.lines().find_map(|line| line.strip_prefix("Release="));
+                let base = words[1].strip_prefix("BASE=").unwrap();
+                assert_eq!(base.rsplit_once(':').map(|(_, tag)| tag), release);
+            }
+            "COPY" if words[1] == "--from=programs" || words[1] == "--from=policy" => {}
+            "COPY" => {
+                for file in &words[1..words.len() - 1] {
+                    assert!(source.join(file).exists(), "{line}");
+                    copied += 1;
+                }
+            }
+            "RUN" | "FROM" => {
+                for word in words {
+                    if let Some(script) = word.strip_prefix("/run/os-image/") {
+                        assert!(source.join("os-image").join(script).is_file(), "{line}");
+                        copied += 1;
+                    }
+                }
+            }
+            other => panic!("{other} is new: say here what must hold of it"),
+        }
+    }
+    assert_eq!(copied, 3, "what is copied or run is seen");
+}
+
+#[test]
+fn the_container_has_the_packages_arguments_and_removals_of_the_image() {
+    let listed = Command::new(holdfast_tests::source().join("os-image/bootc"))
+        .arg("--list")
+        .output()
+        .unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let of = |kind: &str| -> BTreeSet<String> {
+        let prefix = format!("{kind} ");
+        listed
+            .lines()
+            .filter_map(|line| line.strip_prefix(&prefix).map(str::to_owned))
+            .collect()
+    };
+    let without = |all: BTreeSet<String>, some: &[&str]| -> BTreeSet<String> {
+        for one in some {
+            assert!(all.contains(*one), "{one} is no longer in the image's list");
+        }
+        all.into_iter()
+            .filter(|one| !some.contains(&one.as_str()))
+            .collect()
+    };
+    let brought = ["kernel-core", "kernel-modules-core", "systemd-boot-unsigned"];
+    let packages = setting("os-image/mkosi.conf.d/fedora.conf", "Packages");
+    assert_eq!(of("package"), without(packages, &brought));
+    let verity = ["systemd.verity_root_options=panic-on-corruption"];
+    let arguments = setting("os-image/mkosi.conf", "KernelCommandLine");
+    assert_eq!(of("argument"), without(arguments, &verity));
+    assert_eq!(of("removed"), setting("os-image/mkosi.conf", "RemoveFiles"));
+    let refused = of("refused");
+    for program in ["dnf", "sshd", "sudo", "gcc"] {
+        assert!(refused.contains(program), "{refused:?}");
+    }
+}
+
+#[test]
+fn the_containers_recipe_has_no_known_mistakes() {
+    let python = std::env::var_os("HOLDFAST_PYTHON").unwrap_or_default();
+    let hadolint = Path::new(&python).with_file_name("hadolint");
+    if !hadolint.is_file() {
+        tools::skip("there is no hadolint: run this through `scripts/test`");
+        return;
+    }
+    let recipe = holdfast_tests::source().join("os-image/Containerfile");
+    let output = Command::new(&hadolint).arg(&recipe).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+
+    let directory = tempfile::tempdir().unwrap();
+    let worse = directory.path().join("Containerfile");
+    let text = read("os-image/Containerfile").replace("FROM ${BASE}\n", "FROM fedora\n");
+    std::fs::write(&worse, text).unwrap();
+    let output = Command::new(&hadolint).arg(&worse).output().unwrap();
+    assert!(!output.status.success(), "a base without a version is a mistake");
+}
+
+/// Asks `mkosi.finalize` about a root with this distribution's name, SELinux's setting and policy, and little else.
+fn refusals(distribution: &str, setting: &str, policy: &str) -> Vec<String> {
+    let root = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("etc/os-release", &format!("ID={distribution}\n"));
+    write("etc/shadow", "root:*:1::::::\n");
+    write(
+        "etc/selinux/config",
+        &format!("SELINUX={setting}\nSELINUXTYPE=targeted\n"),
+    );
+    write("etc/selinux/targeted/policy/policy.33", policy);
+    write("etc/selinux/targeted/contexts/files/file_contexts", policy);
+    std::fs::create_dir_all(root.path().join("usr/bin")).unwrap();
+    let output = Command::new(holdfast_tests::source().join("os-image/mkosi.finalize"))
+        .env("BUILDROOT", root.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let refusals: Vec<String> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("image lint: ").map(str::to_owned))
+        .collect();
+    assert_eq!(output.status.success(), refusals.is_empty(), "{said}");
+    refusals
+}
+
+#[test]
+fn an_image_of_fedoras_that_does_not_enforce_the_policy_is_refused() {
+    let ours = "\0holdfast_registry_admit_sock_t\0";
+    assert_eq!(refusals("fedora", "enforcing", ours), [""; 0]);
+    assert_eq!(
+        refusals("fedora", "permissive", ours),
+        ["SELinux does not enforce"]
+    );
+    assert_eq!(
+        refusals("fedora", "enforcing", "another"),
+        [
+            "the SELinux policy lacks Holdfast's module",
+            "files of Holdfast have no SELinux types"
+        ]
+    );
+    assert_eq!(refusals("debian", "disabled", "none"), [""; 0]);
+}
