@@ -145,7 +145,7 @@ pub fn root_of_a_service_reaches_nothing(running: &mut Running) {
     running
         .run(
             "systemctl show -P MainPID holdfast-registry >/run/attack-pid
-            lsblk --noheadings --output MAJ:MIN /dev/disk/by-partlabel/holdfast-vault 2>/dev/null | tr -d ' ' >/run/attack-vault
+            lsblk --nodeps --noheadings --output MAJ:MIN /dev/disk/by-partlabel/holdfast-vault 2>/dev/null | tr -d ' ' >/run/attack-vault
             find /usr/lib/modules -name 'blowfish_common.ko*' >/run/attack-module
             chmod 644 /run/attack-*",
         )
