@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_tests::unit_file::UnitFile;
 
-/// Services that the policy knows already. What it says of them is compared from the day that they have a unit.
-const AHEAD: &[&str] = &["vault", "vault_volume"];
-
 /// One service calls another in a role, all by the policy's names: `console`, `incident_recorder`, `append`.
 pub type Call = (String, String, String);
 
@@ -107,16 +104,10 @@ fn uses<'a>(policy: &'a str, template: &str) -> Vec<Vec<&'a str>> {
         .collect()
 }
 
-/// Whether the policy may name this service without a unit.
-pub fn is_ahead(service: &str) -> bool {
-    AHEAD.contains(&service) && !units("service").iter().any(|unit| name(unit.stem()) == service)
-}
-
 /// Who may call whom, as the policy is written.
 fn calls_of(policy: &str) -> BTreeSet<Call> {
     uses(policy, "holdfast_call")
         .into_iter()
-        .filter(|arguments| !is_ahead(arguments[0]) && !is_ahead(arguments[1]))
         .map(|arguments| match arguments[..] {
             [caller, service, role] => (caller.to_owned(), service.to_owned(), role.to_owned()),
             _ => panic!("holdfast_call({arguments:?})"),
@@ -145,7 +136,6 @@ fn the_policy_allows_the_calls_that_the_units_allow_and_no_others() {
     assert_eq!(calls_of(&policy), calls_of_units());
     let roles: BTreeSet<(String, String)> = uses(&policy, "holdfast_role_template")
         .into_iter()
-        .filter(|arguments| !is_ahead(arguments[0]))
         .map(|arguments| (arguments[0].to_owned(), arguments[1].to_owned()))
         .collect();
     let sockets: BTreeSet<(String, String)> = sockets()
@@ -224,7 +214,6 @@ fn every_program_of_a_unit_runs_in_a_domain_of_its_own() {
         .iter()
         .flat_map(|kind| uses(&policy, &format!("holdfast_{kind}_template")))
         .map(|arguments| arguments[0].to_owned())
-        .filter(|domain| !is_ahead(domain))
         .collect();
     assert_eq!(made, domains, "a domain without a program");
 }
@@ -251,20 +240,16 @@ fn every_socket_and_directory_of_a_unit_has_its_own_type() {
             assert!(owner, "{kind} is kept by {service}");
         }
     }
-    let left: Vec<&String> = types
-        .keys()
-        .filter(|path| path.starts_with("/run") || path.starts_with("/var"))
-        .filter(|path| !AHEAD.iter().any(|service| is_ahead(service)) || !path.contains("/vault"))
-        .collect();
     let shared = [
         "/run/holdfast",
         "/var/lib/holdfast",
         "/var/lib/holdfast/credentials",
         "/var/lib/holdfast/vault",
     ];
-    let left: Vec<&str> = left
-        .into_iter()
+    let left: Vec<&str> = types
+        .keys()
         .map(String::as_str)
+        .filter(|path| path.starts_with("/run") || path.starts_with("/var"))
         .filter(|path| !shared.contains(path))
         .collect();
     assert_eq!(left, [""; 0], "a path that no unit names");
