@@ -175,9 +175,11 @@ const CALLERS: &[(Role, &[&str])] = &[
     (role::INFERENCE_ADMIN, &["console"]),
     (
         role::RECORDER_APPEND,
-        &["console", "inference", "quarantine", "registry"],
+        &["console", "inference", "quarantine", "registry", "vault"],
     ),
     (role::RECORDER_READ, &["console"]),
+    (role::VAULT_OPERATE, &["console"]),
+    (role::VAULT_CONTAIN, &[]),
 ];
 
 /// Roles that detectors may call; every daemon may be one.
@@ -286,6 +288,8 @@ fn keys_and_state_can_be_read_by_their_service_only() {
         ("lib/credentials/statement-key", 0o600),
         ("lib/vault/registry", 0o700),
         ("lib/vault/console", 0o700),
+        ("lib/vault-control", 0o700),
+        ("lib/console", 0o700),
         ("lib/quarantine", 0o700),
         ("lib/incident-recorder", 0o700),
         ("log", 0o700),

@@ -47,7 +47,12 @@ fn installed() -> tempfile::TempDir {
     std::fs::create_dir_all(&units).unwrap();
     std::fs::create_dir_all(root.path().join("etc")).unwrap();
     for name in FOREIGN {
-        std::fs::write(units.join(name), "[Unit]\nDescription=stands for systemd's own\n").unwrap();
+        let mut text = "[Unit]\nDescription=stands for systemd's own\n".to_owned();
+        if name.ends_with(".service") {
+            text.push_str("[Service]\nExecStart=/usr/bin/systemds-own\n");
+            program(&root.path().join("usr/bin/systemds-own"));
+        }
+        std::fs::write(units.join(name), text).unwrap();
     }
     for path in unit_files() {
         std::fs::copy(&path, units.join(path.file_name().unwrap())).unwrap();

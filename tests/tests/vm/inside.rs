@@ -21,7 +21,7 @@ pub fn every_service_proves_its_confinement(running: &mut Running) {
             "unit=/run/systemd/system/prove-{service}.service
             mkdir -p /run/systemd/system
             sed -e '/^ExecStart=/s/$/ --prove-confinement/' -e 's/^Type=.*/Type=oneshot/' \
-              -e '/^\\(Requires\\|Wants\\|After\\|PartOf\\|Restart.*\\|WatchdogSec\\|StartLimitIntervalSec\\|NotifyAccess\\)=/d' \
+              -e '/^\\(Requires\\|Wants\\|After\\|PartOf\\|Restart.*\\|WatchdogSec\\|NotifyAccess\\)=/d' \
               -e '/^\\[Service\\]/aStandardOutput=file:/run/prove-{service}' /usr/lib/systemd/system/holdfast-{service}.service >$unit
             systemctl daemon-reload
             systemctl start prove-{service}.service || journalctl -u prove-{service} -o cat -n 20
@@ -47,7 +47,7 @@ pub fn as_root_of(service: &str, script: &str) -> String {
         "unit=/run/systemd/system/attack.service
         base64 -d <<<{script} >/run/attack-script
         sed -e 's|^ExecStart=.*|ExecStart=/bin/bash /run/attack-script|' -e 's/^Type=.*/Type=oneshot/' -e 's/^User=.*/User=root/' -e 's/^Group=.*/Group=root/' \
-          -e '/^\\(Requires\\|Wants\\|After\\|PartOf\\|Restart.*\\|WatchdogSec\\|StartLimitIntervalSec\\|NotifyAccess\\|StateDirectory.*\\|ExecPaths\\|NoExecPaths\\)=/d' \
+          -e '/^\\(Requires\\|Wants\\|After\\|PartOf\\|Restart.*\\|WatchdogSec\\|NotifyAccess\\|StateDirectory.*\\|ExecPaths\\|NoExecPaths\\)=/d' \
           -e '/^\\[Service\\]/aStandardOutput=file:/run/attack' -e '/^\\[Service\\]/aStandardError=file:/run/attack' \
           /usr/lib/systemd/system/holdfast-{service}.service >$unit
         rm -f /run/attack
@@ -117,7 +117,7 @@ const ATTACKS: [Attack; 21] = [
         "insmod $(</run/attack-module) && rmmod $(basename $(</run/attack-module) .ko.xz)",
     ),
     attack("the kernel's settings", "echo 2 >/proc/sys/kernel/kptr_restrict"),
-    attack("the TPM", "exec 3<>/dev/tpmrm0"),
+    attack("the TPM", "exec 3</dev/tpmrm0"),
     attack("another service's memory", "exec 3</proc/$(</run/attack-pid)/mem"),
     attack(
         "tracing another service",
@@ -145,7 +145,7 @@ pub fn root_of_a_service_reaches_nothing(running: &mut Running) {
     running
         .run(
             "systemctl show -P MainPID holdfast-registry >/run/attack-pid
-            lsblk --noheadings --output MAJ:MIN /dev/disk/by-partlabel/holdfast-vault 2>/dev/null | tr -d ' ' >/run/attack-vault
+            lsblk --nodeps --noheadings --output MAJ:MIN /dev/disk/by-partlabel/holdfast-vault 2>/dev/null | tr -d ' ' >/run/attack-vault
             find /usr/lib/modules -name 'blowfish_common.ko*' >/run/attack-module
             chmod 644 /run/attack-*",
         )

@@ -16,7 +16,7 @@ pub const BOOT: Duration = Duration::from_mins(12);
 
 /// Succeeds when every daemon runs, has said that it is ready, and the page is served.
 pub const SERVING: &str =
-    "systemctl is-active holdfast-{console,incident-recorder,inference,quarantine,registry}.service &&
+    "systemctl is-active holdfast-{console,incident-recorder,inference,quarantine,registry,vault}.service &&
     exec 3<>/dev/tcp/127.0.0.1/8480 && holdfast models --json";
 
 /// What a command in the machine came to.
@@ -151,14 +151,14 @@ impl Machine {
             let _ = std::fs::remove_file(self.directory.join(left));
         }
         // What earlier boots said is kept, the first as console-1.log.
-        let earlier = (1..).find(|boot| !self.log(*boot).exists()).unwrap();
+        let earlier = (1..1000).find(|boot| !self.log(*boot).exists()).unwrap();
         let _ = std::fs::rename(self.directory.join("console.log"), self.log(earlier));
         let begun = Instant::now();
         let log = File::create(self.directory.join("vm.log")).unwrap();
         let process = Command::new(holdfast_tests::source().join("scripts/vm"))
             .args(["--test", "--machine"])
             .arg(&self.directory)
-            .arg(image())
+            .args((!self.directory.join("disk.raw").exists()).then(image))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

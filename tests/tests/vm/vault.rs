@@ -117,6 +117,15 @@ pub fn has_a_recovery_key_and_a_passphrase(running: &mut Running) -> String {
         .ok();
     assert_eq!(vault(running)["keys"]["passphrase"], true);
 
+    // Sealed anew where nothing has changed, the TPM still opens it.
+    running
+        .run(&format!(
+            "echo {key} | holdfast vault seal && holdfast lock && holdfast unlock"
+        ))
+        .ok();
+    let tpm = of_type(&header(running), "systemd-tpm2").len();
+    assert_eq!(tpm, 1, "one key of the TPM's");
+
     for secret in [key.to_uppercase(), PASSPHRASE.to_owned()] {
         running.run("holdfast lock").ok();
         running

@@ -215,7 +215,7 @@ pub async fn panic(suite: &Suite, output: Output, arguments: PanicArguments) -> 
             status
                 .problem
                 .as_deref()
-                .unwrap_or("the log of holdfast-vault has the cause")
+                .unwrap_or("it was called off, or the log of holdfast-vault has the cause")
         );
     }
     output.line(format!("Done, and read back: {}", state(&status)))?;

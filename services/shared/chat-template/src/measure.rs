@@ -4,6 +4,8 @@
 //! the arguments of macros and the variables of loops, a call is added to the template that does it. What one expression makes of values
 //! of a bounded size is bounded by its length, but for `join` and `replace`, which are measured beforehand.
 
+use std::fmt::Write as _;
+
 use minijinja::machinery::{Span, Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
@@ -46,7 +48,7 @@ pub fn measured(source: &str) -> String {
                         .unwrap_or_default();
                     out.push_str(before);
                     for name in names {
-                        out.push_str(&format!("{{% do {NAME}({name}) {trim}%}}"));
+                        let _ = write!(out, "{{% do {NAME}({name}) {trim}%}}");
                     }
                     copied = end;
                 }

@@ -182,7 +182,7 @@ mod tests {
         for source in [
             "{% set ns = namespace(x='') %}{% for m in messages %}{% set ns.x = ns.x ~ m.content %}{% endfor %}{{ ns.x }}",
             "{% set ns = namespace(x=[]) %}{% for m in messages %}{% set ns.x = ns.x + [m] %}{% endfor %}{{ ns.x | tojson }}",
-            "{% for m in messages %}{{ m.content * 100 }}{% endfor %}",
+            "{% for m in messages %}{{ (m.content | trim) * 100 }}{% endfor %}",
             "{{ messages[-1].content }}{{ messages | tojson(indent=4) }}",
             "{% for m in messages %}{% for n in messages[loop.index:] %}{% if n.role == 'tool' %}{{ n.content }}{% endif %}{% endfor %}{% endfor %}",
         ] {
@@ -217,11 +217,11 @@ mod tests {
                 "HF-TPL-011",
             ),
             (
-                "{% for m in messages %}{% set ns = m.content * (messages | length * loop.index) %}{% endfor %}",
+                "{% for m in messages %}{% set ns = (m.content ~ '') * (messages | length * loop.index) %}{% endfor %}",
                 "HF-TPL-011",
             ),
             (
-                "{{ messages[0].content * (messages[0].content | length // 1000) }}",
+                "{{ (messages[0].content ~ '') * (messages[0].content | length // 1000) }}",
                 "HF-TPL-011",
             ),
         ] {

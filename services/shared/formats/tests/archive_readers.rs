@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use holdfast_formats::FileInspector;
 use holdfast_formats::testing::{
-    Assembler, Member, Random, archive, deflate, mutate, tar_archive, tar_member, tar_records,
+    Assembler, Member, Random, archive, deflate, mutate, reader_cases, tar_archive, tar_member, tar_records,
 };
 
 /// Changed archives of each kind; `HOLDFAST_READER_CASES` sets another number.
@@ -94,10 +94,7 @@ fn read(archives: &[(&str, Vec<u8>)]) -> Option<Vec<String>> {
 
 #[test]
 fn what_is_accepted_python_unpacks_without_complaint() {
-    let count = std::env::var("HOLDFAST_READER_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(CASES);
+    let count = reader_cases(CASES);
     let words: &[&[u8]] = &[
         b"PK\x01\x02",
         b"a.pkl",

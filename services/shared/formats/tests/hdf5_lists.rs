@@ -1,5 +1,7 @@
 //! Lists that grow and newer trees of pieces, as h5py writes them: what they name must be the dataset, whatever their checksums say.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{ids, inspect, inspect_in};

@@ -1,5 +1,7 @@
 //! What comes out of packed pieces of HDF5 datasets is searched as a program would read it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::io::Write as _;

@@ -2,30 +2,17 @@
 //! nothing outside of the file.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use holdfast_formats::bytes::in_memory;
-use holdfast_formats::testing::{Dataset, Hdf5Builder, Random, Storage, mutate};
+use holdfast_formats::testing::{
+    Dataset, Hdf5Builder, Random, Storage, ask, hex, mutate, python_with, reader_cases,
+};
 use holdfast_formats::{FileInspector, Format, Outcome};
 
 /// How many changed files are tried, unless `HOLDFAST_READER_CASES` says otherwise.
 const CASES: u64 = 2000;
-
-/// The interpreter, if it has h5py.
-fn python(test: &str) -> Option<String> {
-    let python = std::env::var("HOLDFAST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has = Command::new(&python)
-        .args(["-c", "import h5py"])
-        .stderr(Stdio::null())
-        .status();
-    if has.is_ok_and(|status| status.success()) {
-        return Some(python);
-    }
-    println!("[skipped] {test}: `{python}` has no package h5py; HOLDFAST_PYTHON can name another");
-    None
-}
 
 fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
@@ -39,7 +26,7 @@ fn inspect(name: &str, bytes: &[u8]) -> Outcome {
 
 #[test]
 fn what_h5py_and_keras_write_is_judged_by_what_it_is() {
-    let Some(python) = python("what_h5py_and_keras_write_is_judged_by_what_it_is") else {
+    let Some(python) = python_with("h5py", "what_h5py_and_keras_write_is_judged_by_what_it_is") else {
         return;
     };
     let directory = std::env::temp_dir().join(format!("holdfast-hdf5-{}", std::process::id()));
@@ -114,37 +101,14 @@ fn changed(seeds: &[Vec<u8>], seed: u64) -> Vec<u8> {
     bytes
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('?');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
 /// What the library answers to each file. A file that ends the library ends its process: then the next one goes on.
 fn answers(python: &str, cases: &[Vec<u8>]) -> std::io::Result<Vec<String>> {
     let mut answers: Vec<String> = Vec::new();
     while answers.len() < cases.len() {
-        let mut child = Command::new(python)
-            .arg(script("hdf5_reader.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Ok(answers);
-        };
-        let lines: String = cases[answers.len()..]
-            .iter()
-            .map(|bytes| hex(bytes) + "\n")
-            .collect();
-        let writer = std::thread::spawn(move || drop(input.write_all(lines.as_bytes())));
-        answers.extend(BufReader::new(output).lines().map_while(Result::ok));
-        let status = child.wait()?;
-        // It fails where the process has ended before it had read everything.
-        let _ = writer.join();
-        if !status.success() && answers.len() < cases.len() {
+        let left = cases[answers.len()..].iter().map(|bytes| hex(bytes));
+        let (more, ended_well) = ask(python, &script("hdf5_reader.py"), left)?;
+        answers.extend(more);
+        if !ended_well && answers.len() < cases.len() {
             answers.push("crash".to_owned());
         }
     }
@@ -153,17 +117,14 @@ fn answers(python: &str, cases: &[Vec<u8>]) -> std::io::Result<Vec<String>> {
 
 #[test]
 fn what_is_admitted_is_read_alike() {
-    let Some(python) = python("what_is_admitted_is_read_alike") else {
+    let Some(python) = python_with("h5py", "what_is_admitted_is_read_alike") else {
         return;
     };
-    let count = std::env::var("HOLDFAST_READER_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok());
     let seeds = seeds();
     let cases: Vec<Vec<u8>> = seeds
         .iter()
         .cloned()
-        .chain((0..count.unwrap_or(CASES)).map(|seed| changed(&seeds, seed)))
+        .chain((0..reader_cases(CASES)).map(|seed| changed(&seeds, seed)))
         .collect();
     let answers = answers(&python, &cases).unwrap();
     let (mut admitted, mut read, mut crashes) = (0, 0, 0);

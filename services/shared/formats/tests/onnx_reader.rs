@@ -1,10 +1,8 @@
 //! What is admitted as ONNX is read by the `onnx` package too, with the same tensors and without an operator that was not judged.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use holdfast_formats::testing::{Proto, Random, mutate, onnx};
+use holdfast_formats::testing::{Proto, Random, ask, hex, mutate, onnx, python_with, reader_cases};
 use holdfast_formats::{FileInspector, Format};
 
 /// How many changed models are tried, unless `HOLDFAST_READER_CASES` says otherwise.
@@ -27,37 +25,13 @@ fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('?');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
 #[test]
 fn what_is_admitted_is_read_alike() {
     const NAME: &str = "what_is_admitted_is_read_alike";
-    let python = std::env::var("HOLDFAST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx_reader.py");
-    let has = Command::new(&python)
-        .args(["-c", "import onnx"])
-        .stderr(Stdio::null())
-        .status();
-    if !has.is_ok_and(|status| status.success()) {
-        println!("[skipped] {NAME}: `{python}` has no package onnx; HOLDFAST_PYTHON can name another");
+    let Some(python) = python_with("onnx", NAME) else {
         return;
-    }
-    let mut python = Command::new(python)
-        .arg(&script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let count = std::env::var("HOLDFAST_READER_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok());
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx_reader.py");
     let seeds = seeds();
     let words: &[&[u8]] = &[
         b"\x08",
@@ -74,21 +48,16 @@ fn what_is_admitted_is_read_alike() {
     let cases: Vec<Vec<u8>> = seeds
         .iter()
         .cloned()
-        .chain((0..count.unwrap_or(CASES)).map(|seed| mutate(&seeds, words, &mut Random::new(seed))))
+        .chain((0..reader_cases(CASES)).map(|seed| mutate(&seeds, words, &mut Random::new(seed))))
         .collect();
-    let mut input = python.stdin.take().unwrap();
-    let lines: String = cases.iter().map(|bytes| hex(bytes) + "\n").collect();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = python.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    let answers = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(answers.lines().count(), cases.len());
+    let (answers, _) = ask(&python, &script, cases.iter().map(|bytes| hex(bytes))).unwrap();
+    assert_eq!(answers.len(), cases.len());
     let (mut admitted, mut read) = (0, 0);
-    for (bytes, answer) in cases.iter().zip(answers.lines()) {
+    for (bytes, answer) in cases.iter().zip(&answers) {
         let mut inspector = FileInspector::new("model.onnx");
         inspector.feed(bytes);
         let outcome = inspector.finish();
-        read += u32::from(answer != "-");
+        read += u32::from(answer.as_str() != "-");
         if outcome.format != Format::Onnx || outcome.findings.refuse() {
             continue;
         }

@@ -1,12 +1,10 @@
 //! Whatever Python's own readers would import from a pickle, sensible or broken, the inspector sees.
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use holdfast_formats::Inspector;
 use holdfast_formats::pickle::{Context, Pickle};
-use holdfast_formats::testing::{Assembler, Random, mutate};
+use holdfast_formats::testing::{Assembler, Random, ask, hex, mutate, reader_cases};
 use holdfast_formats::text;
 
 /// How many changed pickles are tried, unless `HOLDFAST_READER_CASES` says otherwise.
@@ -57,14 +55,6 @@ fn inspected(bytes: &[u8]) -> (u64, Vec<String>, Vec<String>) {
     (summary.pickles, summary.globals, ids)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('?');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
 /// Module and name as the inspector shows them.
 fn shown(name: &str) -> String {
     let (module, name) = name.split_once('.').unwrap_or((name, ""));
@@ -83,35 +73,20 @@ fn unhex(text: &str) -> String {
 #[test]
 fn every_import_of_a_real_reader_is_seen() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers.py");
-    let python = Command::new("python3")
-        .arg(&script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut python) = python else {
-        println!("[skipped] every_import_of_a_real_reader_is_seen: there is no python3");
-        return;
-    };
-    let count = std::env::var("HOLDFAST_READER_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok());
     let seeds = seeds();
     let cases: Vec<Vec<u8>> = seeds
         .iter()
         .cloned()
-        .chain((0..count.unwrap_or(CASES)).map(|seed| mutate(&seeds, WORDS, &mut Random::new(seed))))
+        .chain((0..reader_cases(CASES)).map(|seed| mutate(&seeds, WORDS, &mut Random::new(seed))))
         .filter(|bytes| !bytes.is_empty())
         .collect();
-    let mut input = python.stdin.take().unwrap();
-    let lines: String = cases.iter().map(|bytes| hex(bytes) + "\n").collect();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = python.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    let answers = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(answers.lines().count(), cases.len());
+    let Ok((answers, _)) = ask("python3", &script, cases.iter().map(|bytes| hex(bytes))) else {
+        println!("[skipped] every_import_of_a_real_reader_is_seen: there is no python3");
+        return;
+    };
+    assert_eq!(answers.len(), cases.len());
     let mut imports = 0;
-    for (bytes, answer) in cases.iter().zip(answers.lines()) {
+    for (bytes, answer) in cases.iter().zip(&answers) {
         let mut answer = answer.split(' ');
         let ended: u64 = answer.next().unwrap().parse().unwrap();
         let (pickles, globals, ids) = inspected(bytes);

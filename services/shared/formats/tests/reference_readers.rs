@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use holdfast_contract::report::Severity;
 use holdfast_formats::FileInspector;
-use holdfast_formats::testing::{GgufBuilder, Random, SafetensorsBuilder, Value, mutate, weights};
+use holdfast_formats::testing::{
+    GgufBuilder, Random, SafetensorsBuilder, Value, ask, hex, mutate, python_with, reader_cases, weights,
+};
 
 /// Changed files of each kind, unless `HOLDFAST_READER_CASES` says otherwise.
 const CASES: u64 = 1000;
@@ -108,10 +108,7 @@ fn odd() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn cases() -> Vec<(&'static str, Vec<u8>)> {
-    let count = std::env::var("HOLDFAST_READER_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(CASES);
+    let count = reader_cases(CASES);
     let mut cases = odd();
     for (kind, seeds, words) in kinds() {
         cases.extend(seeds.iter().map(|seed| (kind, seed.clone())));
@@ -131,27 +128,8 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
 /// What the packages say to each file.
 fn answers(python: &str, cases: &[(&str, Vec<u8>)]) -> Vec<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference_readers.py");
-    let mut python = Command::new(python)
-        .arg(&script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = String::new();
-    for (kind, bytes) in cases {
-        let _ = write!(lines, "{kind} ");
-        for byte in bytes {
-            let _ = write!(lines, "{byte:02x}");
-        }
-        lines.push('\n');
-    }
-    let mut input = python.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = python.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    let answers = String::from_utf8(output.stdout).unwrap();
-    answers.lines().map(ToOwned::to_owned).collect()
+    let lines = cases.iter().map(|(kind, bytes)| format!("{kind} {}", hex(bytes)));
+    ask(python, &script, lines).unwrap().0
 }
 
 /// What we say: the rules that refuse the file, or the number of arrays and of their elements.
@@ -180,17 +158,9 @@ fn is_explained(kind: &str, reason: &str) -> bool {
 
 #[test]
 fn what_the_reference_packages_read_is_read_alike_or_the_difference_is_explained() {
-    let name = std::env::var("HOLDFAST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has = Command::new(&name)
-        .args(["-c", "import gguf, numpy, safetensors"])
-        .stderr(Stdio::null())
-        .status();
-    if !has.is_ok_and(|status| status.success()) {
-        println!(
-            "[skipped] reference readers: `{name}` has no packages gguf, numpy and safetensors; HOLDFAST_PYTHON can name another"
-        );
+    let Some(name) = python_with("gguf, numpy, safetensors", "reference readers") else {
         return;
-    }
+    };
     let cases = cases();
     let answers = answers(&name, &cases);
     assert_eq!(answers.len(), cases.len());

@@ -8,11 +8,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use holdfast_formats::Scanner;
-use holdfast_formats::testing::{GgufBuilder, Random, Value, mutate, stowaways, weights};
+use holdfast_formats::testing::{
+    GgufBuilder, Random, Value, hex, mutate, python_with, reader_cases, stowaways, weights,
+};
 use holdfast_rules::{RuleSet, Source};
 
 /// How many texts are tried, unless `HOLDFAST_READER_CASES` says otherwise.
-const CASES: usize = 3000;
+const CASES: u64 = 3000;
 
 /// Rules that use everything that is supported; each pattern's count and places are asked for, so that a difference shows.
 const RULES: &str = r#"
@@ -141,26 +143,12 @@ fn texts(count: usize) -> Vec<Vec<u8>> {
     texts
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('?');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
 #[test]
 fn the_same_rules_match_as_in_yara_x() {
     const NAME: &str = "the_same_rules_match_as_in_yara_x";
-    let python = std::env::var("HOLDFAST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has = Command::new(&python)
-        .args(["-c", "import yara_x"])
-        .stderr(Stdio::null())
-        .status();
-    if !has.is_ok_and(|status| status.success()) {
-        println!("[skipped] {NAME}: `{python}` has no package yara-x; HOLDFAST_PYTHON can name another");
+    let Some(python) = python_with("yara_x", NAME) else {
         return;
-    }
+    };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut shipped: Vec<PathBuf> = std::fs::read_dir(root.join("../../../policies/rules"))
         .unwrap()
@@ -170,10 +158,7 @@ fn the_same_rules_match_as_in_yara_x() {
     let directory = tempfile::tempdir().unwrap();
     let own = directory.path().join("own.yar");
     std::fs::write(&own, RULES).unwrap();
-    let count = std::env::var("HOLDFAST_READER_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok());
-    let texts = texts(count.unwrap_or(CASES));
+    let texts = texts(usize::try_from(reader_cases(CASES)).unwrap());
     let mut matched = 0;
     for files in [&shipped[..], &[own]] {
         let sources: Vec<Source> = files

@@ -259,11 +259,17 @@ impl Volume {
             self.seal(secret)
                 .map_err(|error| LibcryptErr::Other(format!("{error:#}")))
         })?;
-        // As it is on the disk now.
+        // As it is on the disk now. Where nothing has changed `systemd-cryptenroll` adds nothing, and what there is must stay.
         let mut header = self.ready()?;
-        Ok(header
-            .remove_tpm(Some(&old))
-            .context("remove the TPM's old key")?)
+        if header.tpm_tokens().iter().any(|token| !old.contains(token)) {
+            header
+                .remove_tpm(Some(&old))
+                .context("remove the TPM's old key")?;
+        }
+        Ok(ensure_that(
+            header.keys().tpm,
+            "the volume is not sealed to the TPM",
+        )?)
     }
 
     /// Removes the TPM's keys, and looks whether they are gone.

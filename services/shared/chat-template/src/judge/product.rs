@@ -11,6 +11,19 @@ use super::walk;
 /// Filters that make numbers, or fail.
 const NUMBER_FILTERS: [&str; 7] = ["length", "count", "int", "float", "round", "abs", "wordcount"];
 
+/// Filters that make texts, or fail.
+const TEXT_FILTERS: [&str; 9] = [
+    "trim",
+    "string",
+    "upper",
+    "lower",
+    "title",
+    "capitalize",
+    "replace",
+    "join",
+    "tojson",
+];
+
 /// Where a template multiplies what may be a list, in bytes from its start; none if it does so nowhere.
 pub fn of_lists(tree: &Stmt<'_>) -> Option<usize> {
     let mut found = None;
@@ -53,9 +66,14 @@ fn is_number(value: &Expr<'_>) -> bool {
     }
 }
 
-/// A text that stands there: it can be multiplied with a number only, and what comes of that is bounded.
+/// Whether a value is a text for sure: it can be multiplied with a number only, and what comes of that is bounded.
 fn is_text(value: &Expr<'_>) -> bool {
-    matches!(value, Expr::Const(constant) if constant.value.as_str().is_some())
+    match value {
+        Expr::Const(constant) => constant.value.as_str().is_some(),
+        Expr::BinOp(operation) => matches!(operation.op, BinOpKind::Concat),
+        Expr::Filter(filter) => TEXT_FILTERS.contains(&filter.name),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +112,8 @@ mod tests {
             "{{ (messages | length) * 2 }}",
             "{{ (a - 1) * (b // 2) }}",
             "{{ -x * 3 }}",
+            "{{ (a ~ b) * 3 }}",
+            "{{ (m.content | trim) * n }}",
             "{{ (loop.index + 1) * (n | int) }}",
         ] {
             assert!(!refused(source), "{source}");

@@ -10,26 +10,13 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use holdfast_formats::testing::{
-    Assembler, GgufBuilder, Member, Proto, SafetensorsBuilder, Value, archive, deflate, legacy, onnx,
-    tar_archive, tar_member, tar_records, tensorflow, weights,
+    Assembler, DOCUMENT_NAMES, GgufBuilder, Member, Proto, SafetensorsBuilder, Value, archive, deflate,
+    legacy, onnx, tar_archive, tar_member, tar_records, tensorflow, weights,
 };
 use holdfast_formats::{Format, detect};
 
 /// The longest seed, in bytes: mutations of short inputs are quick and easily understood.
 const MAX_SEED_BYTES: usize = 4 << 10;
-/// The names that the target of documents chooses from by the first byte.
-const NAMES: [&str; 10] = [
-    "config.json",
-    "README.md",
-    "chat_template.jinja",
-    "a.yaml",
-    "tokenizer.json",
-    "model_index.json",
-    "requirements.txt",
-    "vocab.txt",
-    "model.safetensors.index.json",
-    "tokenizer_config.json",
-];
 
 /// Seeds by target and name.
 #[derive(Default)]
@@ -73,7 +60,7 @@ impl Seeds {
                 if format == Format::Json {
                     self.add("json", &name, bytes);
                 }
-                let kind = NAMES.iter().position(|known| *known == file);
+                let kind = DOCUMENT_NAMES.iter().position(|known| *known == file);
                 let kind = kind.unwrap_or(usize::from(format == Format::Text));
                 self.add(
                     "document",

@@ -4,7 +4,7 @@
 #![no_main]
 
 use holdfast_formats::FileInspector;
-use holdfast_formats_fuzz::{cuts, judge, memory, outcome};
+use holdfast_formats_fuzz::{cuts, judge, memory, run};
 use libfuzzer_sys::fuzz_target;
 
 const BOUND: usize = 64 << 20;
@@ -15,11 +15,7 @@ fuzz_target!(init: memory::unwind_when_exhausted(), |input: &[u8]| {
     let name = String::from_utf8_lossy(name);
     let bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
     memory::confined(BOUND, || {
-        let (_, (findings, _), facts) = cuts(bytes, |pieces| {
-            let mut inspector = FileInspector::new(&name);
-            pieces.iter().for_each(|piece| inspector.feed(piece));
-            outcome(inspector.finish())
-        });
+        let (_, (findings, _), facts) = cuts(bytes, |pieces| run(FileInspector::new(&name), pieces));
         judge(&findings, facts.as_ref(), bytes.len() as u64, u64::MAX);
     });
 });

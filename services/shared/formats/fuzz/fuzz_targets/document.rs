@@ -4,39 +4,20 @@
 
 use holdfast_formats::FileInspector;
 use holdfast_formats::document::{Configuration, Prose, Secrets};
-use holdfast_formats_fuzz::{cuts, inspect, memory, outcome};
+use holdfast_formats::testing::DOCUMENT_NAMES;
+use holdfast_formats_fuzz::{cuts, inspect, memory, run};
 use libfuzzer_sys::fuzz_target;
 
-const NAMES: [&str; 10] = [
-    "config.json",
-    "README.md",
-    "chat_template.jinja",
-    "a.yaml",
-    "tokenizer.json",
-    "model_index.json",
-    "requirements.txt",
-    "vocab.txt",
-    "model.safetensors.index.json",
-    "tokenizer_config.json",
-];
 /// A document that is read whole is held once, and a chat template in it may have a tree and its renderings, which are bounded apart.
 const BOUND: usize = 64 << 20;
 
 fuzz_target!(init: memory::unwind_when_exhausted(), |input: &[u8]| {
     let Some((kind, bytes)) = input.split_first() else { return };
-    let name = NAMES[usize::from(*kind) % NAMES.len()];
+    let name = DOCUMENT_NAMES[usize::from(*kind) % DOCUMENT_NAMES.len()];
     memory::confined(BOUND, || {
-        cuts(bytes, |pieces| {
-            let mut inspector = FileInspector::new(name);
-            pieces.iter().for_each(|piece| inspector.feed(piece));
-            outcome(inspector.finish())
-        });
+        cuts(bytes, |pieces| run(FileInspector::new(name), pieces));
         // The first bytes are not collected here, so that short documents come in pieces, too.
-        cuts(bytes, |pieces| {
-            let mut inspector = FileInspector::new(name).probing(16);
-            pieces.iter().for_each(|piece| inspector.feed(piece));
-            outcome(inspector.finish())
-        });
+        cuts(bytes, |pieces| run(FileInspector::new(name).probing(16), pieces));
         inspect(bytes, BOUND, 0, || Configuration::new(name));
         inspect(bytes, BOUND, 0, || Prose::new(name));
         inspect(bytes, 1 << 20, 0, Secrets::default);

@@ -3,17 +3,13 @@
 #![no_main]
 
 use holdfast_formats::FileInspector;
-use holdfast_formats_fuzz::{cuts, memory, mutators, outcome};
+use holdfast_formats_fuzz::{cuts, memory, mutators, run};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 /// One inspector per level of nesting, and the file itself where its directory was not read first.
 const BOUND: usize = 24 << 20;
 
 fuzz_target!(init: memory::unwind_when_exhausted(), |bytes: &[u8]| {
-    let run = |mut inspector: FileInspector, pieces: &[&[u8]]| {
-        pieces.iter().for_each(|piece| inspector.feed(piece));
-        outcome(inspector.finish())
-    };
     memory::confined(4 * BOUND, || {
         memory::bounded(BOUND, || run(FileInspector::new("x"), &[bytes]));
         // The first bytes are not collected here, so that short archives come in pieces, too.

@@ -4,17 +4,13 @@
 
 use holdfast_formats::FileInspector;
 use holdfast_formats::bytes::in_memory;
-use holdfast_formats_fuzz::{cuts, memory, mutators, outcome};
+use holdfast_formats_fuzz::{cuts, memory, mutators, run};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 /// One inspector per level of nesting, and the file itself where its directory was not read first.
 const BOUND: usize = 24 << 20;
 
 fuzz_target!(init: memory::unwind_when_exhausted(), |bytes: &[u8]| {
-    let run = |mut inspector: FileInspector, pieces: &[&[u8]]| {
-        pieces.iter().for_each(|piece| inspector.feed(piece));
-        outcome(inspector.finish())
-    };
     let ahead = || {
         FileInspector::new("x").looking_ahead(bytes.len() as u64, &mut in_memory(bytes))
     };

@@ -6,7 +6,7 @@ use holdfast_contract::limits::MAX_FINDINGS;
 use holdfast_contract::report::{Finding, ModelFacts, Verdict};
 use holdfast_formats::finding::verdict;
 use holdfast_formats::text::is_hidden;
-use holdfast_formats::{Findings, Inspector, Outcome, rules};
+use holdfast_formats::{FileInspector, Findings, Inspector, Outcome, rules};
 
 use crate::memory;
 
@@ -120,4 +120,16 @@ pub fn outcome(outcome: Outcome) -> (String, (Vec<Finding>, u64), Option<ModelFa
         report(outcome.findings, size),
         outcome.facts,
     )
+}
+
+/// [`outcome`] of an inspection that gets these pieces.
+#[must_use]
+pub fn run(
+    mut inspector: FileInspector,
+    pieces: &[&[u8]],
+) -> (String, (Vec<Finding>, u64), Option<ModelFacts>) {
+    for piece in pieces {
+        inspector.feed(piece);
+    }
+    outcome(inspector.finish())
 }

@@ -34,6 +34,9 @@ fn complete(at: u64, found: u64, count: u64) -> Result<(), Wrong> {
     Err(Fault::of(&rules::H5_SIZE, message).at(at))
 }
 
+/// Where a piece is; if it is packed, how long it is and which filters were left out; and which one it is, counted in each dimension.
+type Placed = (u64, Option<(u64, u32)>, Vec<u64>);
+
 fn out_of_place(at: u64) -> Wrong {
     let message = "pieces of a dataset lie outside of it, out of order or over each other";
     Fault::of(&rules::H5_SIZE, message).at(at)
@@ -200,7 +203,7 @@ impl Pieces<'_> {
         let (mut found, mut last) = (0, None);
         for record in records.chunks_exact(record) {
             let mut cursor = Cursor::new(record);
-            let mut fields = || -> Step<(u64, Option<(u64, u32)>, Vec<u64>)> {
+            let mut fields = || -> Step<Placed> {
                 let place = cursor.u64()?;
                 let packed = if packed {
                     Some((cursor.number(width)?, cursor.u32()?))

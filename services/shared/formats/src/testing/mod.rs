@@ -8,6 +8,7 @@ mod hdf5;
 mod mutation;
 mod pickle;
 mod protobuf;
+mod reference;
 mod safetensors;
 mod stowaway;
 mod tar;
@@ -22,10 +23,25 @@ pub use hdf5::{Dataset, Hdf5Builder, Storage, fixed_text, float32, put_apart, va
 pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
 pub use protobuf::{Proto, onnx, tensorflow};
+pub use reference::{ask, hex, python_with, reader_cases};
 pub use safetensors::{Entry, SafetensorsBuilder};
 pub use stowaway::stowaways;
 pub use tar::{tar_archive, tar_header, tar_member, tar_records};
 pub use zip::{Member, archive, deflate};
+
+/// The names that the fuzz target of documents chooses from by the first byte.
+pub const DOCUMENT_NAMES: [&str; 10] = [
+    "config.json",
+    "README.md",
+    "chat_template.jinja",
+    "a.yaml",
+    "tokenizer.json",
+    "model_index.json",
+    "requirements.txt",
+    "vocab.txt",
+    "model.safetensors.index.json",
+    "tokenizer_config.json",
+];
 
 /// A file with the places of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
