@@ -59,7 +59,7 @@ impl Joined {
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "cil"));
         let output = Command::new("secilc")
-            .arg("-o")
+            .args(["--multiple-decls", "-o"])
             .arg(&policy)
             .args(["-f", "/dev/null"])
             .args(base)
