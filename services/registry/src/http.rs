@@ -10,7 +10,7 @@ use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::registry::{ModelDetail, Models, Removed};
 use holdfast_contract::status::ServiceStatus;
 use holdfast_contract::{Digest, Problem};
-use holdfast_ipc::{Answer, Json, Peer};
+use holdfast_ipc::{Answer, Json, Peer, carry_out};
 use serde_json::json;
 
 use crate::service::{Registry, blocking, problem_of};
@@ -55,19 +55,7 @@ async fn status(State(registry): Shared) -> Answer<ServiceStatus> {
 
 async fn remove(State(registry): Shared, peer: Peer, Path(digest): Path<String>) -> Answer<Removed> {
     let digest = parse(&digest)?;
-    // The caller may go away; what was begun is carried out.
-    let work = tokio::spawn(async move { registry.remove(digest, &peer).await });
-    match work.await {
-        Ok(removed) => Ok(Json(removed?)),
-        Err(error) => {
-            tracing::error!(%error, "a removal ended without a result");
-            Err(Problem::new(
-                ProblemKind::Internal,
-                "the registry failed; its log has the cause",
-            )
-            .into())
-        }
-    }
+    carry_out(async move { registry.remove(digest, &peer).await }).await
 }
 
 impl Registry {

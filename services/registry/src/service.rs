@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_contract::ledger::{Event, IncidentReport, Outcome};
+use holdfast_contract::ledger::{Event, IncidentReport, Outcome, short};
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::report::Severity;
 use holdfast_contract::role::Service;
@@ -104,7 +104,7 @@ impl Registry {
         peer: &Peer,
         reason: &str,
     ) {
-        let detail = json!({ "by": peer.name, "reason": bounded(reason) });
+        let detail = json!({ "by": peer.name, "reason": short(reason) });
         if let Err(problem) = self.record(event, outcome, subject, detail).await {
             tracing::error!(%problem, reason, "a refusal was not recorded");
         }
@@ -167,11 +167,6 @@ fn reconciliation(reconciled: &Reconciled) -> Value {
         "blobs": texts(&reconciled.blobs),
         "entries_withheld": texts(&withheld),
     })
-}
-
-/// A reason as the ledger takes it: short.
-pub fn bounded(text: &str) -> String {
-    text.chars().take(500).collect()
 }
 
 /// A number of bytes for people.

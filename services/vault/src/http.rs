@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, post};
-use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::status::ServiceStatus;
 use holdfast_contract::vault::{
     CREATE_PHRASE, Confirmed, Contain, Given, Panic, RecoveryKey, Unlock, VaultState, VaultStatus,
     VolumeRequest,
 };
-use holdfast_ipc::{Answer, Json, Peer};
+use holdfast_contract::{Problem, ledger};
+use holdfast_ipc::{Answer, Json, Peer, carry_out};
 
 use crate::service::{Vault, usable_passphrase};
 
@@ -43,19 +43,6 @@ pub fn contain(vault: Arc<Vault>) -> Router {
         .with_state(vault)
 }
 
-/// The caller may go away; what was begun is carried out.
-async fn carried_out<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
-) -> Answer<T> {
-    match tokio::spawn(work).await {
-        Ok(done) => Ok(Json(done?)),
-        Err(error) => {
-            tracing::error!(%error, "a request ended without a result");
-            Err(Problem::new(ProblemKind::Internal, "the vault failed; its log has the cause").into())
-        }
-    }
-}
-
 async fn service_status(State(vault): Shared) -> Answer<ServiceStatus> {
     Ok(Json(vault.service_status()))
 }
@@ -65,15 +52,15 @@ async fn status(State(vault): Shared) -> Answer<VaultStatus> {
 }
 
 async fn lock(State(vault): Shared, peer: Peer) -> Answer<VaultStatus> {
-    carried_out(async move { vault.lock(&peer.name, "asked for").await }).await
+    carry_out(async move { vault.lock(&peer.name, "asked for").await }).await
 }
 
 async fn unlock(State(vault): Shared, peer: Peer, Json(body): Json<Unlock>) -> Answer<VaultStatus> {
-    carried_out(async move { vault.unlock(&peer.name, body.secret).await }).await
+    carry_out(async move { vault.unlock(&peer.name, body.secret).await }).await
 }
 
 async fn recovery_key(State(vault): Shared, peer: Peer) -> Answer<RecoveryKey> {
-    carried_out(async move {
+    carry_out(async move {
         let done = vault
             .change_key(&peer, "recovery key made", VolumeRequest::AddRecoveryKey)
             .await?;
@@ -92,7 +79,7 @@ async fn change(
     what: &'static str,
     request: VolumeRequest,
 ) -> Answer<VaultStatus> {
-    carried_out(async move {
+    carry_out(async move {
         vault.change_key(&peer, what, request).await?;
         Ok(vault.status())
     })
@@ -138,7 +125,7 @@ async fn create(State(vault): Shared, peer: Peer, Json(body): Json<Confirmed>) -
             .next("Destroy its keys first (panic level 3), and start the machine again.")
             .into());
     }
-    carried_out(async move {
+    carry_out(async move {
         vault
             .change_key(&peer, "new vault", VolumeRequest::Create { replace: true })
             .await?;
@@ -148,7 +135,7 @@ async fn create(State(vault): Shared, peer: Peer, Json(body): Json<Confirmed>) -
 }
 
 async fn panic(State(vault): Shared, peer: Peer, Json(body): Json<Panic>) -> Answer<VaultStatus> {
-    carried_out(async move { vault.panic(&peer.name, body.level, body.phrase.as_deref()).await }).await
+    carry_out(async move { vault.panic(&peer.name, body.level, body.phrase.as_deref()).await }).await
 }
 
 async fn call_off(State(vault): Shared, peer: Peer) -> Answer<VaultStatus> {
@@ -156,6 +143,5 @@ async fn call_off(State(vault): Shared, peer: Peer) -> Answer<VaultStatus> {
 }
 
 async fn contained(State(vault): Shared, peer: Peer, Json(body): Json<Contain>) -> Answer<VaultStatus> {
-    let why: String = body.reason.chars().take(500).collect();
-    carried_out(async move { vault.lock(&peer.name, &why).await }).await
+    carry_out(async move { vault.lock(&peer.name, &ledger::short(&body.reason)).await }).await
 }

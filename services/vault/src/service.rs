@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use holdfast_contract::ledger::{Event, Outcome};
+use holdfast_contract::ledger::{Event, Outcome, short};
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::role::Service;
 use holdfast_contract::status::{Confinement, ServiceStatus};
@@ -239,18 +239,24 @@ impl Vault {
         )
         .await?;
         let guessed = secret.is_some();
-        let opened = self.ask(VolumeRequest::Open { secret }).await;
+        let opened = self.open(by, how, secret).await;
         if guessed {
             self.count(&opened);
         }
-        self.note(
-            Event::VaultState,
-            &opened,
-            json!({ "by": by, "with": how, "state": "open" }),
-        )
-        .await;
         opened?;
         Ok(self.status())
+    }
+
+    /// Opens the vault and records how that went.
+    ///
+    /// # Errors
+    ///
+    /// When the secret does not fit, or the TPM refuses.
+    pub(crate) async fn open(&self, by: &str, how: &str, secret: Option<Secret>) -> Result<Done, Problem> {
+        let opened = self.ask(VolumeRequest::Open { secret }).await;
+        let detail = json!({ "by": by, "with": how, "state": "open" });
+        self.note(Event::VaultState, &opened, detail).await;
+        opened
     }
 
     /// Changes the keys: recorded before and after.
@@ -324,8 +330,7 @@ impl Vault {
         let outcome = match result {
             Ok(_) => Outcome::Allowed,
             Err(problem) => {
-                let reason: String = problem.detail.chars().take(500).collect();
-                detail["reason"] = reason.into();
+                detail["reason"] = short(&problem.detail).into();
                 if problem.kind == ProblemKind::Denied {
                     Outcome::Denied
                 } else {

@@ -46,25 +46,15 @@ pub async fn settle(vault: Arc<Vault>) {
     }
     let looked = vault.ask(VolumeRequest::Look).await;
     let detail = json!({ "version": env!("CARGO_PKG_VERSION") });
-    vault
-        .note(
-            Event::ServiceStarted,
-            &looked.as_ref().map(|_| ()).map_err(Clone::clone),
-            detail,
-        )
-        .await;
+    vault.note(Event::ServiceStarted, &looked, detail).await;
     let Ok(done) = looked else { return };
     match decide(done.volume.state, was_made(&vault.state_directory)) {
-        Start::Create => create(&vault, false).await,
+        Start::Create => create(&vault).await,
         Start::Open if done.volume.active => {}
         Start::Open => {
-            let opened = vault.ask(VolumeRequest::Open { secret: None }).await;
-            let opened = opened.map(|_| ());
-            if let Err(problem) = &opened {
+            if let Err(problem) = vault.open("start", "tpm", None).await {
                 tracing::error!(%problem, "the vault stays shut");
             }
-            let detail = json!({ "by": "start", "with": "tpm", "state": "open" });
-            vault.note(Event::VaultState, &opened, detail).await;
         }
         Start::Leave(why) => {
             tracing::error!(why, "the vault stays shut");
@@ -74,20 +64,15 @@ pub async fn settle(vault: Arc<Vault>) {
 }
 
 /// Makes the volume and opens it.
-pub(crate) async fn create(vault: &Vault, replace: bool) {
-    let begun = json!({ "by": "start", "state": "being made", "replace": replace });
+async fn create(vault: &Vault) {
+    let begun = json!({ "by": "start", "state": "being made" });
     vault.try_record(Event::VaultState, begun).await;
-    let made = vault.ask(VolumeRequest::Create { replace }).await.map(|_| ());
+    let made = vault.ask(VolumeRequest::Create { replace: false }).await;
     if let Err(problem) = &made {
         tracing::error!(%problem, "the vault could not be made");
     }
-    vault
-        .note(
-            Event::VaultState,
-            &made,
-            json!({ "by": "start", "state": "made and open" }),
-        )
-        .await;
+    let detail = json!({ "by": "start", "state": "made and open" });
+    vault.note(Event::VaultState, &made, detail).await;
 }
 
 fn was_made(directory: &Path) -> bool {

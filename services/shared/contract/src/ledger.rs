@@ -184,6 +184,14 @@ pub struct Proof {
     pub hashes: Vec<Digest>,
 }
 
+/// Characters of a reason in an entry's detail.
+const MAX_REASON_CHARS: usize = 500;
+
+/// A reason as an entry holds it: its begin, where it is long.
+pub fn short(reason: &str) -> String {
+    reason.chars().take(MAX_REASON_CHARS).collect()
+}
+
 /// A detector's report of a suspected incident, body of `POST /v1/reports`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

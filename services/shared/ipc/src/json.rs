@@ -30,6 +30,24 @@ pub struct Failure(pub Problem);
 /// What a handler returns.
 pub type Answer<T> = Result<Json<T>, Failure>;
 
+/// Carries `work` out even where the caller goes away before it is done: what was begun is not left half done.
+///
+/// # Errors
+///
+/// What `work` returns; an internal problem when it panics.
+pub async fn carry_out<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Answer<T> {
+    match tokio::spawn(work).await {
+        Ok(done) => Ok(Json(done?)),
+        Err(error) => {
+            tracing::error!(%error, "a request ended without a result");
+            let detail = "the service failed; its log has the cause";
+            Err(Problem::new(ProblemKind::Internal, detail).into())
+        }
+    }
+}
+
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self(problem)

@@ -17,7 +17,7 @@ mod surroundings;
 mod trace;
 
 pub use client::{Client, Events};
-pub use json::{Answer, Failure, Json, Query, events};
+pub use json::{Answer, Failure, Json, Query, carry_out, events};
 pub use peer::{Peer, Users};
 pub use recorder::Recorder;
 pub use server::{Limits, Server, ServerError};

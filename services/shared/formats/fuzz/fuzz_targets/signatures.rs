@@ -4,7 +4,11 @@
 
 use holdfast_formats::scan::{Own, Scan};
 use holdfast_formats::{Format, Scanner};
+use holdfast_formats_fuzz::memory;
 use libfuzzer_sys::fuzz_target;
+
+/// What is held around a place that may be the begin of something, and the findings.
+const BOUND: usize = 1 << 20;
 
 fuzz_target!(|input: (u16, u16, &[u8])| {
     let (first, second, bytes) = input;
@@ -19,7 +23,7 @@ fuzz_target!(|input: (u16, u16, &[u8])| {
         }
         scan.finish(Format::Gguf, &Own::Nothing).into_parts()
     };
-    let whole = run(&[&bytes]);
+    let whole = memory::bounded(BOUND, || run(&[&bytes]));
     assert_eq!(
         whole,
         run(&[&bytes[..first], &bytes[first..second], &bytes[second..]])
