@@ -50,6 +50,8 @@ pub struct Options {
     pub listen: String,
     /// Further environment.
     pub environment: Vec<(String, String)>,
+    /// The source tree whose units and configuration are taken.
+    pub root: PathBuf,
 }
 
 impl Default for Options {
@@ -58,6 +60,7 @@ impl Default for Options {
             state: None,
             listen: "127.0.0.1:0".to_owned(),
             environment: Vec::new(),
+            root: crate::source(),
         }
     }
 }
@@ -128,7 +131,7 @@ impl Suite {
             .arg("--state")
             .arg(&state)
             .args(["--listen", &options.listen, "--json", "--root"])
-            .arg(crate::source())
+            .arg(&options.root)
             .env_remove("HOLDFAST_RUN")
             .envs(options.environment.iter().cloned())
             .stdin(Stdio::null())

@@ -69,6 +69,67 @@ fn a_model_with_an_unusable_template_is_admitted_on_a_condition() {
     assert_eq!(submission["model"]["conditions"][0], "no-chat-template");
 }
 
+/// A source tree with this one's units and guide model, and a configuration of its own.
+fn tree_with(configuration: &[(&str, &str)]) -> tempfile::TempDir {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let tree = tempfile::tempdir().unwrap();
+    // The daemons, which are other users, read rules where they lie.
+    std::fs::set_permissions(tree.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let source = holdfast_tests::source();
+    let (units, configured) = (tree.path().join("systemd"), tree.path().join("systemd/etc"));
+    std::fs::create_dir_all(&configured).unwrap();
+    symlink(source.join("services"), tree.path().join("services")).unwrap();
+    for (from, to) in [("systemd", &units), ("systemd/etc", &configured)] {
+        for entry in std::fs::read_dir(source.join(from)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != "etc" {
+                symlink(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    for (name, text) in configuration {
+        let path = configured.join(name);
+        if path.is_symlink() {
+            std::fs::remove_file(&path).unwrap();
+        }
+        std::fs::write(&path, text).unwrap();
+    }
+    tree
+}
+
+#[test]
+fn rules_of_the_site_refuse_what_they_name() {
+    let rule =
+        "rule internal { meta: severity = \"critical\" strings: $a = \"not for outside\" condition: $a }";
+    let tree = tree_with(&[("site.yar", rule)]);
+    let rules = tree.path().join("systemd/etc/site.yar");
+    let configuration = tree.path().join("systemd/etc/quarantine.toml");
+    std::fs::remove_file(&configuration).unwrap();
+    std::fs::write(&configuration, format!("rules = [{rules:?}]\n")).unwrap();
+    let suite = Suite::start_with(&Options {
+        root: tree.path().to_owned(),
+        ..Options::default()
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = |about: &str| {
+        GgufBuilder::llama()
+            .set(
+                "general.description",
+                holdfast_formats::testing::Value::String(about.as_bytes().to_vec()),
+            )
+            .build()
+            .bytes
+    };
+    let named = write(directory.path(), "named.gguf", &bytes("this is not for outside"));
+    let submission = suite.import(&named).expect(1).json();
+    assert!(
+        ids(&submission["report"]).iter().any(|id| *id == "HF-YAR-001"),
+        "{submission}"
+    );
+    let other = write(directory.path(), "other.gguf", &bytes("this is for everybody"));
+    suite.import(&other).expect(0);
+}
+
 #[test]
 fn what_goes_with_a_model_passes_the_inspection_and_is_not_kept_as_one() {
     let shared = Suite::shared();

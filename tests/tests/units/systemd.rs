@@ -20,6 +20,7 @@ const CEILINGS: &[(&str, f32)] = &[
     ("holdfast-quarantine.service", 0.4),
     ("holdfast-registry.service", 0.4),
     // Root with devices, for the length of one change; who serves sockets has neither.
+    ("holdfast-vault-volume-release.service", 1.4),
     ("holdfast-vault-volume@.service", 1.9),
     ("holdfast-vault.service", 0.4),
     // Is handed the set-up token, asks the page over the loopback and writes to the screen; then it is gone.

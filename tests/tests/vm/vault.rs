@@ -1,7 +1,7 @@
 //! The vault on the booted machine: sealed at the first boot, locked, unlocked, opened with the recovery key; and the three levels of panic,
 //! each looked at from outside, on the disk of the machine that is off.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -204,6 +204,28 @@ pub fn panic_level_1(running: &mut Running) {
         .run("(holdfast panic erase --phrase 'erase everything' & sleep 2; holdfast panic --call-off; wait)");
     println!("called off: {}", called_off.output.trim().replace('\n', " | "));
     assert_eq!(vault(running)["state"], "open");
+}
+
+/// A machine whose vault is locked is turned off in the time of any other, though somebody waits for the vault; nothing that was written is lost.
+pub fn is_turned_off_while_locked(machine: &Machine, mut running: Running) {
+    running
+        .run("echo 'written before' >/var/lib/holdfast/vault/before; holdfast lock")
+        .ok();
+    running
+        .run("systemd-run --quiet --unit=waiting bash -c 'echo late >/var/lib/holdfast/vault/late'")
+        .ok();
+    let begun = Instant::now();
+    running.shut_down();
+    let took = begun.elapsed();
+    println!("[measured] turned off while locked: {} ms", took.as_millis());
+    assert!(took < Duration::from_mins(1), "{took:?}");
+    let mut running = machine.boot();
+    running.await_suite();
+    let kept = running.run("cat /var/lib/holdfast/vault/before").ok();
+    assert_eq!(kept.trim(), "written before");
+    let models = running.run("holdfast models --json").ok();
+    assert!(models.contains("guide"), "{models}");
+    running.shut_down();
 }
 
 /// Level 2 on a copy of the machine: afterwards its own TPM does not open the disk, and the recovery key does.

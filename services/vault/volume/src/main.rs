@@ -1,5 +1,7 @@
 //! `holdfast-vault-volume`: one request on standard input, one answer back, end.
 //!
+//! `holdfast-vault-volume --release`: while the machine is being turned off, whoever waits for a locked volume gets errors instead.
+//!
 //! It runs as root with the right to map devices, the vault's partition and the TPM, for as long as one change takes. Whoever serves
 //! sockets (`holdfast-vault`) has none of that. The supervisor starts it for each connection to a socket that only `holdfast-vault`
 //! can reach.
@@ -30,10 +32,16 @@ fn main() -> ExitCode {
         public_key: PathBuf::from("/usr/share/holdfast/keys/vault.pub"),
         signature: PathBuf::from("/run/systemd/tpm2-pcr-signature.json"),
     };
-    match answer::converse(&volume, STATE.as_ref()) {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let done = match arguments.as_slice() {
+        [] => answer::converse(&volume, STATE.as_ref()),
+        [only] if only == "--release" => volume.release(),
+        _ => Err(anyhow::anyhow!("there is one argument, --release")),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = %format_args!("{error:#}"), "no request was answered");
+            tracing::error!(error = %format_args!("{error:#}"), "not done");
             ExitCode::FAILURE
         }
     }

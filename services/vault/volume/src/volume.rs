@@ -194,6 +194,26 @@ impl Volume {
         Ok(ensure_that(suspended, "the kernel still has the key")?)
     }
 
+    /// Lets go of a volume that is locked, because the machine is being turned off. Its file system was written out before it was locked; who
+    /// waits for it gets an error instead, and can end.
+    ///
+    /// # Errors
+    ///
+    /// When the mapped device still waits afterwards.
+    pub fn release(&self) -> anyhow::Result<()> {
+        let suspended = || mapped::find(&self.name).is_some_and(|mapped| mapped.is_suspended());
+        if !suspended() {
+            return Ok(());
+        }
+        let mut device = raw::Device::open(&self.device).context("open the partition")?;
+        let mut handle = device.device.activate_handle();
+        // It stays while its file system is mounted; what counts is that it answers.
+        if let Err(error) = handle.deactivate(&self.name, CryptDeactivate::FORCE) {
+            tracing::info!(%error, "the locked volume answers with errors until it is unmounted");
+        }
+        ensure_that(!suspended(), "the locked volume still waits for its key")
+    }
+
     /// Adds a recovery key and returns it.
     ///
     /// # Errors
