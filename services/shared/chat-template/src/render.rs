@@ -188,6 +188,11 @@ fn failure(error: &minijinja::Error) -> TemplateError {
     if matches!(error.kind(), ErrorKind::OutOfFuel | ErrorKind::WriteFailure) {
         return TemplateError::Exhausted;
     }
+    // The engine's own bounds. Python has none.
+    let beyond = |detail: &str| detail.contains("too large") || detail.starts_with("unable to calculate");
+    if error.detail().is_some_and(beyond) {
+        return TemplateError::Exhausted;
+    }
     match error.detail().and_then(|detail| detail.strip_prefix(REFUSAL)) {
         Some(message) => TemplateError::Refused(clean(message)),
         None => TemplateError::Failed(describe(error)),
@@ -283,6 +288,9 @@ fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
     })
 }
 
+/// The widest indentation of JSON, in spaces.
+const MAX_INDENT: usize = 64;
+
 /// Python's `json.dumps(value, ensure_ascii=False)`: minijinja's own filter escapes for HTML.
 #[expect(
     clippy::needless_pass_by_value,
@@ -294,11 +302,14 @@ fn to_json(value: &Value, options: Kwargs) -> Result<String, minijinja::Error> {
         let _: Option<Value> = options.get(ignored)?;
     }
     options.assert_all_used()?;
+    if indent.is_some_and(|indent| indent > MAX_INDENT) {
+        return Err(minijinja::Error::new(ErrorKind::OutOfFuel, "it indents too much"));
+    }
     let failed =
         |error: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string());
     let mut json = Vec::new();
     if let Some(indent) = indent {
-        let spaces = " ".repeat(indent.min(16));
+        let spaces = " ".repeat(indent);
         let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
         value
             .serialize(&mut serde_json::Serializer::with_formatter(&mut json, formatter))

@@ -8,6 +8,9 @@ use minijinja::machinery::ast::{BinOpKind, Expr, Stmt, UnaryOpKind};
 
 use super::walk;
 
+/// The largest number that something is multiplied with.
+const MAX_REPEATS: f64 = 1e6;
+
 /// Filters that make numbers, or fail.
 const NUMBER_FILTERS: [&str; 7] = ["length", "count", "int", "float", "round", "abs", "wordcount"];
 
@@ -38,6 +41,65 @@ pub fn of_lists(tree: &Stmt<'_>) -> Option<usize> {
         }
     });
     found
+}
+
+/// Where a template computes what the engine here refuses to make and Python would make for as long as there is memory: a power, or a
+/// short text very many times over; none if it does so nowhere.
+pub fn immense(tree: &Stmt<'_>) -> Option<usize> {
+    let mut found = None;
+    walk::expressions(tree, &mut |expression| {
+        let Expr::BinOp(operation) = expression else {
+            return;
+        };
+        let immense = match operation.op {
+            BinOpKind::Pow => true,
+            BinOpKind::Mul => [&operation.left, &operation.right]
+                .into_iter()
+                .any(|part| constant(part).is_some_and(|number| number.abs() > MAX_REPEATS)),
+            // A width in a format.
+            BinOpKind::Rem => {
+                matches!(&operation.left, Expr::Const(text) if text.value.as_str().is_some_and(is_wide))
+            }
+            _ => false,
+        };
+        if immense {
+            found.get_or_insert(expression.span().start_offset as usize);
+        }
+    });
+    found
+}
+
+/// The number that an expression without variables comes to.
+fn constant(value: &Expr<'_>) -> Option<f64> {
+    match value {
+        Expr::Const(constant) => constant
+            .value
+            .to_string()
+            .parse()
+            .ok()
+            .filter(|_| constant.value.is_number()),
+        Expr::UnaryOp(operation) if matches!(operation.op, UnaryOpKind::Neg) => {
+            Some(-constant(&operation.expr)?)
+        }
+        Expr::BinOp(operation) => {
+            let (left, right) = (constant(&operation.left)?, constant(&operation.right)?);
+            match operation.op {
+                BinOpKind::Add => Some(left + right),
+                BinOpKind::Sub => Some(left - right),
+                BinOpKind::Mul => Some(left * right),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Whether a text has a number of more than four digits after a percent sign.
+fn is_wide(text: &str) -> bool {
+    text.split('%').skip(1).any(|rest| {
+        let rest = rest.trim_start_matches(|flag: char| !flag.is_ascii_digit() && !flag.is_alphabetic());
+        rest.chars().take_while(char::is_ascii_digit).count() > 4
+    })
 }
 
 /// Whether a value is a number whatever its parts are, where it is anything at all.
@@ -99,6 +161,27 @@ mod tests {
             "{{ (messages | list) * 9 }}",
         ] {
             assert!(refused(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn powers_and_what_is_repeated_very_often_are_immense() {
+        let immense = |source: &str| immense(&tree(source).unwrap()).is_some();
+        for source in [
+            "{{ 9 ** 9 ** 9 }}",
+            "{{ 'a' * 1000000000 }}",
+            "{% if tools %}{{ (1000 * 1000 * 1000) * 'a' }}{% endif %}",
+            "{{ '%1000000000d' % 1 }}",
+        ] {
+            assert!(immense(source), "{source}");
+        }
+        for source in [
+            "{{ '=' * 80 }}",
+            "{{ 2 * 1024 * 1024 // 8 }}",
+            "{{ loop.index % 2 }}",
+            "{{ '%5d' % 1 }}",
+        ] {
+            assert!(!immense(source), "{source}");
         }
     }
 

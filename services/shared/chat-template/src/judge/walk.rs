@@ -1,6 +1,6 @@
 //! Every statement and every expression of a tree, once. Depth is bounded by `source::is_too_deep` and by the parser.
 
-use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+use minijinja::machinery::ast::{Call, CallArg, Expr, Stmt};
 
 /// Calls `see` with every statement.
 pub fn statements<'a, 't>(statement: &'a Stmt<'t>, see: &mut dyn FnMut(&'a Stmt<'t>)) {
@@ -33,6 +33,20 @@ pub fn expressions<'a, 't>(tree: &'a Stmt<'t>, see: &mut dyn FnMut(&'a Expr<'t>)
     statements(tree, &mut |statement| {
         for expression in roots(statement) {
             below(expression, see);
+        }
+    });
+}
+
+/// Calls `see` with every call, also where it is no expression of its own.
+pub fn calls<'a, 't>(tree: &'a Stmt<'t>, see: &mut dyn FnMut(&'a Call<'t>)) {
+    statements(tree, &mut |statement| match statement {
+        Stmt::Do(run) => see(&run.call),
+        Stmt::CallBlock(block) => see(&block.call),
+        _ => {}
+    });
+    expressions(tree, &mut |expression| {
+        if let Expr::Call(call) = expression {
+            see(call);
         }
     });
 }
