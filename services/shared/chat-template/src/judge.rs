@@ -85,12 +85,6 @@ pub fn judge(source: &str) -> Vec<Note> {
     if let Some(offset) = product::immense(&tree) {
         return unreadable(offset, IMMENSE.to_owned());
     }
-    if let Some(offset) = source::odd_escape(&source) {
-        return unreadable(
-            offset,
-            "it has an escape that readers take differently".to_owned(),
-        );
-    }
     let (Some(flow), Some(keys)) = (Flow::of(&tree), Keys::of(&tree)) else {
         return unreadable(0, "it has too many variables".to_owned());
     };
@@ -99,6 +93,12 @@ pub fn judge(source: &str) -> Vec<Note> {
         keys,
         notes: Vec::new(),
     };
+    if let Some(offset) = source::odd_escape(&source) {
+        judge.notes.push(Note {
+            concern: Concern::Computed,
+            offset,
+        });
+    }
     walk::statements(&tree, &mut |statement| judge.statement(statement));
     walk::expressions(&tree, &mut |expression| judge.expression(expression));
     judge.notes.sort_by_key(|note| note.offset);

@@ -12,6 +12,7 @@ use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior};
 use serde::Serialize;
 
+use crate::bounded;
 use crate::judge::{MULTIPLIES, product};
 use crate::measure;
 use crate::source::{is_too_deep, tree, without_generation_marks};
@@ -111,6 +112,7 @@ impl ChatTemplate {
         environment.set_unknown_method_callback(method);
         environment.set_formatter(write);
         environment.add_function(measure::NAME, measure::measure);
+        bounded::install(&mut environment);
         environment.add_filter("join", join);
         environment.add_filter("replace", replace);
         environment.add_function("raise_exception", raise_exception);
@@ -247,6 +249,11 @@ fn method(
             if let Some((from, to)) = argument(0).zip(argument(1)) {
                 measure::before_replace(text, from, to)?;
             }
+        }
+        ("format", Some(_)) => {
+            let mut all = vec![value.clone()];
+            all.extend_from_slice(arguments);
+            bounded::before_format(&all)?;
         }
         _ => {}
     }

@@ -119,6 +119,16 @@ struct Assignment<'a, 't> {
     value: &'a Expr<'t>,
 }
 
+/// What a subscript looks up.
+enum Looked<'a> {
+    /// Something in another value than a namespace.
+    Elsewhere,
+    /// This variable of a namespace.
+    Named(&'a str),
+    /// Some variable of a namespace.
+    Computed,
+}
+
 impl<'t> Keys<'t> {
     /// Follows the variables of a template; none if there is too much to follow.
     pub fn of(tree: &Stmt<'t>) -> Option<Self> {
@@ -139,7 +149,7 @@ impl<'t> Keys<'t> {
         let mut assignments = Vec::new();
         walk::statements(tree, &mut |statement| keys.assign(statement, &mut assignments));
         walk::calls(tree, &mut |call| {
-            keys.pass(call, &blocks, &loops, &mut assignments)
+            keys.pass(call, &blocks, &loops, &mut assignments);
         });
         if assignments.len() > MAX_ASSIGNMENTS {
             return None;
@@ -251,8 +261,9 @@ impl<'t> Keys<'t> {
             Expr::Var(name) => self.own.contains(name.id) || self.is_own_name(name.id),
             Expr::GetAttr(part) => self.own.contains(part.name) || self.is_own(&part.expr),
             Expr::GetItem(item) => match self.of_space(item) {
-                Some(name) => name.is_none_or(|name| self.own.contains(name)),
-                None => self.is_own(&item.expr),
+                Looked::Elsewhere => self.is_own(&item.expr),
+                Looked::Named(name) => self.own.contains(name),
+                Looked::Computed => true,
             },
             Expr::Slice(slice) => self.is_own(&slice.expr),
             Expr::Filter(filter) => {
@@ -299,8 +310,9 @@ impl<'t> Keys<'t> {
                     || self.is_made(&part.expr)
             }
             Expr::GetItem(item) => match self.of_space(item) {
-                Some(name) => name.is_none_or(|name| self.made.contains(name)),
-                None => self.is_made(&item.expr),
+                Looked::Elsewhere => self.is_made(&item.expr),
+                Looked::Named(name) => self.made.contains(name),
+                Looked::Computed => true,
             },
             Expr::Slice(slice) => {
                 self.is_made(&slice.expr) || (slice.step.is_some() && self.is_own(&slice.expr))
@@ -360,14 +372,15 @@ impl<'t> Keys<'t> {
         self.macros.contains_key(name) || matches!(name, "caller" | "varargs" | "kwargs" | "self")
     }
 
-    /// Which variable of a namespace is looked up, if it is one: none inside if that is not known.
-    fn of_space<'a>(&self, item: &'a GetItem<'t>) -> Option<Option<&'a str>> {
-        let Expr::Var(name) = &item.expr else { return None };
-        let known = match &item.subscript_expr {
-            Expr::Const(constant) => constant.value.as_str(),
-            _ => None,
-        };
-        self.spaces.contains(name.id).then_some(known)
+    /// Which variable of a namespace is looked up.
+    fn of_space<'a>(&self, item: &'a GetItem<'t>) -> Looked<'a> {
+        match (&item.expr, &item.subscript_expr) {
+            (Expr::Var(name), key) if self.spaces.contains(name.id) => match key {
+                Expr::Const(key) => key.value.as_str().map_or(Looked::Computed, Looked::Named),
+                _ => Looked::Computed,
+            },
+            _ => Looked::Elsewhere,
+        }
     }
 
     fn any_own(&self, arguments: &[CallArg<'t>]) -> bool {
