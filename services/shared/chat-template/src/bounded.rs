@@ -13,29 +13,96 @@ const MAX_COUNT: i64 = 4096;
 /// Digits in the largest width of a format.
 const MAX_WIDTH_DIGITS: usize = 4;
 
-/// Puts them in the place of the engine's. These keep names that no template can write.
+/// The longest text that is taken apart into characters, in bytes: each takes as much room as a value.
+const MAX_APART_BYTES: usize = 64 << 10;
+
+/// What is looked at before a filter runs: the value and its arguments.
+type Check = fn(&State<'_, '_>, &[Value]) -> Result<(), Error>;
+
+/// Puts them in the place of the engine's.
 pub fn install(environment: &mut Environment<'_>) {
-    environment.add_filter("own batch", filters::batch);
-    environment.add_filter("own slice", filters::slice);
-    environment.add_filter("own indent", filters::indent);
-    environment.add_filter("own format", filters::format);
-    environment.add_filter("batch", |state: &State<'_, '_>, arguments: Rest<Value>| {
-        counted(state, "own batch", &arguments)
+    let mut guard = |name: &'static str, inner: Value, check: Check| {
+        environment.add_filter(name, move |state: &State<'_, '_>, arguments: Rest<Value>| {
+            check(state, &arguments)?;
+            inner.call(state, &arguments)
+        });
+    };
+    guard("indent", Value::from_function(filters::indent), counts);
+    guard("batch", Value::from_function(filters::batch), parts);
+    guard("slice", Value::from_function(filters::slice), parts);
+    guard("chain", Value::from_function(filters::chain), parts);
+    guard("groupby", Value::from_function(filters::groupby), parts);
+    guard("list", Value::from_function(filters::list), parts);
+    guard("map", Value::from_function(filters::map), parts);
+    guard("reject", Value::from_function(filters::reject), parts);
+    guard("select", Value::from_function(filters::select), parts);
+    guard("sort", Value::from_function(filters::sort), parts);
+    guard("unique", Value::from_function(filters::unique), parts);
+    guard("zip", Value::from_function(filters::zip), parts);
+    guard("lines", Value::from_function(filters::lines), |_, arguments| {
+        split(arguments)
     });
-    environment.add_filter("slice", |state: &State<'_, '_>, arguments: Rest<Value>| {
-        counted(state, "own slice", &arguments)
+    guard("split", Value::from_function(filters::split), |_, arguments| {
+        split(arguments)
     });
-    environment.add_filter("indent", |state: &State<'_, '_>, arguments: Rest<Value>| {
-        counted(state, "own indent", &arguments)
-    });
-    environment.add_filter("format", |state: &State<'_, '_>, arguments: Rest<Value>| {
-        before_format(&arguments)?;
-        state.apply_filter("own format", &arguments)
-    });
+    guard(
+        "format",
+        Value::from_function(filters::format),
+        |state, arguments| {
+            before_format(arguments)?;
+            writes(state, arguments)
+        },
+    );
+    guard("pprint", Value::from_function(filters::pprint), writes);
+    guard("string", Value::from_function(filters::string), writes);
+    guard("lower", Value::from_function(filters::lower), writes);
+    guard("upper", Value::from_function(filters::upper), writes);
+    guard("title", Value::from_function(filters::title), writes);
+    guard("capitalize", Value::from_function(filters::capitalize), writes);
+    guard("trim", Value::from_function(filters::trim), writes);
+}
+
+/// What a filter writes of values is as long as they are, times what escapes make of a character.
+fn writes(state: &State<'_, '_>, arguments: &[Value]) -> Result<(), Error> {
+    arguments
+        .iter()
+        .try_for_each(|value| measure::measure(state, value))
+}
+
+/// A filter that makes a list, of the characters if it is given a text.
+fn parts(state: &State<'_, '_>, arguments: &[Value]) -> Result<(), Error> {
+    let text = arguments.first().and_then(|value| value.as_str());
+    if text.is_some_and(|text| text.len() > MAX_APART_BYTES) {
+        return Err(measure::too_large());
+    }
+    counts(state, arguments)?;
+    writes(state, arguments)
+}
+
+/// Looks at a text that is to be cut into pieces.
+///
+/// # Errors
+///
+/// When there would be so many that the list of them is too large.
+pub fn split(arguments: &[Value]) -> Result<(), Error> {
+    let text = arguments
+        .first()
+        .and_then(|value| value.as_str())
+        .unwrap_or_default();
+    let between = arguments.get(1).and_then(|value| value.as_str());
+    let pieces = match between {
+        Some("") => text.len(),
+        Some(between) => text.matches(between).count(),
+        None => text.bytes().filter(u8::is_ascii_whitespace).count(),
+    };
+    if pieces > MAX_APART_BYTES {
+        return Err(measure::too_large());
+    }
+    Ok(())
 }
 
 /// A filter that makes as much as a number says, for each line of a text.
-fn counted(state: &State<'_, '_>, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+fn counts(_: &State<'_, '_>, arguments: &[Value]) -> Result<(), Error> {
     let (values, rest) = arguments.split_at(arguments.len().min(1));
     let most = rest.iter().map(largest).max().unwrap_or(0);
     let text = values
@@ -47,7 +114,7 @@ fn counted(state: &State<'_, '_>, name: &str, arguments: &[Value]) -> Result<Val
     if most > MAX_COUNT || bytes > MAX_OUTPUT_BYTES {
         return Err(measure::too_large());
     }
-    state.apply_filter(name, arguments)
+    Ok(())
 }
 
 /// The largest number that this argument, or these by name, hold.
@@ -124,11 +191,34 @@ mod tests {
             "{{ '{:1000000000}'.format(1) }}",
             "{{ messages | tojson(indent=1000000000) }}",
             "{{ 'a' * 10000000000000 }}",
+            "{{ ('a' * 1000000) | list | length }}",
+            "{{ ('a' * 1000000) | batch(1) | list | length }}",
+            "{{ (' ' * 1000000).split(' ') | length }}",
+            "{{ (' ' * 1000000) | split(' ') | length }}",
+            "{{ ('\\n' * 1000000).splitlines() | length }}",
         ] {
             assert!(
                 matches!(render(source), Err(TemplateError::Exhausted)),
                 "{source}: {:?}",
                 render(source)
+            );
+        }
+    }
+
+    #[test]
+    fn filters_in_a_row_make_no_more_than_one() {
+        for (filters, times) in [
+            ("| tojson", 40),
+            ("| pprint", 40),
+            ("| list | string", 20),
+            ("| batch(1) | string", 20),
+            ("| list | upper", 20),
+            ("| list | replace('a', 'b')", 20),
+        ] {
+            let source = format!("{{{{ ('\"' {}) | length }}}}", filters.repeat(times));
+            assert!(
+                matches!(render(&source), Err(TemplateError::Exhausted)),
+                "{source}"
             );
         }
     }

@@ -82,7 +82,7 @@ pub fn judge(source: &str) -> Vec<Note> {
     if let Some(offset) = product::of_lists(&tree) {
         return unreadable(offset, MULTIPLIES.to_owned());
     }
-    if let Some(offset) = product::immense(&tree) {
+    if let Some(offset) = product::immense(&tree).or_else(|| product::quoted(&tree)) {
         return unreadable(offset, IMMENSE.to_owned());
     }
     let (Some(flow), Some(keys)) = (Flow::of(&tree), Keys::of(&tree)) else {

@@ -13,7 +13,7 @@ use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior};
 use serde::Serialize;
 
 use crate::bounded;
-use crate::judge::{MULTIPLIES, product};
+use crate::judge::{IMMENSE, MULTIPLIES, product};
 use crate::measure;
 use crate::source::{is_too_deep, tree, without_generation_marks};
 
@@ -99,8 +99,13 @@ impl ChatTemplate {
             return Err(TemplateError::Compile("its expressions are too long".to_owned()));
         }
         // What cannot be read is left to the compiler to say.
-        if tree(&source).is_ok_and(|tree| product::of_lists(&tree).is_some()) {
-            return Err(TemplateError::Compile(MULTIPLIES.to_owned()));
+        if let Ok(tree) = tree(&source) {
+            if product::of_lists(&tree).is_some() {
+                return Err(TemplateError::Compile(MULTIPLIES.to_owned()));
+            }
+            if product::quoted(&tree).is_some() {
+                return Err(TemplateError::Compile(IMMENSE.to_owned()));
+            }
         }
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
@@ -251,13 +256,22 @@ fn method(
             }
         }
         ("format", Some(_)) => {
-            let mut all = vec![value.clone()];
-            all.extend_from_slice(arguments);
-            bounded::before_format(&all)?;
+            bounded::before_format(&whole(value, arguments))?;
+            for argument in arguments {
+                measure::measure(state, argument)?;
+            }
         }
+        ("split" | "rsplit" | "splitlines", Some(_)) => bounded::split(&whole(value, arguments))?,
         _ => {}
     }
     minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments)
+}
+
+/// A method's value and arguments, as a filter gets them.
+fn whole(value: &Value, arguments: &[Value]) -> Vec<Value> {
+    let mut whole = vec![value.clone()];
+    whole.extend_from_slice(arguments);
+    whole
 }
 
 /// The filter `join`, which is measured first.
@@ -278,7 +292,15 @@ fn join(state: &State<'_, '_>, values: &Value, between: Option<String>) -> Resul
 }
 
 /// The filter `replace`, which is measured first.
-fn replace(text: &Value, from: &Value, to: &Value) -> Result<String, minijinja::Error> {
+fn replace(
+    state: &State<'_, '_>,
+    text: &Value,
+    from: &Value,
+    to: &Value,
+) -> Result<String, minijinja::Error> {
+    for value in [text, from, to] {
+        measure::measure(state, value)?;
+    }
     let [text, from, to] = [text, from, to].map(ToString::to_string);
     measure::before_replace(&text, &from, &to)?;
     Ok(text.replace(&from, &to))
@@ -303,7 +325,8 @@ const MAX_INDENT: usize = 64;
     clippy::needless_pass_by_value,
     reason = "minijinja hands options over by value"
 )]
-fn to_json(value: &Value, options: Kwargs) -> Result<String, minijinja::Error> {
+fn to_json(state: &State<'_, '_>, value: &Value, options: Kwargs) -> Result<String, minijinja::Error> {
+    measure::measure(state, value)?;
     let indent: Option<usize> = options.get("indent")?;
     for ignored in ["ensure_ascii", "separators", "sort_keys"] {
         let _: Option<Value> = options.get(ignored)?;

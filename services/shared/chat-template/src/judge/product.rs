@@ -8,6 +8,9 @@ use minijinja::machinery::ast::{BinOpKind, Expr, Stmt, UnaryOpKind};
 
 use super::walk;
 
+/// How often a list may be written within a list that is written.
+const MAX_WRITINGS: usize = 3;
+
 /// The largest number that something is multiplied with.
 const MAX_REPEATS: f64 = 1e6;
 
@@ -67,6 +70,34 @@ pub fn immense(tree: &Stmt<'_>) -> Option<usize> {
         }
     });
     found
+}
+
+/// Where a template writes lists that hold written lists, again and again: with each, what quotes and backslashes take doubles; none if
+/// it does so nowhere.
+pub fn quoted(tree: &Stmt<'_>) -> Option<usize> {
+    let mut found = None;
+    walk::expressions(tree, &mut |expression| {
+        if found.is_none() && is_concatenation(expression) && writings(expression, false) > MAX_WRITINGS {
+            found = Some(expression.span().start_offset as usize);
+        }
+    });
+    found
+}
+
+/// How often what is in the expression is written as a part of a list or dictionary; `written` says whether a list that stands here is.
+fn writings(of: &Expr<'_>, written: bool) -> usize {
+    let list = match of {
+        Expr::List(_) | Expr::Map(_) => true,
+        Expr::Call(call) => matches!(&call.expr, Expr::Var(name) if name.id == "dict"),
+        _ => false,
+    };
+    let inner = is_concatenation(of) || (written && !list);
+    let below = walk::children(of).into_iter().map(|child| writings(child, inner));
+    below.max().unwrap_or(0) + usize::from(list && written)
+}
+
+fn is_concatenation(of: &Expr<'_>) -> bool {
+    matches!(of, Expr::BinOp(operation) if matches!(operation.op, BinOpKind::Concat))
 }
 
 /// The number that an expression without variables comes to.
@@ -183,6 +214,15 @@ mod tests {
         ] {
             assert!(!immense(source), "{source}");
         }
+    }
+
+    #[test]
+    fn lists_are_not_written_into_lists_again_and_again() {
+        let nested = |times: usize| format!("{{{{ {}x{} }}}}", "([".repeat(times), "] ~ '')".repeat(times));
+        assert!(quoted(&tree(&nested(3)).unwrap()).is_none());
+        assert!(quoted(&tree(&nested(4)).unwrap()).is_some());
+        assert!(quoted(&tree("{{ a ~ [b] ~ c ~ d ~ [e] ~ f ~ [g] ~ h ~ [i] }}").unwrap()).is_none());
+        assert!(quoted(&tree("{{ f(g(h(i(a ~ b) ~ c) ~ d) ~ e) }}").unwrap()).is_none());
     }
 
     #[test]
