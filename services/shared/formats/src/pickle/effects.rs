@@ -150,6 +150,10 @@ impl Machine {
             self.globals.report(global, token.at, &does, &mut self.findings);
             return Value::Foreign;
         };
+        let steps = arguments.items.iter().fold(0, |sum: u64, argument| {
+            sum.saturating_add(call::work(self, spec, *argument))
+        });
+        self.works(token, steps);
         let result = if arguments.whole {
             call::evaluate(self, spec, &arguments.items)
         } else {
