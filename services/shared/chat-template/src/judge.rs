@@ -219,10 +219,15 @@ impl<'t> Judge<'t> {
 
     /// `x[subscript]`: the name must be one that stands there, or a position.
     fn subscript(&mut self, place: &Expr<'t>, subscript: &Expr<'t>) {
-        for name in self.flow.texts(subscript) {
+        let names = self.flow.texts(subscript);
+        let known = names.iter().any(|name| leads_out(name).is_some());
+        for name in names {
             self.name(place, &name);
         }
-        self.key(place, subscript);
+        // It is known already where it leads.
+        if !known {
+            self.key(place, subscript);
+        }
         if self.flow.is_dated(subscript) {
             self.note(place, Concern::Dated);
         }
@@ -230,10 +235,7 @@ impl<'t> Judge<'t> {
 
     /// A name that something is looked up by, perhaps in several steps.
     fn name(&mut self, place: &Expr<'_>, name: &str) {
-        let reaching = name
-            .split('.')
-            .find(|part| part.starts_with("__") || is_reaching(part));
-        if let Some(part) = reaching {
+        if let Some(part) = leads_out(name) {
             self.note(place, Concern::Reaches(shown(part)));
         }
     }
@@ -384,6 +386,12 @@ fn value<'a, 't>(argument: &'a CallArg<'t>) -> &'a Expr<'t> {
 fn start_of_line(source: &str, line: usize) -> usize {
     let before = line.saturating_sub(1);
     source.split_inclusive('\n').take(before).map(str::len).sum()
+}
+
+/// The part of a dotted name that leads from objects to the interpreter.
+fn leads_out(name: &str) -> Option<&str> {
+    name.split('.')
+        .find(|part| part.starts_with("__") || is_reaching(part))
 }
 
 fn is_reaching(name: &str) -> bool {

@@ -307,7 +307,7 @@ impl Machine {
 }
 
 /// Whether this can be the name of something that exists.
-fn is_dotted_name(name: &[u8]) -> bool {
+pub(super) fn is_dotted_name(name: &[u8]) -> bool {
     std::str::from_utf8(name).is_ok_and(|name| {
         name.split('.').all(|part| {
             !part.is_empty()

@@ -223,13 +223,13 @@ fn judge_fields(
             return Err("a field lies where objects are");
         }
     }
-    let named = |name: &Value| {
+    let is_there = |name: &Value| {
         let keys = fields.kept.iter().step_by(2);
         let name = heap.str(*name);
         name.is_some() && keys.map(|key| heap.str(*key)).any(|key| key == name)
     };
     match heap.tuple_items(names) {
-        Some(names) if names.iter().all(named) => Ok(()),
+        Some(names) if names.iter().all(is_there) => Ok(()),
         _ => Err("the names of the fields are not those that it has"),
     }
 }
