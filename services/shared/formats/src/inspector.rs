@@ -120,6 +120,7 @@ pub struct FileInspector {
     probe: usize,
     stage: Stage,
     tail: Tail,
+    elsewhere: hdf5::Elsewhere,
     ahead: Ahead,
     budget: Budget,
     /// What a pickle is, if the file is one.
@@ -142,6 +143,7 @@ impl FileInspector {
             probe: PROBE_BYTES,
             stage: Stage::Probing(Vec::new()),
             tail: Tail::default(),
+            elsewhere: hdf5::Elsewhere::default(),
             ahead: Ahead::Nothing,
             pickle: Context::File,
             scan: Scan::new(budget.scanner()),
@@ -227,6 +229,7 @@ impl FileInspector {
         }
         self.scan.feed(chunk);
         self.tail.feed(chunk);
+        self.elsewhere.feed(self.at, chunk);
         if !self.budget.is_nested() {
             self.budget.earn(chunk.len());
         }
@@ -368,6 +371,15 @@ impl FileInspector {
         }
         if let Some(weights) = weights.as_ref().filter(|_| self.tying) {
             ties = weights.ties();
+        }
+        // What lies in archives is inspected by itself.
+        let holds_files = matches!(format, Format::Hdf5 | Format::Zip | Format::Keras | Format::Tar);
+        if let Some(at) = self.elsewhere.found().filter(|_| !holds_files) {
+            findings.add(
+                &rules::FMT_POLYGLOT,
+                Place::at(at),
+                format_args!("{format} content holds an HDF5 file where programs look for one"),
+            );
         }
         inner.append_new(self.scan.finish(detected, &own));
         refuse(format, &mut findings);

@@ -120,8 +120,8 @@ rules! {
         "Invisible or direction-changing characters make a name look like another.",
         "Rename the file.";
     FMT_POLYGLOT "HF-FMT-005" High: "The file is of two kinds at once",
-        "Besides being what it looks like, it can be opened as an archive by programs that look elsewhere in the file, or run as a \
-         pickle by programs that take its first bytes for one. Ordinary tools do not make such files.",
+        "Besides being what it looks like, it can be opened as an archive or an HDF5 file by programs that look elsewhere in the file, \
+         or run as a pickle by programs that take its first bytes for one. Ordinary tools do not make such files.",
         REMAKE;
     FMT_CHECKPOINT "HF-FMT-011" High: "An archive with a model that is a program",
         "Such archives can carry pickles or other code that runs when they are loaded.",

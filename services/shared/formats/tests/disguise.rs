@@ -77,3 +77,29 @@ fn a_pickle_without_end_is_none_of_these() {
     let endless = [&b"N0".repeat(600_000)[..], b"\n"].concat();
     assert!(ids("README", &endless).contains(&"HF-FMT-005".to_owned()));
 }
+
+#[test]
+fn a_model_that_is_hdf5_besides_is_refused() {
+    let file = |before: usize| {
+        let mut data = vec![0; before];
+        data.extend_from_slice(b"\x89HDF\r\n\x1a\n");
+        data.resize(4096, 0);
+        let header = format!(
+            "{:504}",
+            format!("{{\"w\":{{\"dtype\":\"U8\",\"shape\":[4096],\"data_offsets\":[0,4096]}}}}")
+        );
+        [&504_u64.to_le_bytes(), header.as_bytes(), &data].concat()
+    };
+    for before in [0, 512, 1536] {
+        assert!(
+            ids("model.h5", &file(before)).contains(&"HF-FMT-005".to_owned()),
+            "{before}"
+        );
+    }
+    for before in [8, 1024] {
+        assert!(
+            !ids("model.h5", &file(before)).contains(&"HF-FMT-005".to_owned()),
+            "{before}"
+        );
+    }
+}
