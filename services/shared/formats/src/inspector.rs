@@ -442,6 +442,12 @@ fn unfit(rule: &rules::Rule) -> &'static str {
     }
 }
 
+/// Extensions whose readers take a file for what its name says: protocol buffers and flatbuffers begin with any bytes, and what is
+/// before HDF5 may be anything.
+const READ_BY_NAME: &[&str] = &[
+    "onnx", "pb", "graphdef", "mlmodel", "tflite", "lite", "h5", "hdf5", "keras",
+];
+
 fn judge_name(format: Format, name: &str, findings: &mut Findings) {
     if name.chars().any(text::is_hidden) {
         findings.add(
@@ -455,6 +461,14 @@ fn judge_name(format: Format, name: &str, findings: &mut Findings) {
         if matches!(format, Format::Json | Format::Text) {
             let message = format_args!("this is {}, not what its name says", format.description());
             findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);
+        }
+        let lower = extension.to_ascii_lowercase();
+        if READ_BY_NAME.contains(&lower.as_str()) && format.refused_by().is_none() {
+            let message = format_args!(
+                "{format} content in a file that is read as .{}",
+                text::bounded(&lower, 16)
+            );
+            findings.add(&rules::FMT_READ_AS, Place::whole(), message);
         }
         findings.add(
             &rules::FMT_NAME,

@@ -141,6 +141,10 @@ rules! {
     FMT_GGML "HF-FMT-016" High: "A GGML file from before GGUF",
         "The GGML, GGMF, GGJT and GGLA formats of 2023 have no checks and current engines do not read them.",
         "Get the model as GGUF, or convert it with an llama.cpp release of that time.";
+    FMT_READ_AS "HF-FMT-017" High: "A file that is read as another kind for its name",
+        "What reads files of this name looks for no mark at their beginning, or looks elsewhere for it. It can find another model than \
+         the one that was inspected.",
+        REMAKE;
 
     SIG_PROGRAM "HF-SIG-001" Critical: "A program within the file",
         "In the middle of the file begins what an operating system or a language machine would load as a program: not only its \
