@@ -18,8 +18,8 @@ use holdfast_ipc::{Peer, Recorder};
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::notes::Notes;
 use crate::panic::Pending;
-use crate::settle;
 use crate::volume::{Done, VolumeClient};
 
 /// How long the ledger is waited for where what is to be done makes things safer and must not depend on it.
@@ -44,7 +44,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Vault {
     pub(crate) config: Config,
-    pub(crate) state_directory: PathBuf,
+    pub(crate) notes: Notes,
     pub(crate) pending: Mutex<Option<Pending>>,
     volume: Option<VolumeClient>,
     recorder: Recorder,
@@ -76,7 +76,7 @@ impl Vault {
         };
         Arc::new(Self {
             config: parts.config,
-            state_directory: parts.state,
+            notes: Notes::new(parts.state),
             volume: parts.volume,
             recorder: parts.recorder,
             confinement: parts.confinement,
@@ -163,7 +163,12 @@ impl Vault {
         let _turn = self.turn.lock().await;
         let answer = device.ask(&request).await;
         match &answer {
-            Ok(done) => self.keep(&done.volume, None),
+            Ok(done) => {
+                if let Some(counter) = done.counter {
+                    self.notes.counted(counter);
+                }
+                self.keep(&done.volume, None);
+            }
             Err(problem) => {
                 let problem = problem.detail.clone();
                 if request != VolumeRequest::Look
@@ -183,7 +188,7 @@ impl Vault {
     fn keep(&self, volume: &Volume, problem: Option<String>) {
         let state = state_of(volume);
         if volume.state == VolumeState::Ready {
-            settle::mark(&self.state_directory);
+            self.notes.made();
         }
         let mut known = self.known();
         if known.state != state {
@@ -253,7 +258,8 @@ impl Vault {
     ///
     /// When the secret does not fit, or the TPM refuses.
     pub(crate) async fn open(&self, by: &str, how: &str, secret: Option<Secret>) -> Result<Done, Problem> {
-        let opened = self.ask(VolumeRequest::Open { secret }).await;
+        let at_least = secret.is_none().then(|| self.notes.counter()).flatten();
+        let opened = self.ask(VolumeRequest::Open { secret, at_least }).await;
         let detail = json!({ "by": by, "with": how, "state": "open" });
         self.note(Event::VaultState, &opened, detail).await;
         opened

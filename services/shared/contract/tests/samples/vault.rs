@@ -101,9 +101,13 @@ fn device() -> Vec<Sample> {
         any(&[
             VolumeRequest::Look,
             VolumeRequest::Create { replace: false },
-            VolumeRequest::Open { secret: None },
+            VolumeRequest::Open {
+                secret: None,
+                at_least: Some(7),
+            },
             VolumeRequest::Open {
                 secret: Some(secret()),
+                at_least: None,
             },
             VolumeRequest::Suspend,
             VolumeRequest::AddRecoveryKey,
@@ -127,6 +131,7 @@ fn device() -> Vec<Sample> {
             VolumeAnswer::Done {
                 volume,
                 recovery_key: Some(secret()),
+                counter: Some(7),
             },
             VolumeAnswer::WrongSecret,
             VolumeAnswer::TpmRefused {
