@@ -14,6 +14,7 @@ mod measured;
 mod programs;
 mod raw;
 mod recovery;
+mod turn;
 mod volume;
 
 use std::path::PathBuf;
