@@ -5,8 +5,10 @@
 //! pretends otherwise.
 
 mod config;
+mod device;
 pub mod http;
 mod idle;
+mod notes;
 mod panic;
 mod service;
 mod settle;

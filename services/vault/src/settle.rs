@@ -1,18 +1,16 @@
 //! What is done at the start: the volume is made where there has never been one, and opened where there is.
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context as _;
 use holdfast_contract::ledger::Event;
-use holdfast_contract::vault::{VolumeRequest, VolumeState};
+use holdfast_contract::vault::{Keys, PanicLevel, VolumeRequest, VolumeState};
 use serde_json::json;
 
 use crate::service::Vault;
 
-/// Lies in the daemon's state directory once the volume was made. The state directory is on another volume.
-const MADE: &str = "made";
+/// The longest pause before the device is asked again.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// What the start has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +42,35 @@ pub async fn settle(vault: Arc<Vault>) {
         vault.note(Event::ServiceStarted, &Ok(()), detail).await;
         return;
     }
-    let looked = vault.ask(VolumeRequest::Look).await;
+    let mut looked = vault.ask(VolumeRequest::Look).await;
     let detail = json!({ "version": env!("CARGO_PKG_VERSION") });
     vault.note(Event::ServiceStarted, &looked, detail).await;
-    let Ok(done) = looked else { return };
-    match decide(done.volume.state, was_made(&vault.state_directory)) {
+    let mut pause = Duration::from_secs(1);
+    let done = loop {
+        match looked {
+            Ok(done) => break done,
+            Err(problem) => tracing::error!(%problem, "the vault cannot be looked at yet"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
+        looked = vault.ask(VolumeRequest::Look).await;
+    };
+    if vault.resume_panic().await {
+        return;
+    }
+    if done.volume.state == VolumeState::Erased && done.volume.keys != Keys::default() {
+        // Power was lost while the keys were being destroyed.
+        let erased = vault.ask(VolumeRequest::Erase).await;
+        let detail = json!({ "by": "start", "level": PanicLevel::Erase.number(), "done": erased.is_ok() });
+        vault.note(Event::VaultPanic, &erased, detail).await;
+        return;
+    }
+    match decide(done.volume.state, vault.notes.was_made()) {
+        Start::Open if vault.is_foreign(&done.volume) => {
+            let why = "another volume lies in the vault's place: put the disk back, or make a new vault";
+            tracing::error!(why, "the vault stays shut");
+            vault.doubt_unless_erased(done.volume.state, why);
+        }
         Start::Create => create(&vault).await,
         Start::Open if done.volume.active => {}
         Start::Open => {
@@ -67,36 +89,17 @@ pub async fn settle(vault: Arc<Vault>) {
 async fn create(vault: &Vault) {
     let begun = json!({ "by": "start", "state": "being made" });
     vault.try_record(Event::VaultState, begun).await;
-    let made = vault.ask(VolumeRequest::Create { replace: false }).await;
+    let made = vault
+        .ask(VolumeRequest::Create {
+            replace: false,
+            identity: None,
+        })
+        .await;
     if let Err(problem) = &made {
         tracing::error!(%problem, "the vault could not be made");
     }
     let detail = json!({ "by": "start", "state": "made and open" });
     vault.note(Event::VaultState, &made, detail).await;
-}
-
-fn was_made(directory: &Path) -> bool {
-    directory.join(MADE).exists()
-}
-
-/// Notes that there is a volume.
-pub fn mark(directory: &Path) {
-    if let Err(error) = mark_in(directory) {
-        tracing::error!(error = %format_args!("{error:#}"), "that the vault was made could not be noted");
-    }
-}
-
-fn mark_in(directory: &Path) -> anyhow::Result<()> {
-    if was_made(directory) {
-        return Ok(());
-    }
-    let path = directory.join(MADE);
-    File::create(&path)
-        .and_then(|file| file.sync_all())
-        .with_context(|| format!("create {}", path.display()))?;
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .context("sync the state directory")
 }
 
 #[cfg(test)]
@@ -123,14 +126,5 @@ mod tests {
     fn a_whole_volume_is_opened_even_where_the_note_is_missing() {
         assert_eq!(decide(VolumeState::Ready, false), Start::Open);
         assert_eq!(decide(VolumeState::Ready, true), Start::Open);
-    }
-
-    #[test]
-    fn the_note_lasts() {
-        let directory = tempfile::tempdir().unwrap();
-        assert!(!was_made(directory.path()));
-        mark_in(directory.path()).unwrap();
-        mark_in(directory.path()).unwrap();
-        assert!(was_made(directory.path()));
     }
 }

@@ -23,13 +23,15 @@ pub struct VolumeClient {
     path: PathBuf,
 }
 
-/// What came back: how the volume is, and the recovery key where one was made.
+/// What came back.
 #[derive(Debug)]
 pub struct Done {
     /// How it is now.
     pub volume: Volume,
     /// The recovery key that was made.
     pub recovery_key: Option<Secret>,
+    /// How far the TPM's counter is, where it was moved on.
+    pub counter: Option<u64>,
 }
 
 impl VolumeClient {
@@ -55,7 +57,15 @@ impl VolumeClient {
                 Problem::new(ProblemKind::Deadline, "the vault's device did not answer in time")
             })??;
         match answer {
-            VolumeAnswer::Done { volume, recovery_key } => Ok(Done { volume, recovery_key }),
+            VolumeAnswer::Done {
+                volume,
+                recovery_key,
+                counter,
+            } => Ok(Done {
+                volume,
+                recovery_key,
+                counter,
+            }),
             VolumeAnswer::WrongSecret => Err(Problem::new(
                 ProblemKind::Denied,
                 "the key or passphrase does not open the vault",
@@ -77,7 +87,9 @@ impl VolumeClient {
                 format!("the program that has the vault's device does not answer: {error}"),
             )
         };
-        let text = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());
+        let mut text = Zeroizing::new(Vec::with_capacity(8 << 10));
+        serde_json::to_writer(&mut *text, request)
+            .map_err(|error| Problem::new(ProblemKind::Internal, format!("write the request: {error}")))?;
         let mut stream = UnixStream::connect(&self.path).await.map_err(away)?;
         stream.write_all(&text).await.map_err(away)?;
         stream.shutdown().await.map_err(away)?;

@@ -8,6 +8,7 @@ use holdfast_contract::vault::{Secret, VolumeAnswer, VolumeRequest};
 use rustix::fd::AsFd as _;
 use zeroize::Zeroizing;
 
+use crate::turn;
 use crate::volume::{Volume, VolumeError, turn_off};
 
 /// The longest request, in bytes.
@@ -31,9 +32,16 @@ pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
         .read_to_end(&mut text)
         .context("read the request")?;
     let request: VolumeRequest = serde_json::from_slice(&text).context("understand the request")?;
+    // Its own program is a file that every instance has.
+    let _turn =
+        turn::wait("/proc/self/exe".as_ref(), &request).context("wait for the change before this one")?;
     let answer = match work(volume, state, &request) {
-        Ok(recovery_key) => match volume.look() {
-            Ok(volume) => VolumeAnswer::Done { volume, recovery_key },
+        Ok(made) => match volume.look() {
+            Ok(volume) => VolumeAnswer::Done {
+                volume,
+                recovery_key: made.recovery_key,
+                counter: made.counter,
+            },
             Err(error) => answer_of(&error),
         },
         Err(error) => {
@@ -41,7 +49,8 @@ pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
             answer_of(&error)
         }
     };
-    let text = Zeroizing::new(serde_json::to_vec(&answer).context("write the answer")?);
+    let mut text = Zeroizing::new(Vec::with_capacity(16 << 10));
+    serde_json::to_writer(&mut *text, &answer).context("write the answer")?;
     socket.write_all(&text).context("send the answer")
 }
 
@@ -55,21 +64,51 @@ fn answer_of(error: &VolumeError) -> VolumeAnswer {
     }
 }
 
-fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Option<Secret>, VolumeError> {
+/// What a request made, besides the change of the volume.
+#[derive(Default)]
+struct Made {
+    recovery_key: Option<Secret>,
+    counter: Option<u64>,
+}
+
+impl Made {
+    fn counted(counter: Option<u64>) -> Self {
+        Self {
+            counter,
+            recovery_key: None,
+        }
+    }
+}
+
+fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Made, VolumeError> {
     match request {
         VolumeRequest::Look => Ok(()),
-        VolumeRequest::Create { replace } => volume.create(*replace),
-        VolumeRequest::Open { secret } => volume.open(secret.as_ref()),
+        VolumeRequest::Create { replace, identity } => {
+            return volume.create(*replace, *identity).map(Made::counted);
+        }
+        VolumeRequest::Open {
+            secret,
+            at_least,
+            identity,
+        } => {
+            let opened = volume.open(secret.as_ref(), *at_least, *identity);
+            return opened.map(Made::counted);
+        }
         VolumeRequest::Suspend => volume.suspend(),
-        VolumeRequest::AddRecoveryKey => return volume.add_recovery_key().map(Some),
+        VolumeRequest::AddRecoveryKey => {
+            return volume.add_recovery_key().map(|key| Made {
+                recovery_key: Some(key),
+                counter: None,
+            });
+        }
         VolumeRequest::ConfirmRecoveryKey { secret } => volume.confirm_recovery_key(secret),
         VolumeRequest::SetPassphrase { secret } => volume.set_passphrase(secret),
         VolumeRequest::RemovePassphrase => volume.remove_passphrase(),
-        VolumeRequest::EnrolTpm { secret } => volume.enrol_tpm(secret),
+        VolumeRequest::EnrolTpm { secret } => return volume.enrol_tpm(secret).map(Made::counted),
         VolumeRequest::RemoveTpm => volume.remove_tpm(),
         VolumeRequest::Erase => volume.erase(),
         VolumeRequest::TurnOff => turn_off(state)
             .map_err(|error| VolumeError::Other(anyhow::Error::from(error).context("turn the machine off"))),
     }
-    .map(|()| None)
+    .map(|()| Made::default())
 }

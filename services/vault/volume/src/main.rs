@@ -7,12 +7,14 @@
 //! can reach.
 
 mod answer;
+mod counter;
 mod header;
 mod mapped;
 mod measured;
 mod programs;
 mod raw;
 mod recovery;
+mod turn;
 mod volume;
 
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         name: "holdfast-vault".to_owned(),
         public_key: PathBuf::from("/usr/share/holdfast/keys/vault.pub"),
         signature: PathBuf::from("/run/systemd/tpm2-pcr-signature.json"),
+        tpm: PathBuf::from("/dev/tpmrm0"),
     };
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = match arguments.as_slice() {

@@ -1,4 +1,4 @@
-//! The two programs of the system that are run: `mke2fs` and `systemd-cryptenroll`.
+//! The programs of the system that are run: `mke2fs`, `systemd-cryptenroll`, and `dmsetup` while the machine is being turned off.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 
 /// What a program may print before it is cut, in bytes.
 const MAX_OUTPUT_BYTES: usize = 2000;
+const DMSETUP: &str = "/usr/sbin/dmsetup";
 
 /// Makes the file system on `device`.
 ///
@@ -52,6 +53,26 @@ pub fn enrol(
         .arg(device)
         .env("SYSTEMD_LOG_LEVEL", "info");
     run(command, key)
+}
+
+/// Replaces a mapped device of `sectors` sectors by one that answers every request with an error.
+///
+/// # Errors
+///
+/// When `dmsetup` fails, with what it said.
+pub fn answer_with_errors(name: &str, sectors: u64) -> anyhow::Result<()> {
+    let mut load = Command::new(DMSETUP);
+    load.args([
+        "load",
+        "--noudevsync",
+        "--table",
+        &format!("0 {sectors} error"),
+        name,
+    ]);
+    run(load, b"")?;
+    let mut resume = Command::new(DMSETUP);
+    resume.args(["resume", "--noudevsync", name]);
+    run(resume, b"")
 }
 
 fn run(mut command: Command, input: &[u8]) -> anyhow::Result<()> {

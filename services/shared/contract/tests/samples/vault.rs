@@ -5,7 +5,7 @@ use holdfast_contract::vault::{
     VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
 };
 
-use super::{Sample, any, moment, strict};
+use super::{Sample, any, digest, moment, strict};
 
 fn secret() -> Secret {
     Secret::new("correct horse battery".to_owned())
@@ -95,15 +95,25 @@ fn device() -> Vec<Sample> {
         keys: keys(),
         active: true,
         suspended: false,
+        identity: Some(digest(8)),
         transfers: 9,
     };
     vec![
         any(&[
             VolumeRequest::Look,
-            VolumeRequest::Create { replace: false },
-            VolumeRequest::Open { secret: None },
+            VolumeRequest::Create {
+                replace: true,
+                identity: Some(digest(7)),
+            },
+            VolumeRequest::Open {
+                secret: None,
+                at_least: Some(7),
+                identity: Some(digest(7)),
+            },
             VolumeRequest::Open {
                 secret: Some(secret()),
+                at_least: None,
+                identity: None,
             },
             VolumeRequest::Suspend,
             VolumeRequest::AddRecoveryKey,
@@ -127,6 +137,7 @@ fn device() -> Vec<Sample> {
             VolumeAnswer::Done {
                 volume,
                 recovery_key: Some(secret()),
+                counter: Some(7),
             },
             VolumeAnswer::WrongSecret,
             VolumeAnswer::TpmRefused {
