@@ -127,7 +127,7 @@ fn the_containers_recipe_has_no_known_mistakes() {
 /// A root with this distribution's name, SELinux's setting and policy, and little else.
 fn root(distribution: &str, setting: &str, policy: &str) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    put(&root, "etc/os-release", &format!("ID={distribution}\n"));
+    put(&root, "etc/os-release", format!("ID={distribution}\n"));
     put(&root, "etc/shadow", "root:*:1::::::\n");
     let selinux = format!("SELINUX={setting}\nSELINUXTYPE=targeted\n");
     put(&root, "etc/selinux/config", &selinux);
