@@ -251,8 +251,12 @@ fn a_model_that_the_registry_no_longer_has_is_unloaded() {
     assert_eq!(place.generate(&request(model)).unwrap().text().0, "yes");
     place.remove(model);
     eventually("it is unloaded", || place.engines().engines.is_empty());
-    let last = place.entries(Event::EngineLifecycle).pop().unwrap();
-    assert_eq!(last.detail["reason"], "withdrawn");
+    eventually("it is in the ledger", || {
+        let last = place.entries(Event::EngineLifecycle).pop().unwrap();
+        last.detail
+            .get("reason")
+            .is_some_and(|reason| reason == "withdrawn")
+    });
 }
 
 #[test]
