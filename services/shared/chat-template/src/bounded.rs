@@ -11,7 +11,7 @@ use crate::render::MAX_OUTPUT_BYTES;
 /// The largest width or count.
 const MAX_COUNT: i64 = 4096;
 /// Digits in the largest width of a format.
-const MAX_WIDTH_DIGITS: usize = 4;
+pub const MAX_WIDTH_DIGITS: usize = 4;
 
 /// The longest text that is taken apart into characters, in bytes: each takes as much room as a value.
 const MAX_APART_BYTES: usize = 64 << 10;

@@ -151,9 +151,9 @@ impl<'t> Judge<'t> {
             Stmt::Import(import) => ("import", &import.expr),
             Stmt::FromImport(import) => ("import", &import.expr),
             Stmt::Extends(extends) => ("extends", &extends.name),
-            // These calls are no expressions of their own.
             // A macro knows its name.
             Stmt::Macro(declared) => return self.identifier(declared.name, declared.span().start_offset),
+            // These calls are no expressions of their own.
             Stmt::Do(run) => return self.call(&run.call.expr, &run.call),
             Stmt::CallBlock(block) => return self.call(&block.call.expr, &block.call),
             _ => return,
