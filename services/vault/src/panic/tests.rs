@@ -251,6 +251,25 @@ async fn a_graver_panic_does_not_wait_for_a_milder_one_to_end() {
     first.await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn opening_the_vault_does_not_make_a_panic_forgotten_that_is_under_way() {
+    let Place { device, vault, .. } = &place(OPEN, false);
+    let first = Arc::clone(vault);
+    let first = tokio::spawn(async move { first.ask(VolumeRequest::AddRecoveryKey).await });
+    device.begun.notified().await;
+    vault
+        .panic("test", PanicLevel::Erase, Some("erase everything"))
+        .await
+        .unwrap();
+    vault.looked_after();
+    assert!(vault.notes.panic().is_some());
+    device.off.notified().await;
+    vault.looked_after();
+    assert_eq!(vault.notes.panic(), None);
+    device.held.notify_one();
+    first.await.unwrap().unwrap();
+}
+
 const SHUT: Volume = Volume {
     active: false,
     ..OPEN
