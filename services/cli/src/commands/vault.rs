@@ -126,6 +126,8 @@ pub async fn setup(suite: &Suite, output: Output) -> anyhow::Result<u8> {
             output.line("The passphrase opens the vault.")?;
         }
     }
+    output.line("\n3. What the machine is for\n")?;
+    super::profile::choose(output)?;
     output.line("\nThis appliance is set up.")?;
     Ok(exit::OK)
 }
