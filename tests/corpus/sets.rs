@@ -338,7 +338,7 @@ fn folders(corpus: &mut Corpus) {
             ("model.safetensors", shard(&["a"])),
             ("._model.safetensors", shard(&["b"])),
         ],
-        "HF-SET-001",
+        "HF-SET-002",
     );
     let adapter = br#"{"peft_type": "LORA", "r": 8, "base_model_name_or_path": "a/b"}"#.to_vec();
     let lora = shard(&[
