@@ -349,8 +349,12 @@ fn packages_that_nobody_named_are_refused() {
     );
     assert_eq!(said(&format!("{test} test vm")), [""; 0]);
     assert_eq!(
-        said("rm \"$image.manifest\" \"${image%/*}/initrd.manifest\"; lint").len(),
-        2
+        said("rm \"${image%/*}/initrd.manifest\"; lint"),
+        ["the initrd has no manifest of its packages"]
+    );
+    assert_eq!(
+        said("rm \"$image.manifest\"; lint"),
+        ["the check \"packages\" could not be made"]
     );
 }
 

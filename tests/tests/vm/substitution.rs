@@ -9,8 +9,8 @@ use crate::vault::{on_the_disk, vault};
 const THEIRS: &str = "
     truncate -s 64M /tmp/theirs.raw
     printf 'their own passphrase' | cryptsetup luksFormat --batch-mode --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file=- /tmp/theirs.raw
-    echo '{\"type\":\"holdfast\",\"keyslots\":[],\"state\":\"ready\"}' | cryptsetup token import --token-id 0 --json-file=- /tmp/theirs.raw
-    echo '{\"type\":\"holdfast-passphrase\",\"keyslots\":[\"0\"],\"generation\":1}' | cryptsetup token import --token-id 1 --json-file=- /tmp/theirs.raw
+    echo '{\"type\":\"holdfast-vault\",\"keyslots\":[],\"state\":\"ready\"}' | cryptsetup token import --token-id 0 --json-file=- /tmp/theirs.raw
+    echo '{\"type\":\"holdfast-passphrase\",\"keyslots\":[\"0\"],\"holdfast-generation\":1}' | cryptsetup token import --token-id 1 --json-file=- /tmp/theirs.raw
     printf 'their own passphrase' | cryptsetup open --test-passphrase --key-file=- /tmp/theirs.raw
 ";
 

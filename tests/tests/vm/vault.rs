@@ -390,7 +390,7 @@ pub fn panic_level_3(machine: &Machine, key: &str) {
 pub fn assert_unfinished(machine: &Machine) {
     let dump = on_the_disk(machine, "cryptsetup luksDump --dump-json-metadata /tmp/vault.raw");
     let header: Value = serde_json::from_str(&dump).unwrap();
-    let states = of_type(&header, "holdfast");
+    let states = of_type(&header, "holdfast-vault");
     assert_eq!(states.len(), 1, "{header}");
     assert_eq!(states[0]["state"], "unfinished", "{header}");
 }
