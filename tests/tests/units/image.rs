@@ -252,102 +252,105 @@ fn what_must_not_be_in_an_image_is_refused() {
     assert_eq!(against(&root), ["everybody may write: ./etc/anything"]);
 }
 
+/// Ways for somebody to be let in: a file, what is in it, and what is said of it.
+const WAYS_IN: [(&str, &str, &str); 18] = [
+    (
+        "etc/shadow",
+        "root:*:1::::::\nme:$y$j9T$x:1::::::\n",
+        "me has a password in etc/shadow",
+    ),
+    (
+        "etc/shadow",
+        "root::1::::::\n",
+        "root has an empty password in etc/shadow",
+    ),
+    // The last line counts, though it has no end.
+    (
+        "etc/shadow",
+        "root:*:1::::::\nme:$y$j9T$x:1::::::",
+        "me has a password in etc/shadow",
+    ),
+    // Locked by a sign before the hash: whoever takes it away has the password.
+    (
+        "etc/shadow",
+        "root:!$y$j9T$x:1::::::\n",
+        "root has a password in etc/shadow",
+    ),
+    (
+        "etc/shadow-",
+        "root:$y$j9T$x:1::::::\n",
+        "root has a password in etc/shadow-",
+    ),
+    (
+        "etc/passwd",
+        "root:$y$j9T$x:0:0::/:/bin/sh\n",
+        "root has a password in etc/passwd",
+    ),
+    (
+        "etc/passwd",
+        "root::0:0::/:/bin/sh\n",
+        "root has an empty password in etc/passwd",
+    ),
+    (
+        "etc/passwd-",
+        "root::0:0::/:/bin/sh\n",
+        "root has an empty password in etc/passwd-",
+    ),
+    (
+        "etc/group",
+        "wheel:$y$j9T$x:10:\n",
+        "wheel has a password in etc/group",
+    ),
+    (
+        "etc/gshadow",
+        "wheel:$y$j9T$x::\n",
+        "wheel has a password in etc/gshadow",
+    ),
+    (
+        "etc/security/opasswd",
+        "root:0:1:$1$x\n",
+        "there are old passwords in etc/security/opasswd",
+    ),
+    (
+        "etc/userdb/me.user",
+        "{}",
+        "an account beside etc/passwd: etc/userdb/me.user",
+    ),
+    (
+        "usr/lib/userdb/me.user-privileged",
+        "{}",
+        "an account beside etc/passwd: usr/lib/userdb/me.user-privileged",
+    ),
+    (
+        "usr/local/lib/userdb/me.user",
+        "{}",
+        "an account beside etc/passwd: usr/local/lib/userdb/me.user",
+    ),
+    (
+        "run/userdb/1000.user",
+        "{}",
+        "an account beside etc/passwd: run/userdb/1000.user",
+    ),
+    (
+        "run/host/userdb/me.user",
+        "{}",
+        "an account beside etc/passwd: run/host/userdb/me.user",
+    ),
+    (
+        "var/lib/systemd/home/me.identity",
+        "{}",
+        "an account beside etc/passwd: var/lib/systemd/home/me.identity",
+    ),
+    (
+        "usr/lib/credstore/passwd.hashed-password.root",
+        "x",
+        "a credential that sets passwords: usr/lib/credstore/passwd.hashed-password.root",
+    ),
+];
+
 #[test]
 fn whoever_could_be_let_in_is_refused() {
-    for (path, text, wanted) in [
-        (
-            "etc/shadow",
-            "root:*:1::::::\nme:$y$j9T$x:1::::::\n",
-            "me has a password in etc/shadow",
-        ),
-        (
-            "etc/shadow",
-            "root::1::::::\n",
-            "root has an empty password in etc/shadow",
-        ),
-        // The last line counts, though it has no end.
-        (
-            "etc/shadow",
-            "root:*:1::::::\nme:$y$j9T$x:1::::::",
-            "me has a password in etc/shadow",
-        ),
-        // Locked by a sign before the hash: whoever takes it away has the password.
-        (
-            "etc/shadow",
-            "root:!$y$j9T$x:1::::::\n",
-            "root has a password in etc/shadow",
-        ),
-        (
-            "etc/shadow-",
-            "root:$y$j9T$x:1::::::\n",
-            "root has a password in etc/shadow-",
-        ),
-        (
-            "etc/passwd",
-            "root:$y$j9T$x:0:0::/:/bin/sh\n",
-            "root has a password in etc/passwd",
-        ),
-        (
-            "etc/passwd",
-            "root::0:0::/:/bin/sh\n",
-            "root has an empty password in etc/passwd",
-        ),
-        (
-            "etc/passwd-",
-            "root::0:0::/:/bin/sh\n",
-            "root has an empty password in etc/passwd-",
-        ),
-        (
-            "etc/group",
-            "wheel:$y$j9T$x:10:\n",
-            "wheel has a password in etc/group",
-        ),
-        (
-            "etc/gshadow",
-            "wheel:$y$j9T$x::\n",
-            "wheel has a password in etc/gshadow",
-        ),
-        (
-            "etc/security/opasswd",
-            "root:0:1:$1$x\n",
-            "there are old passwords in etc/security/opasswd",
-        ),
-        (
-            "etc/userdb/me.user",
-            "{}",
-            "an account beside etc/passwd: etc/userdb/me.user",
-        ),
-        (
-            "usr/lib/userdb/me.user-privileged",
-            "{}",
-            "an account beside etc/passwd: usr/lib/userdb/me.user-privileged",
-        ),
-        (
-            "usr/local/lib/userdb/me.user",
-            "{}",
-            "an account beside etc/passwd: usr/local/lib/userdb/me.user",
-        ),
-        (
-            "run/userdb/1000.user",
-            "{}",
-            "an account beside etc/passwd: run/userdb/1000.user",
-        ),
-        (
-            "run/host/userdb/me.user",
-            "{}",
-            "an account beside etc/passwd: run/host/userdb/me.user",
-        ),
-        (
-            "var/lib/systemd/home/me.identity",
-            "{}",
-            "an account beside etc/passwd: var/lib/systemd/home/me.identity",
-        ),
-        (
-            "usr/lib/credstore/passwd.hashed-password.root",
-            "x",
-            "a credential that sets passwords: usr/lib/credstore/passwd.hashed-password.root",
-        ),
-    ] {
+    for (path, text, wanted) in WAYS_IN {
         let root = root("debian", "disabled", "none");
         put(&root, path, text);
         assert_eq!(against(&root), [wanted]);
