@@ -176,6 +176,9 @@ pub fn is_closed_to_others(running: &mut Running) {
         ("vault", "volume.sock", true),
         ("console", "volume.sock", false),
         ("inference", "volume.sock", false),
+        ("vault", "off.sock", true),
+        ("console", "off.sock", false),
+        ("vault-off", "volume.sock", false),
     ] {
         let answer = running.run(&as_service(
             service,

@@ -123,7 +123,6 @@ fn device() -> Vec<Sample> {
             VolumeRequest::EnrolTpm { secret: secret() },
             VolumeRequest::RemoveTpm,
             VolumeRequest::Erase,
-            VolumeRequest::TurnOff,
         ]),
         any(&[
             VolumeState::None,
