@@ -73,7 +73,7 @@ pub fn the_clock_is_far_off(running: &mut Running) {
     }
 }
 
-/// Waits until a program of this name runs, stops it where it is, and pulls the machine's plug.
+/// Waits until a program of this name (the kernel keeps fifteen letters of it) runs, stops it where it is, and pulls the machine's plug.
 pub fn power_is_lost_during(mut running: Running, program: &str) {
     running
         .run(&format!(
@@ -91,7 +91,7 @@ pub fn power_is_lost_during(mut running: Running, program: &str) {
 #[test]
 fn power_is_lost_while_the_vault_is_made() {
     let machine = Machine::new("power");
-    for program in ["mke2fs", "systemd-cryptenr"] {
+    for program in ["mke2fs", "systemd-crypten"] {
         power_is_lost_during(machine.boot(), program);
         vault::assert_unfinished(&machine);
         println!("the power was lost while {program} made the vault");

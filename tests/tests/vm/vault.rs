@@ -377,7 +377,7 @@ pub fn panic_level_3(machine: &Machine, key: &str) {
     running
         .run(&format!("setsid {create} >/dev/null 2>&1 </dev/null &"))
         .ok();
-    crate::faults::power_is_lost_during(running, "systemd-cryptenr");
+    crate::faults::power_is_lost_during(running, "systemd-crypten");
     assert_unfinished(&copy);
     let mut running = copy.boot();
     running.await_shut();
