@@ -158,16 +158,16 @@ pub fn has_a_recovery_key_and_a_passphrase(running: &mut Running) -> String {
     key
 }
 
-/// Nobody but the console and the operator reaches the vault, and nobody but its daemon the program that has the device.
-pub fn is_closed_to_others(running: &mut Running) {
-    // As a service is, with the groups that its unit gives it.
-    let as_service = |service: &str, script: &str| {
-        format!(
-            "groups=$(systemctl show -P SupplementaryGroups holdfast-{service} | tr ' ' ,)
-            setpriv --reuid holdfast-{service} --regid holdfast-{service} --groups ${{groups:-holdfast-{service}}} bash -c '{script}'"
-        )
-    };
-    // To connect is to write to the socket. Who may shows that who may not is not kept away by the way of asking.
+/// A script as a service runs it, with the groups that its unit gives it.
+fn as_service(service: &str, script: &str) -> String {
+    format!(
+        "groups=$(systemctl show -P SupplementaryGroups holdfast-{service} | tr ' ' ,)
+        setpriv --reuid holdfast-{service} --regid holdfast-{service} --groups ${{groups:-holdfast-{service}}} bash -c '{script}'"
+    )
+}
+
+/// To connect is to write to a socket. Who may shows that who may not is not kept away by the way of asking.
+pub fn its_sockets_are_closed_to_others(running: &mut Running) {
     for (service, socket, may) in [
         ("console", "operate.sock", true),
         ("registry", "operate.sock", false),
@@ -186,7 +186,12 @@ pub fn is_closed_to_others(running: &mut Running) {
         ));
         assert_eq!(answer.code == 0, may, "{service}, {socket}: {}", answer.output);
     }
-    // And where a connection is made, somebody answers, or nobody does.
+}
+
+/// Nobody but the console and the operator reaches the vault, and nobody but its daemon the program that has the device.
+pub fn is_closed_to_others(running: &mut Running) {
+    its_sockets_are_closed_to_others(running);
+    // Where a connection is made, somebody answers, or nobody does.
     for (service, may) in [("console", true), ("registry", false)] {
         let answer = running.run(&as_service(service, "holdfast vault --json"));
         let answered = answer.code == 0 && answer.output.contains("\"state\":\"open\"");
