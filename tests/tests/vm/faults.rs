@@ -89,7 +89,7 @@ pub fn power_is_lost_during(mut running: Running, program: &str) {
 
 /// The power goes twice while the vault is made at the first boot: it is begun again, and the ledger says how often.
 #[test]
-fn power_is_lost_while_the_vault_is_made() {
+fn power_is_lost_while_a_vault_is_made() {
     let machine = Machine::new("power");
     for program in ["mke2fs", "systemd-crypten"] {
         power_is_lost_during(machine.boot(), program);

@@ -30,7 +30,7 @@ fn assert_theirs_stays_shut(running: &mut Running) {
 }
 
 #[test]
-fn another_volume_in_the_vaults_place() {
+fn another_volume_in_place_of_the_machines() {
     let copy = APPLIANCE.copy("replaced");
     on_the_disk(
         &copy,
@@ -69,7 +69,7 @@ fn another_volume_in_the_vaults_place() {
 /// A second disk has a partition of the vault's name. Which of the two gets the name is up to the order in which they are found, so the vault may
 /// stay shut; but whatever is open is the machine's own, and theirs is not touched.
 #[test]
-fn a_second_disk_with_a_partition_of_the_vaults_name() {
+fn a_second_disk_with_a_partition_of_the_same_name() {
     let copy = APPLIANCE.copy("second-disk");
     let their_bytes = "sha256sum <$1/second.raw";
     let before = copy.tools(&format!(
