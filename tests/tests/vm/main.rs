@@ -15,6 +15,7 @@ mod container;
 mod faults;
 mod inside;
 mod machine;
+mod substitution;
 mod tampering;
 mod vault;
 
