@@ -82,7 +82,8 @@ pub fn power_is_lost_during(mut running: Running, program: &str) {
                 for process in /proc/[0-9]*; do
                     read -r name 2>/dev/null <$process/comm && [[ $name == {program} ]] && kill -STOP ${{process#/proc/}} && stopped=1
                 done
-            done"
+            done
+            true"
         ))
         .ok();
     drop(running);
