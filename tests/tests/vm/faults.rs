@@ -77,11 +77,13 @@ pub fn the_clock_is_far_off(running: &mut Running) {
 pub fn power_is_lost_during(mut running: Running, program: &str) {
     running
         .run(&format!(
-            "until [[ ${{stopped:-}} ]]; do
+            "renice --priority 19 --pid $BASHPID >/dev/null
+            until [[ ${{stopped:-}} ]]; do
                 for process in /proc/[0-9]*; do
                     read -r name 2>/dev/null <$process/comm && [[ $name == {program} ]] && kill -STOP ${{process#/proc/}} && stopped=1
                 done
-            done"
+            done
+            true"
         ))
         .ok();
     drop(running);
