@@ -49,6 +49,7 @@ fn answer_of(error: &VolumeError) -> VolumeAnswer {
     match error {
         VolumeError::WrongSecret => VolumeAnswer::WrongSecret,
         VolumeError::TpmRefused(why) => VolumeAnswer::TpmRefused { why: why.clone() },
+        VolumeError::SecurityKey(trouble) => VolumeAnswer::SecurityKey { trouble: *trouble },
         VolumeError::Other(error) => VolumeAnswer::Failed {
             why: format!("{error:#}"),
         },
@@ -60,12 +61,16 @@ fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Option
         VolumeRequest::Look => Ok(()),
         VolumeRequest::Create { replace } => volume.create(*replace),
         VolumeRequest::Open { secret } => volume.open(secret.as_ref()),
+        VolumeRequest::OpenWithSecurityKey { pin } => volume.open_with_security_key(pin.as_ref()),
         VolumeRequest::Suspend => volume.suspend(),
         VolumeRequest::AddRecoveryKey => return volume.add_recovery_key().map(Some),
         VolumeRequest::ConfirmRecoveryKey { secret } => volume.confirm_recovery_key(secret),
         VolumeRequest::SetPassphrase { secret } => volume.set_passphrase(secret),
         VolumeRequest::RemovePassphrase => volume.remove_passphrase(),
         VolumeRequest::EnrolTpm { secret } => volume.enrol_tpm(secret),
+        VolumeRequest::EnrolTpmWithSecurityKey { pin } => volume.enrol_tpm_with_security_key(pin.as_ref()),
+        VolumeRequest::AddSecurityKey { pin } => volume.add_security_key(pin.as_ref()),
+        VolumeRequest::RemoveSecurityKeys => volume.remove_security_keys(),
         VolumeRequest::RemoveTpm => volume.remove_tpm(),
         VolumeRequest::Erase => volume.erase(),
         VolumeRequest::TurnOff => turn_off(state)

@@ -2,17 +2,19 @@
 //!
 //! `holdfast-vault-volume --release`: while the machine is being turned off, whoever waits for a locked volume gets errors instead.
 //!
-//! It runs as root with the right to map devices, the vault's partition and the TPM, for as long as one change takes. Whoever serves
+//! It runs as root with the right to map devices, the vault's partition, the TPM and security keys, for as long as one change takes. Whoever serves
 //! sockets (`holdfast-vault`) has none of that. The supervisor starts it for each connection to a socket that only `holdfast-vault`
 //! can reach.
 
 mod answer;
 mod header;
+mod hid;
 mod mapped;
 mod measured;
 mod programs;
 mod raw;
 mod recovery;
+mod security_key;
 mod volume;
 
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         name: "holdfast-vault".to_owned(),
         public_key: PathBuf::from("/usr/share/holdfast/keys/vault.pub"),
         signature: PathBuf::from("/run/systemd/tpm2-pcr-signature.json"),
+        hid_devices: PathBuf::from(security_key::DEVICES),
     };
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = match arguments.as_slice() {

@@ -1,13 +1,19 @@
 //! The two programs of the system that are run: `mke2fs` and `systemd-cryptenroll`.
 
-use std::io::Write as _;
-use std::path::Path;
+use std::fs::DirBuilder;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
+use holdfast_contract::vault::Secret;
 
-/// What a program may print before it is cut, in bytes.
-const MAX_OUTPUT_BYTES: usize = 2000;
+use crate::security_key;
+use crate::volume::Result;
+
+/// What a program may print before no more of it is kept, in bytes.
+const MAX_OUTPUT_BYTES: usize = 4000;
 
 /// Makes the file system on `device`.
 ///
@@ -54,7 +60,82 @@ pub fn enrol(
     run(command, key)
 }
 
-fn run(mut command: Command, input: &[u8]) -> anyhow::Result<()> {
+/// Enrols the security key that is plugged in: its touch is asked for each time, its PIN where one is given. The TPM opens the volume.
+///
+/// # Errors
+///
+/// When `systemd-cryptenroll` fails, with the reason.
+pub fn enrol_security_key(device: &Path, pin: Option<&Secret>) -> Result<()> {
+    let credentials = Credentials::make().context("make a place for the PIN")?;
+    let mut command = Command::new("/usr/bin/systemd-cryptenroll");
+    command
+        .arg("--fido2-device=auto")
+        .arg("--fido2-with-user-presence=yes")
+        .arg("--fido2-with-user-verification=no")
+        .arg(if pin.is_some() {
+            "--fido2-with-client-pin=yes"
+        } else {
+            "--fido2-with-client-pin=no"
+        })
+        .arg("--unlock-tpm2-device=auto")
+        .arg(device)
+        .env("CREDENTIALS_DIRECTORY", &credentials.0)
+        .env("SYSTEMD_LOG_LEVEL", "info");
+    let pin = pin.map_or("", Secret::expose).as_bytes();
+    let ended = start(command, pin, security_key::ends)?;
+    if ended.well {
+        return Ok(());
+    }
+    Err(security_key::reason(&ended.said).unwrap_or_else(|| ended.failure().into()))
+}
+
+/// A directory of credentials whose one is read from standard input.
+///
+/// `systemd-cryptenroll` takes a security key's PIN from its environment, from a credential, or from a terminal or an agent. The first
+/// can be read in `/proc` for as long as it runs. As a credential that is a pipe the PIN is nowhere but in the two processes, and can be
+/// read once: a wrong one cannot be tried again until the key blocks itself, which is what it would do with a file.
+struct Credentials(PathBuf);
+
+impl Credentials {
+    fn make() -> io::Result<Self> {
+        // The unit's own /tmp. It must not be there before: nobody else's link is followed.
+        let directory = std::env::temp_dir().join(format!("holdfast-pin-{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&directory)?;
+        let made = Self(directory);
+        symlink("/dev/stdin", made.0.join("cryptenroll.fido2-pin"))?;
+        Ok(made)
+    }
+}
+
+impl Drop for Credentials {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, "the place for the PIN stays");
+        }
+    }
+}
+
+fn run(command: Command, input: &[u8]) -> anyhow::Result<()> {
+    let ended = start(command, input, |_| false)?;
+    if ended.well { Ok(()) } else { Err(ended.failure()) }
+}
+
+/// How a program ended.
+struct Ended {
+    program: String,
+    well: bool,
+    status: String,
+    said: String,
+}
+
+impl Ended {
+    fn failure(&self) -> anyhow::Error {
+        anyhow!("{} failed ({}): {}", self.program, self.status, self.said.trim())
+    }
+}
+
+/// Runs a program to its end, or until it says a line after which it is not to go on.
+fn start(mut command: Command, input: &[u8], ends: impl Fn(&str) -> bool) -> anyhow::Result<Ended> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .env("PATH", "/usr/sbin:/usr/bin")
@@ -68,13 +149,88 @@ fn run(mut command: Command, input: &[u8]) -> anyhow::Result<()> {
         // A program that does not want its input has its reasons, and says them.
         let _ = pipe.write_all(input);
     }
-    let output = child
-        .wait_with_output()
-        .with_context(|| format!("wait for {program}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said: String = said.trim().chars().take(MAX_OUTPUT_BYTES).collect();
-        bail!("{program} failed ({}): {said}", output.status);
+    let mut said = String::new();
+    let mut ended = false;
+    let lines = child.stderr.take().map(BufReader::new);
+    for line in lines.into_iter().flat_map(|lines| lines.split(b'\n')) {
+        let line = line.with_context(|| format!("hear {program}"))?;
+        let line = String::from_utf8_lossy(&line);
+        if said.len() < MAX_OUTPUT_BYTES {
+            said.extend(line.chars().chain(['\n']));
+        }
+        if !ended && ends(&line) {
+            ended = true;
+            let _ = child.kill();
+        }
     }
-    Ok(())
+    let status = child.wait().with_context(|| format!("wait for {program}"))?;
+    Ok(Ended {
+        program,
+        well: status.success(),
+        status: status.to_string(),
+        said,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_pin_is_read_once_and_from_nowhere_else() {
+        let credentials = Credentials::make().unwrap();
+        let mut command = shell(
+            "for _ in 1 2; do echo \"<$(cat \"$CREDENTIALS_DIRECTORY/cryptenroll.fido2-pin\")>\" >&2; done; env >&2; exit 1",
+        );
+        command.env("CREDENTIALS_DIRECTORY", &credentials.0);
+        let ended = start(command, b"274 1828", |_| false).unwrap();
+        let mut lines = ended.said.lines();
+        assert_eq!(lines.next(), Some("<274 1828>"));
+        assert_eq!(lines.next(), Some("<>"), "it could be tried again");
+        assert!(
+            lines.all(|line| !line.contains("274")),
+            "it is in the environment"
+        );
+        let place = credentials.0.clone();
+        drop(credentials);
+        assert!(!place.exists());
+    }
+
+    #[test]
+    fn the_place_for_a_pin_is_never_one_that_was_there() {
+        let credentials = Credentials::make().unwrap();
+        assert!(Credentials::make().is_err());
+        drop(credentials);
+        drop(Credentials::make().unwrap());
+    }
+
+    #[test]
+    fn a_program_that_says_its_last_line_is_ended() {
+        let ended = start(
+            shell("echo 'PIN incorrect, please try again.' >&2; exec sleep 1000"),
+            b"",
+            security_key::ends,
+        )
+        .unwrap();
+        assert!(!ended.well);
+        assert!(ended.said.contains("PIN incorrect"));
+    }
+
+    #[test]
+    fn what_a_program_says_is_kept_up_to_a_bound() {
+        let ended = start(
+            shell("i=0; while [ $i -lt 2000 ]; do echo 0123456789 >&2; i=$((i+1)); done; exit 3"),
+            b"",
+            |_| false,
+        )
+        .unwrap();
+        assert!(!ended.well && ended.said.len() < MAX_OUTPUT_BYTES + 100);
+    }
 }

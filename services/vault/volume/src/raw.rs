@@ -1,4 +1,5 @@
-//! What libcryptsetup can do and its crate does not wrap: resuming and adding a key by token, and hearing what went wrong.
+//! What libcryptsetup can do and its crate does not wrap: resuming and adding a key by token, a security key without a PIN, and hearing
+//! what went wrong.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
@@ -7,6 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use libcryptsetup_rs::{CryptDevice, LibcryptErr};
 use libcryptsetup_rs_sys as sys;
+
+/// Type of the token of a security key.
+pub const SECURITY_KEY: &CStr = c"systemd-fido2";
 
 /// The last error that libcryptsetup or a token's plug-in logged.
 static LAST_ERROR: Mutex<String> = Mutex::new(String::new());
@@ -23,8 +27,44 @@ pub struct Device {
 pub enum Key<'a> {
     /// A token of this type, without a PIN.
     Token(&'a CStr),
+    /// The FIDO2 security key of one token.
+    SecurityKey {
+        /// The token's number.
+        token: u32,
+        /// The PIN, where the token asks for one.
+        pin: Option<&'a [u8]>,
+    },
     /// A passphrase.
     Passphrase(&'a [u8]),
+}
+
+/// A token as libcryptsetup is asked for one: which type, which number, and the PIN.
+struct Wanted {
+    kind: *const c_char,
+    number: c_int,
+    pin: *const c_char,
+    pin_bytes: usize,
+}
+
+impl Wanted {
+    fn any(kind: &CStr) -> Self {
+        Self {
+            kind: kind.as_ptr(),
+            number: sys::CRYPT_ANY_TOKEN,
+            pin: ptr::null(),
+            pin_bytes: 0,
+        }
+    }
+
+    /// No PIN is a null pointer: an empty one would be tried at the key.
+    fn security_key(token: u32, pin: Option<&[u8]>) -> Self {
+        Self {
+            kind: SECURITY_KEY.as_ptr(),
+            number: token.cast_signed(),
+            pin: pin.map_or(ptr::null(), |pin| pin.as_ptr().cast::<c_char>()),
+            pin_bytes: pin.map_or(0, <[u8]>::len),
+        }
+    }
 }
 
 fn checked(code: c_int) -> Result<(), LibcryptErr> {
@@ -58,27 +98,63 @@ impl Device {
     /// Gives the kernel the key of the suspended device `name` back.
     pub fn resume(&mut self, name: &str, key: Key<'_>) -> Result<(), LibcryptErr> {
         let name = text(name)?;
-        #[expect(unsafe_code, reason = "the crate wraps no resuming by token")]
-        // SAFETY: the device is open, every pointer is valid for the call, lengths are those of the slices.
-        checked(unsafe {
-            match key {
-                Key::Token(kind) => sys::crypt_resume_by_token_pin(
-                    self.pointer,
-                    name.as_ptr(),
-                    kind.as_ptr(),
-                    sys::CRYPT_ANY_TOKEN,
-                    ptr::null(),
-                    0,
-                    ptr::null_mut(),
-                ),
-                Key::Passphrase(bytes) => sys::crypt_resume_by_passphrase(
-                    self.pointer,
-                    name.as_ptr(),
-                    sys::CRYPT_ANY_SLOT,
-                    bytes.as_ptr().cast::<c_char>(),
-                    bytes.len(),
-                ),
+        let wanted = match key {
+            Key::Token(kind) => Wanted::any(kind),
+            Key::SecurityKey { token, pin } => Wanted::security_key(token, pin),
+            Key::Passphrase(bytes) => {
+                #[expect(unsafe_code, reason = "as below")]
+                // SAFETY: the device is open, both pointers are valid for the call, the length is that of the slice.
+                return checked(unsafe {
+                    sys::crypt_resume_by_passphrase(
+                        self.pointer,
+                        name.as_ptr(),
+                        sys::CRYPT_ANY_SLOT,
+                        bytes.as_ptr().cast::<c_char>(),
+                        bytes.len(),
+                    )
+                });
             }
+        };
+        #[expect(unsafe_code, reason = "the crate wraps no resuming by token")]
+        // SAFETY: the device is open; what `wanted` points to lives as long as `key`; lengths are those of the slices.
+        checked(unsafe {
+            sys::crypt_resume_by_token_pin(
+                self.pointer,
+                name.as_ptr(),
+                wanted.kind,
+                wanted.number,
+                wanted.pin,
+                wanted.pin_bytes,
+                ptr::null_mut(),
+            )
+        })
+    }
+
+    /// Maps the volume as `name` with a security key.
+    pub fn activate_by_security_key(
+        &mut self,
+        name: &str,
+        token: u32,
+        pin: Option<&[u8]>,
+    ) -> Result<(), LibcryptErr> {
+        let name = text(name)?;
+        let wanted = Wanted::security_key(token, pin);
+        #[expect(
+            unsafe_code,
+            reason = "the crate knows no difference between no PIN and an empty one"
+        )]
+        // SAFETY: the device is open; what `wanted` points to lives as long as `pin`; lengths are those of the slices.
+        checked(unsafe {
+            sys::crypt_activate_by_token_pin(
+                self.pointer,
+                name.as_ptr(),
+                wanted.kind,
+                wanted.number,
+                wanted.pin,
+                wanted.pin_bytes,
+                ptr::null_mut(),
+                0,
+            )
         })
     }
 
@@ -104,26 +180,35 @@ impl Device {
 
     fn context<'a>(&mut self, key: Key<'a>) -> Result<Context<'a>, LibcryptErr> {
         let mut context = ptr::null_mut();
+        let wanted = match key {
+            Key::Token(kind) => Wanted::any(kind),
+            Key::SecurityKey { token, pin } => Wanted::security_key(token, pin),
+            Key::Passphrase(bytes) => {
+                #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
+                // SAFETY: the device is open; the context keeps a pointer into `key`, which its lifetime outlives.
+                checked(unsafe {
+                    sys::crypt_keyslot_context_init_by_passphrase(
+                        self.pointer,
+                        bytes.as_ptr().cast::<c_char>(),
+                        bytes.len(),
+                        &raw mut context,
+                    )
+                })?;
+                return Ok(Context(context, std::marker::PhantomData));
+            }
+        };
         #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
         // SAFETY: the device is open; the context keeps pointers into `key`, which its lifetime outlives.
         checked(unsafe {
-            match key {
-                Key::Token(kind) => sys::crypt_keyslot_context_init_by_token(
-                    self.pointer,
-                    sys::CRYPT_ANY_TOKEN,
-                    kind.as_ptr(),
-                    ptr::null(),
-                    0,
-                    ptr::null_mut(),
-                    &raw mut context,
-                ),
-                Key::Passphrase(bytes) => sys::crypt_keyslot_context_init_by_passphrase(
-                    self.pointer,
-                    bytes.as_ptr().cast::<c_char>(),
-                    bytes.len(),
-                    &raw mut context,
-                ),
-            }
+            sys::crypt_keyslot_context_init_by_token(
+                self.pointer,
+                wanted.number,
+                wanted.kind,
+                wanted.pin,
+                wanted.pin_bytes,
+                ptr::null_mut(),
+                &raw mut context,
+            )
         })?;
         Ok(Context(context, std::marker::PhantomData))
     }

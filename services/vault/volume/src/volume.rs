@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use holdfast_contract::vault::{self, Keys, Secret, VolumeState};
+use holdfast_contract::vault::{self, Keys, Secret, SecurityKeyTrouble, VolumeState};
 use libcryptsetup_rs::LibcryptErr;
 use libcryptsetup_rs::consts::flags::{CryptActivate, CryptDeactivate};
 use sha2::{Digest as _, Sha256};
@@ -29,12 +29,22 @@ pub enum VolumeError {
     /// The TPM does not give the key.
     #[error("the TPM does not give the key: {0}")]
     TpmRefused(String),
+    /// The security key was of no use.
+    #[error("the security key was of no use: {0:?}")]
+    SecurityKey(SecurityKeyTrouble),
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
 }
 
-type Result<T> = std::result::Result<T, VolumeError>;
+impl From<SecurityKeyTrouble> for VolumeError {
+    fn from(trouble: SecurityKeyTrouble) -> Self {
+        Self::SecurityKey(trouble)
+    }
+}
+
+/// What can be asked of the volume comes to this.
+pub type Result<T> = std::result::Result<T, VolumeError>;
 
 /// The partition and the name it is mapped under.
 #[derive(Debug, Clone)]
@@ -47,6 +57,37 @@ pub struct Volume {
     pub public_key: PathBuf,
     /// PCR 11's signatures.
     pub signature: PathBuf,
+    /// Where the kernel shows HID devices, security keys among them.
+    pub hid_devices: PathBuf,
+}
+
+/// A volume that is about to be opened.
+pub struct Opening<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Whether it is mapped, or let go on.
+    pub how: How<'a>,
+}
+
+/// Whether a volume is mapped, or let go on where it was suspended.
+pub struct How<'a> {
+    name: &'a str,
+    resume: bool,
+}
+
+impl How<'_> {
+    /// Opens the volume with `key`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not fit.
+    pub fn attempt(&self, header: &mut Header, key: Key<'_>) -> std::result::Result<(), LibcryptErr> {
+        if self.resume {
+            header.device.resume(self.name, key)
+        } else {
+            activate(header, self.name, key)
+        }
+    }
 }
 
 impl Volume {
@@ -55,7 +96,11 @@ impl Volume {
     }
 
     /// The header of a volume that is whole.
-    fn ready(&self) -> anyhow::Result<Header> {
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn ready(&self) -> anyhow::Result<Header> {
         let mut header = self
             .header()?
             .with_context(|| format!("{} holds no LUKS2 header", self.device.display()))?;
@@ -110,10 +155,7 @@ impl Volume {
                 .context("no header")?;
             deactivate(&mut left, &making)?;
         }
-        let mut key = Zeroizing::new([0_u8; 64]);
-        getrandom::fill(key.as_mut()).map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
-        // Text, because a key file with a zero byte or a line's end would be cut by some readers.
-        let key = hex(key.as_ref());
+        let key = random_key()?;
         let mut header = Header::format(&self.device, key.as_bytes()).context("write the header")?;
         let temporary = header.slot_of(key.as_bytes()).context("find the first keyslot")?;
         activate(&mut header, &making, Key::Passphrase(key.as_bytes())).context("map the new volume")?;
@@ -144,8 +186,23 @@ impl Volume {
     ///
     /// When the secret does not fit, or the TPM refuses.
     pub fn open(&self, secret: Option<&Secret>) -> Result<()> {
+        let Some(Opening { mut header, how }) = self.opening()? else {
+            return Ok(());
+        };
+        let mut attempt = |key: Key<'_>| how.attempt(&mut header, key);
+        match secret.map(|secret| variants(secret.expose())) {
+            None => attempt(Key::Token(header::TPM_C)).map_err(|error| refused(&error)),
+            Some(secrets) => first(&secrets, |secret| attempt(Key::Passphrase(secret))),
+        }
+    }
+
+    /// What opening begins with, whatever it is opened with. None when it is open.
+    ///
+    /// # Errors
+    ///
+    /// When the volume is not whole.
+    pub fn opening(&self) -> Result<Option<Opening<'_>>> {
         let mut header = self.ready()?;
-        let secret = secret.map(|secret| variants(secret.expose()));
         let strays = header
             .remove_strays()
             .context("remove what an interrupted change left")?;
@@ -154,20 +211,13 @@ impl Volume {
         }
         let state = mapped::find(&self.name);
         if state.as_ref().is_some_and(|mapped| !mapped.is_suspended()) {
-            return Ok(());
+            return Ok(None);
         }
-        let resume = state.is_some();
-        let mut attempt = |key: Key<'_>| {
-            if resume {
-                header.device.resume(&self.name, key)
-            } else {
-                activate(&mut header, &self.name, key)
-            }
+        let how = How {
+            name: &self.name,
+            resume: state.is_some(),
         };
-        match secret {
-            None => attempt(Key::Token(header::TPM_C)).map_err(|error| refused(&error)),
-            Some(secrets) => first(&secrets, |secret| attempt(Key::Passphrase(secret))),
-        }
+        Ok(Some(Opening { header, how }))
     }
 
     /// Takes the volume's key out of the kernel. What is being written is written first; who reads or writes afterwards waits.
@@ -400,7 +450,8 @@ fn first(
     Err(last)
 }
 
-fn code(error: &LibcryptErr) -> Option<i32> {
+/// The number of an error of the system's, as libcryptsetup passes it on.
+pub fn code(error: &LibcryptErr) -> Option<i32> {
     match error {
         LibcryptErr::IOError(error) => error.raw_os_error(),
         _ => None,
@@ -434,6 +485,9 @@ fn activate(header: &mut Header, name: &str, key: Key<'_>) -> std::result::Resul
             .token_handle()
             .activate_by_token_pin::<()>(Some(name), Some(header::TPM), None, &[], None, flags)
             .map(|_| ()),
+        Key::SecurityKey { token, pin } => {
+            return header.device.activate_by_security_key(name, token, pin);
+        }
         Key::Passphrase(bytes) => device
             .activate_handle()
             .activate_by_passphrase(Some(name), None, bytes, flags)
@@ -458,6 +512,17 @@ fn ensure_inactive(name: &str) -> anyhow::Result<()> {
 fn ensure_that(holds: bool, otherwise: &'static str) -> anyhow::Result<()> {
     ensure!(holds, "{otherwise}");
     Ok(())
+}
+
+/// A key of 512 random bits. It is text, because a key file with a zero byte or a line's end would be cut by some readers.
+///
+/// # Errors
+///
+/// When the kernel gives no random bytes.
+pub fn random_key() -> anyhow::Result<Zeroizing<String>> {
+    let mut key = Zeroizing::new([0_u8; 64]);
+    getrandom::fill(key.as_mut()).map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
+    Ok(hex(key.as_ref()))
 }
 
 fn hex(bytes: &[u8]) -> Zeroizing<String> {
