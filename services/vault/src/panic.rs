@@ -38,10 +38,10 @@ fn permitted(level: PanicLevel, phrase: Option<&str>, keys: Keys) -> Result<(), 
             ),
         ));
     }
-    if level == PanicLevel::RemoveTpm && !keys.recovery_key && !keys.passphrase {
+    if level == PanicLevel::RemoveTpm && !keys.recovery_key && !keys.passphrase && !keys.security_key {
         return Err(Problem::new(
             ProblemKind::Conflict,
-            "without the TPM's key nothing would open the vault again: there is no confirmed recovery key and no passphrase",
+            "without the TPM's key nothing would open the vault again: there is no confirmed recovery key, no passphrase and no security key",
         )
         .next("Make a recovery key first, lock with level 1, or destroy every key with level 3."));
     }
@@ -212,6 +212,8 @@ mod tests {
         tpm: true,
         recovery_key: true,
         passphrase: false,
+        security_key: false,
+        security_key_pin: false,
     };
 
     #[test]
@@ -237,5 +239,10 @@ mod tests {
             ..only_tpm
         };
         assert!(permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), passphrase).is_ok());
+        let security_key = Keys {
+            security_key: true,
+            ..only_tpm
+        };
+        assert!(permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), security_key).is_ok());
     }
 }

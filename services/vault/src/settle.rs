@@ -52,7 +52,10 @@ pub async fn settle(vault: Arc<Vault>) {
         Start::Create => create(&vault).await,
         Start::Open if done.volume.active => {}
         Start::Open => {
-            if let Err(problem) = vault.open("start", "tpm", None).await {
+            if let Err(problem) = vault
+                .open("start", "tpm", VolumeRequest::Open { secret: None })
+                .await
+            {
                 tracing::error!(%problem, "the vault stays shut");
             }
         }
