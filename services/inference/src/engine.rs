@@ -3,65 +3,28 @@
 //! A task of its own owns all of it. It trusts what the kernel says of callers and what the registry says of models, and nothing
 //! that the worker says: see `jobs.rs`.
 
+mod ask;
+mod end;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use holdfast_contract::engine::{Command, GenerateJob, Report};
-use holdfast_contract::inference::{EmbedRequest, GenerateEvent, GenerateRequest};
-use holdfast_contract::ledger::Outcome;
+use holdfast_contract::inference::GenerateEvent;
 use holdfast_contract::problem::ProblemKind;
-use holdfast_contract::report::Severity;
 use holdfast_contract::{Digest, Problem};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use crate::answer::{Answer, Vectors};
 use crate::jobs::{Job, Jobs, Kind};
 use crate::pool::Shared;
 use crate::registry::Opened;
-use crate::worker::{Breach, Exit, Worker};
+use crate::worker::{Breach, Worker};
 
-/// What an engine is asked for.
-#[derive(Debug)]
-pub enum Ask {
-    /// Do this.
-    Work(Box<Waiting>),
-    /// Forget this request; nobody waits for it any more.
-    Cancel(u64),
-    /// End.
-    Stop(Stop),
-}
-
-/// A request that waits for a slot.
-#[derive(Debug)]
-pub struct Waiting {
-    /// Names the request, and the job that it becomes.
-    pub id: u64,
-    /// Whom the kernel named as the caller.
-    pub caller: String,
-    /// What is wanted, and where the answer goes.
-    pub work: Work,
-}
-
-/// What is wanted of an engine.
-#[derive(Debug)]
-pub enum Work {
-    /// Text.
-    Generate(GenerateRequest, Answer),
-    /// Vectors.
-    Embed(EmbedRequest, Vectors),
-}
-
-/// Why an engine is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// An operator asked.
-    Asked,
-    /// It makes room for another.
-    MakeRoom,
-}
+pub use self::ask::{Ask, Stop, Waiting, Work};
+use self::end::{End, unloaded};
 
 /// How an engine stands, for listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,21 +41,6 @@ pub struct Facts {
     pub context_tokens: u32,
     /// When the last request ended; none while there is one.
     pub idle_since: Option<Instant>,
-}
-
-/// How an engine came to its end.
-#[derive(Debug)]
-enum End {
-    /// There is nothing wrong: `idle`, `asked`, `make-room`, `withdrawn`, `stopping`.
-    Sound(&'static str),
-    /// It could not be had.
-    Problem(Problem),
-    /// llama.cpp refuses the model.
-    Refused(String),
-    /// The worker ended, or did what it must not.
-    Broken(Breach),
-    /// The worker was silent for too long.
-    Silent(&'static str),
 }
 
 /// The task that runs an engine.
@@ -460,7 +408,7 @@ impl Engine {
             }
             (None, _) => None,
         };
-        let problem = self.explain(&end, exit.as_ref());
+        let problem = end.explain(exit.as_ref(), !was_loaded);
         if let (End::Refused(_) | End::Broken(_) | End::Silent(_), Some(problem)) = (&end, &problem) {
             self.shared.remember_failure(self.model, problem);
         }
@@ -478,117 +426,16 @@ impl Engine {
         for finished in self.jobs.fail_all(&problem) {
             finished.conclude(&self.shared.evidence, self.model).await;
         }
-        self.record(&end, &problem, exit.as_ref(), was_loaded).await;
+        end.record(
+            &self.shared.evidence,
+            self.model,
+            &problem,
+            exit.as_ref(),
+            was_loaded,
+        )
+        .await;
         // The sender of `facts` goes last: who waits for this engine's memory goes on now.
     }
-
-    async fn record(&self, end: &End, problem: &Problem, exit: Option<&Exit>, was_loaded: bool) {
-        let evidence = &self.shared.evidence;
-        let (outcome, reason) = match end {
-            End::Sound(reason) => (Outcome::Noted, *reason),
-            End::Problem(_) => (Outcome::Failed, "not-available"),
-            End::Refused(_) => (Outcome::Failed, "model-refused"),
-            End::Broken(breach) if breach.is_hostile() => (Outcome::Failed, "misbehaved"),
-            End::Broken(_) => (Outcome::Failed, "crashed"),
-            End::Silent(_) => (Outcome::Failed, "silent"),
-        };
-        let action = if was_loaded { "stopped" } else { "not-started" };
-        tracing::info!(model = %self.model, action, reason, "engine ended");
-        let mut detail = json!({ "action": action, "reason": reason });
-        if outcome == Outcome::Failed
-            && let serde_json::Value::Object(detail) = &mut detail
-        {
-            detail.insert("problem".to_owned(), problem.detail.clone().into());
-        }
-        evidence.ended(outcome, self.model, detail).await;
-        let summary = match (end, exit) {
-            (End::Broken(breach), _) if breach.is_hostile() => Some((
-                "worker.misbehaved",
-                Severity::High,
-                format!("{breach}; it was ended"),
-            )),
-            (End::Broken(_), Some(exit)) => {
-                for line in &exit.log {
-                    tracing::warn!(line, "last words of an engine");
-                }
-                Some((
-                    "worker.crashed",
-                    Severity::Medium,
-                    format!("an engine crashed: {}", exit.how),
-                ))
-            }
-            (End::Broken(breach), None) => Some(("worker.crashed", Severity::Medium, breach.to_string())),
-            (End::Silent(what), _) => Some((
-                "worker.silent",
-                Severity::Medium,
-                format!("an engine was ended: {what}"),
-            )),
-            _ => None,
-        };
-        if let Some((class, severity, summary)) = summary {
-            evidence.incident(self.model, class, severity, summary).await;
-        }
-    }
-
-    /// The problem that requests get.
-    fn explain(&self, end: &End, exit: Option<&Exit>) -> Option<Problem> {
-        let while_loading = !self.jobs.has_room();
-        let problem = match end {
-            End::Sound(_) => return None,
-            End::Problem(problem) => problem.clone(),
-            End::Refused(reason) => Problem::new(
-                ProblemKind::Conflict,
-                format!("the engine cannot load this model: {}", clean(reason)),
-            )
-            .next("Choose another model, or import a file that this version of llama.cpp supports."),
-            End::Broken(breach) => {
-                let how = exit.map_or_else(|| breach.to_string(), |exit| exit.how.clone());
-                let when = if while_loading {
-                    "while it loaded this model"
-                } else {
-                    "while it ran this model"
-                };
-                Problem::new(ProblemKind::Internal, format!("the engine crashed {when}: {how}"))
-                    .next("The next request starts it again. If it crashes again, the model's file may be the cause.")
-            }
-            End::Silent(what) => Problem::new(ProblemKind::Deadline, format!("the engine was ended: {what}"))
-                .next("A smaller model, or a longer timeout in inference.toml, may help."),
-        };
-        Some(problem)
-    }
-}
-
-impl Waiting {
-    fn tell(&self, event: GenerateEvent) {
-        if let Work::Generate(_, answer) = &self.work {
-            answer.tell(event);
-        }
-    }
-
-    /// Answers with a problem.
-    pub fn fail(self, problem: Problem) {
-        match self.work {
-            Work::Generate(_, answer) => answer.fail(problem),
-            Work::Embed(_, vectors) => vectors.finish(Err(problem)),
-        }
-    }
-}
-
-impl Stop {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::MakeRoom => "make-room",
-        }
-    }
-}
-
-fn unloaded() -> Problem {
-    Problem::new(
-        ProblemKind::Unavailable,
-        "the model was unloaded before the answer was complete",
-    )
-    .next("Ask again; the model is then loaded again.")
 }
 
 /// A question to the registry, while the engine goes on.
@@ -611,14 +458,6 @@ impl Inquiry {
         self.0 = None;
         withdrawn
     }
-}
-
-/// Text from a worker that goes into a problem.
-fn clean(text: &str) -> String {
-    text.chars()
-        .filter(|character| !character.is_control())
-        .take(300)
-        .collect()
 }
 
 async fn sleep_until(moment: Option<Instant>) {

@@ -7,6 +7,7 @@
 mod config;
 pub mod http;
 mod idle;
+mod notes;
 mod panic;
 mod service;
 mod settle;

@@ -18,8 +18,8 @@ use holdfast_ipc::{Peer, Recorder};
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::notes::Notes;
 use crate::panic::Pending;
-use crate::settle;
 use crate::volume::{Done, VolumeClient};
 
 /// How long the ledger is waited for where what is to be done makes things safer and must not depend on it.
@@ -44,7 +44,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Vault {
     pub(crate) config: Config,
-    pub(crate) state_directory: PathBuf,
+    pub(crate) notes: Notes,
     pub(crate) pending: Mutex<Option<Pending>>,
     volume: Option<VolumeClient>,
     recorder: Recorder,
@@ -76,7 +76,7 @@ impl Vault {
         };
         Arc::new(Self {
             config: parts.config,
-            state_directory: parts.state,
+            notes: Notes::new(parts.state),
             volume: parts.volume,
             recorder: parts.recorder,
             confinement: parts.confinement,
@@ -163,7 +163,12 @@ impl Vault {
         let _turn = self.turn.lock().await;
         let answer = device.ask(&request).await;
         match &answer {
-            Ok(done) => self.keep(&done.volume, None),
+            Ok(done) => {
+                if let Some(counter) = done.counter {
+                    self.notes.counted(counter);
+                }
+                self.keep(&done.volume, None);
+            }
             Err(problem) => {
                 let problem = problem.detail.clone();
                 if request != VolumeRequest::Look
@@ -187,7 +192,7 @@ impl Vault {
     fn keep(&self, volume: &Volume, problem: Option<String>) {
         let state = state_of(volume);
         if volume.state == VolumeState::Ready {
-            settle::mark(&self.state_directory);
+            self.notes.made();
         }
         let mut known = self.known();
         if known.state != state {
@@ -238,8 +243,14 @@ impl Vault {
         }
         let how = if secret.is_some() { "secret" } else { "tpm" };
         let guessed = secret.is_some();
-        self.unlock_with(by, how, guessed, VolumeRequest::Open { secret })
-            .await
+        let request = self.open_request(secret);
+        self.unlock_with(by, how, guessed, request).await
+    }
+
+    /// Asks for the vault to be opened; without a secret by the TPM, if that is no earlier copy of itself.
+    pub(crate) fn open_request(&self, secret: Option<Secret>) -> VolumeRequest {
+        let at_least = secret.is_none().then(|| self.notes.counter()).flatten();
+        VolumeRequest::Open { secret, at_least }
     }
 
     /// Opens the vault with the security key that is plugged in, or lets it go on.

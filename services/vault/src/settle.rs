@@ -1,18 +1,12 @@
 //! What is done at the start: the volume is made where there has never been one, and opened where there is.
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use holdfast_contract::ledger::Event;
 use holdfast_contract::vault::{VolumeRequest, VolumeState};
 use serde_json::json;
 
 use crate::service::Vault;
-
-/// Lies in the daemon's state directory once the volume was made. The state directory is on another volume.
-const MADE: &str = "made";
 
 /// What the start has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +42,11 @@ pub async fn settle(vault: Arc<Vault>) {
     let detail = json!({ "version": env!("CARGO_PKG_VERSION") });
     vault.note(Event::ServiceStarted, &looked, detail).await;
     let Ok(done) = looked else { return };
-    match decide(done.volume.state, was_made(&vault.state_directory)) {
+    match decide(done.volume.state, vault.notes.was_made()) {
         Start::Create => create(&vault).await,
         Start::Open if done.volume.active => {}
         Start::Open => {
-            if let Err(problem) = vault
-                .open("start", "tpm", VolumeRequest::Open { secret: None })
-                .await
-            {
+            if let Err(problem) = vault.open("start", "tpm", vault.open_request(None)).await {
                 tracing::error!(%problem, "the vault stays shut");
             }
         }
@@ -76,30 +67,6 @@ async fn create(vault: &Vault) {
     }
     let detail = json!({ "by": "start", "state": "made and open" });
     vault.note(Event::VaultState, &made, detail).await;
-}
-
-fn was_made(directory: &Path) -> bool {
-    directory.join(MADE).exists()
-}
-
-/// Notes that there is a volume.
-pub fn mark(directory: &Path) {
-    if let Err(error) = mark_in(directory) {
-        tracing::error!(error = %format_args!("{error:#}"), "that the vault was made could not be noted");
-    }
-}
-
-fn mark_in(directory: &Path) -> anyhow::Result<()> {
-    if was_made(directory) {
-        return Ok(());
-    }
-    let path = directory.join(MADE);
-    File::create(&path)
-        .and_then(|file| file.sync_all())
-        .with_context(|| format!("create {}", path.display()))?;
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .context("sync the state directory")
 }
 
 #[cfg(test)]
@@ -126,14 +93,5 @@ mod tests {
     fn a_whole_volume_is_opened_even_where_the_note_is_missing() {
         assert_eq!(decide(VolumeState::Ready, false), Start::Open);
         assert_eq!(decide(VolumeState::Ready, true), Start::Open);
-    }
-
-    #[test]
-    fn the_note_lasts() {
-        let directory = tempfile::tempdir().unwrap();
-        assert!(!was_made(directory.path()));
-        mark_in(directory.path()).unwrap();
-        mark_in(directory.path()).unwrap();
-        assert!(was_made(directory.path()));
     }
 }

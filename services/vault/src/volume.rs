@@ -27,13 +27,15 @@ pub struct VolumeClient {
     path: PathBuf,
 }
 
-/// What came back: how the volume is, and the recovery key where one was made.
+/// What came back.
 #[derive(Debug)]
 pub struct Done {
     /// How it is now.
     pub volume: Volume,
     /// The recovery key that was made.
     pub recovery_key: Option<Secret>,
+    /// How far the TPM's counter is, where it was moved on.
+    pub counter: Option<u64>,
 }
 
 impl VolumeClient {
@@ -62,7 +64,15 @@ impl VolumeClient {
                 Problem::new(ProblemKind::Deadline, "the vault's device did not answer in time")
             })??;
         match answer {
-            VolumeAnswer::Done { volume, recovery_key } => Ok(Done { volume, recovery_key }),
+            VolumeAnswer::Done {
+                volume,
+                recovery_key,
+                counter,
+            } => Ok(Done {
+                volume,
+                recovery_key,
+                counter,
+            }),
             VolumeAnswer::WrongSecret => Err(Problem::new(
                 ProblemKind::Denied,
                 "the key or passphrase does not open the vault",

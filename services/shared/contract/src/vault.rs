@@ -250,6 +250,9 @@ pub enum VolumeRequest {
         /// Recovery key or passphrase.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         secret: Option<Secret>,
+        /// How far the TPM's counter was when it opened the volume last. The TPM must not be behind that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_least: Option<u64>,
     },
     /// Open it, or let it go on, with the security key.
     OpenWithSecurityKey {
@@ -371,6 +374,9 @@ pub enum VolumeAnswer {
         /// The recovery key that was made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         recovery_key: Option<Secret>,
+        /// How far the TPM's counter is, where the request moved it on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        counter: Option<u64>,
     },
     /// The secret does not fit.
     WrongSecret,

@@ -32,8 +32,12 @@ pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
         .context("read the request")?;
     let request: VolumeRequest = serde_json::from_slice(&text).context("understand the request")?;
     let answer = match work(volume, state, &request) {
-        Ok(recovery_key) => match volume.look() {
-            Ok(volume) => VolumeAnswer::Done { volume, recovery_key },
+        Ok(made) => match volume.look() {
+            Ok(volume) => VolumeAnswer::Done {
+                volume,
+                recovery_key: made.recovery_key,
+                counter: made.counter,
+            },
             Err(error) => answer_of(&error),
         },
         Err(error) => {
@@ -56,19 +60,46 @@ fn answer_of(error: &VolumeError) -> VolumeAnswer {
     }
 }
 
-fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Option<Secret>, VolumeError> {
+/// What a request made, besides the change of the volume.
+#[derive(Default)]
+struct Made {
+    recovery_key: Option<Secret>,
+    counter: Option<u64>,
+}
+
+impl Made {
+    fn counted(counter: Option<u64>) -> Self {
+        Self {
+            counter,
+            recovery_key: None,
+        }
+    }
+}
+
+fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Made, VolumeError> {
     match request {
         VolumeRequest::Look => Ok(()),
-        VolumeRequest::Create { replace } => volume.create(*replace),
-        VolumeRequest::Open { secret } => volume.open(secret.as_ref()),
+        VolumeRequest::Create { replace } => return volume.create(*replace).map(Made::counted),
+        VolumeRequest::Open { secret, at_least } => {
+            return volume.open(secret.as_ref(), *at_least).map(Made::counted);
+        }
         VolumeRequest::OpenWithSecurityKey { pin } => volume.open_with_security_key(pin.as_ref()),
         VolumeRequest::Suspend => volume.suspend(),
-        VolumeRequest::AddRecoveryKey => return volume.add_recovery_key().map(Some),
+        VolumeRequest::AddRecoveryKey => {
+            return volume.add_recovery_key().map(|key| Made {
+                recovery_key: Some(key),
+                counter: None,
+            });
+        }
         VolumeRequest::ConfirmRecoveryKey { secret } => volume.confirm_recovery_key(secret),
         VolumeRequest::SetPassphrase { secret } => volume.set_passphrase(secret),
         VolumeRequest::RemovePassphrase => volume.remove_passphrase(),
-        VolumeRequest::EnrolTpm { secret } => volume.enrol_tpm(secret),
-        VolumeRequest::EnrolTpmWithSecurityKey { pin } => volume.enrol_tpm_with_security_key(pin.as_ref()),
+        VolumeRequest::EnrolTpm { secret } => return volume.enrol_tpm(secret).map(Made::counted),
+        VolumeRequest::EnrolTpmWithSecurityKey { pin } => {
+            return volume
+                .enrol_tpm_with_security_key(pin.as_ref())
+                .map(Made::counted);
+        }
         VolumeRequest::AddSecurityKey { pin } => volume.add_security_key(pin.as_ref()),
         VolumeRequest::RemoveSecurityKeys => volume.remove_security_keys(),
         VolumeRequest::RemoveTpm => volume.remove_tpm(),
@@ -76,5 +107,5 @@ fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Option
         VolumeRequest::TurnOff => turn_off(state)
             .map_err(|error| VolumeError::Other(anyhow::Error::from(error).context("turn the machine off"))),
     }
-    .map(|()| None)
+    .map(|()| Made::default())
 }

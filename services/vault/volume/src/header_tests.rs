@@ -55,6 +55,7 @@ impl Disk {
             public_key: "/nonexistent".into(),
             signature: "/nonexistent".into(),
             hid_devices: "/nonexistent".into(),
+            tpm: "/nonexistent".into(),
         }
     }
 
@@ -94,7 +95,10 @@ fn a_volume_that_somebody_else_made_is_foreign() {
         .json_set(TokenInput::RemoveToken(tokens[0].number))
         .unwrap();
     assert_eq!(disk.header().state(), VolumeState::Foreign);
-    assert!(matches!(disk.volume().open(None), Err(VolumeError::Other(_))));
+    assert!(matches!(
+        disk.volume().open(None, None),
+        Err(VolumeError::Other(_))
+    ));
 }
 
 #[test]
@@ -255,7 +259,10 @@ fn after_an_erasure_nothing_opens_and_the_keyslots_bytes_are_others() {
             range.len()
         );
     }
-    assert!(matches!(disk.volume().open(None), Err(VolumeError::Other(_))));
+    assert!(matches!(
+        disk.volume().open(None, None),
+        Err(VolumeError::Other(_))
+    ));
 }
 
 #[test]
@@ -283,4 +290,19 @@ fn a_broken_header_is_an_error_and_not_a_blank_disk() {
 fn requests_have_no_field_that_is_not_known() {
     let smuggled = r#"{"do":"create","replace":false,"device":"/dev/sda"}"#;
     assert!(serde_json::from_str::<VolumeRequest>(smuggled).is_err());
+}
+
+#[test]
+fn without_its_counter_the_tpm_is_not_even_asked() {
+    let disk = made();
+    let refused = disk.volume().open(None, Some(1));
+    assert!(
+        matches!(&refused, Err(VolumeError::TpmRefused(why)) if why.contains("its counter cannot be read")),
+        "{refused:?}"
+    );
+    // A key that a person has does not depend on the TPM.
+    let wrong = disk
+        .volume()
+        .open(Some(&Secret::new("wrong".to_owned())), Some(1));
+    assert!(matches!(wrong, Err(VolumeError::WrongSecret)), "{wrong:?}");
 }

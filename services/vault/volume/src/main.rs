@@ -7,6 +7,7 @@
 //! can reach.
 
 mod answer;
+mod counter;
 mod header;
 mod hid;
 mod mapped;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         public_key: PathBuf::from("/usr/share/holdfast/keys/vault.pub"),
         signature: PathBuf::from("/run/systemd/tpm2-pcr-signature.json"),
         hid_devices: PathBuf::from(security_key::DEVICES),
+        tpm: PathBuf::from("/dev/tpmrm0"),
     };
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = match arguments.as_slice() {

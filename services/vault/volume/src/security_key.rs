@@ -74,12 +74,12 @@ impl Volume {
         self.with_security_key(&keys, pin, |key| how.attempt(&mut header, key))
     }
 
-    /// Seals the volume to the TPM anew, with the security key that is plugged in.
+    /// Seals the volume to the TPM anew, with the security key that is plugged in. Returns how far the TPM's counter is.
     ///
     /// # Errors
     ///
     /// As [`Self::open_with_security_key`], and when the TPM measured nothing.
-    pub fn enrol_tpm_with_security_key(&self, pin: Option<&Secret>) -> Result<()> {
+    pub fn enrol_tpm_with_security_key(&self, pin: Option<&Secret>) -> Result<Option<u64>> {
         let mut header = self.ready()?;
         let keys = header.security_keys();
         // What seals it takes a key file, and a security key gives none: a random key stands in for it until that is done.

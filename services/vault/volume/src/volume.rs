@@ -12,6 +12,7 @@ use libcryptsetup_rs::consts::flags::{CryptActivate, CryptDeactivate};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::counter::Counter;
 use crate::header::{self, Header};
 use crate::raw::Key;
 use crate::{mapped, measured, programs, raw, recovery};
@@ -57,6 +58,8 @@ pub struct Volume {
     pub public_key: PathBuf,
     /// PCR 11's signatures.
     pub signature: PathBuf,
+    /// The TPM.
+    pub tpm: PathBuf,
     /// Where the kernel shows HID devices, security keys among them.
     pub hid_devices: PathBuf,
 }
@@ -129,11 +132,12 @@ impl Volume {
     }
 
     /// Makes the volume anew: header, file system, TPM. Nothing counts before the last step, and every earlier one can be begun again.
+    /// Returns how far the TPM's counter is.
     ///
     /// # Errors
     ///
     /// When the partition holds something that may not be overwritten, the TPM measured nothing, or a step fails.
-    pub fn create(&self, replace: bool) -> Result<()> {
+    pub fn create(&self, replace: bool) -> Result<Option<u64>> {
         if let Some(objection) = measured::objection(Path::new(measured::REGISTERS)) {
             return Err(VolumeError::TpmRefused(objection));
         }
@@ -166,7 +170,7 @@ impl Volume {
         let mut header = self.header()?.context("the header is gone")?;
         header.destroy(temporary).context("remove the first key")?;
         header.set_state("ready").context("finish the header")?;
-        self.open(None)
+        self.open(None, None)
     }
 
     fn seal(&self, key: &[u8]) -> anyhow::Result<()> {
@@ -180,19 +184,26 @@ impl Volume {
         .context("seal the volume to the TPM")
     }
 
-    /// Opens the volume, or lets it go on where it was suspended.
+    /// Opens the volume, or lets it go on where it was suspended. Without a secret the TPM has to give the key, and its counter has to be
+    /// at `at_least`; where it opened the volume, returns how far the counter is now.
     ///
     /// # Errors
     ///
     /// When the secret does not fit, or the TPM refuses.
-    pub fn open(&self, secret: Option<&Secret>) -> Result<()> {
+    pub fn open(&self, secret: Option<&Secret>, at_least: Option<u64>) -> Result<Option<u64>> {
         let Some(Opening { mut header, how }) = self.opening()? else {
-            return Ok(());
+            return Ok(None);
         };
         let mut attempt = |key: Key<'_>| how.attempt(&mut header, key);
         match secret.map(|secret| variants(secret.expose())) {
-            None => attempt(Key::Token(header::TPM_C)).map_err(|error| refused(&error)),
-            Some(secrets) => first(&secrets, |secret| attempt(Key::Passphrase(secret))),
+            None => {
+                if !how.resume {
+                    self.vouch(at_least)?;
+                }
+                attempt(Key::Token(header::TPM_C)).map_err(|error| refused(&error))?;
+                Ok(if how.resume { None } else { self.advance() })
+            }
+            Some(secrets) => first(&secrets, |secret| attempt(Key::Passphrase(secret))).map(|()| None),
         }
     }
 
@@ -218,6 +229,34 @@ impl Volume {
             resume: state.is_some(),
         };
         Ok(Some(Opening { header, how }))
+    }
+
+    /// Refuses a TPM whose counter is not as far as it was.
+    fn vouch(&self, at_least: Option<u64>) -> Result<()> {
+        let Some(at_least) = at_least else {
+            return Ok(());
+        };
+        let value = Counter::of(&self.tpm).and_then(|mut counter| counter.value());
+        let why = match value {
+            Ok(Some(value)) if value >= at_least => return Ok(()),
+            Ok(Some(value)) => format!(
+                "it was put back to an earlier state: its counter is at {value}, and has been at {at_least}"
+            ),
+            Ok(None) => "it has no counter any more: it was emptied, or it is another one".to_owned(),
+            Err(error) => format!("its counter cannot be read: {error}"),
+        };
+        Err(VolumeError::TpmRefused(why))
+    }
+
+    /// Moves the TPM's counter on. Where that fails the volume is open all the same, and the counter is where it was.
+    fn advance(&self) -> Option<u64> {
+        match Counter::of(&self.tpm).and_then(|mut counter| counter.advance()) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::warn!(%error, "the TPM's counter was not moved on");
+                None
+            }
+        }
     }
 
     /// Takes the volume's key out of the kernel. What is being written is written first; who reads or writes afterwards waits.
@@ -313,12 +352,12 @@ impl Volume {
             .context("remove the passphrase")?)
     }
 
-    /// Seals the volume to the TPM anew, with what opens it now; the sealed keys from before are removed.
+    /// Seals the volume to the TPM anew, with what opens it now; the sealed keys from before are removed. Returns how far the TPM's counter is.
     ///
     /// # Errors
     ///
     /// When the secret does not fit, or the TPM measured nothing.
-    pub fn enrol_tpm(&self, secret: &Secret) -> Result<()> {
+    pub fn enrol_tpm(&self, secret: &Secret) -> Result<Option<u64>> {
         if let Some(objection) = measured::objection(Path::new(measured::REGISTERS)) {
             return Err(VolumeError::TpmRefused(objection));
         }
@@ -336,10 +375,8 @@ impl Volume {
                 .remove_tpm(Some(&old))
                 .context("remove the TPM's old key")?;
         }
-        Ok(ensure_that(
-            header.keys().tpm,
-            "the volume is not sealed to the TPM",
-        )?)
+        ensure_that(header.keys().tpm, "the volume is not sealed to the TPM")?;
+        Ok(self.advance())
     }
 
     /// Removes the TPM's keys, and looks whether they are gone.

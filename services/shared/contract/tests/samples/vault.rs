@@ -104,9 +104,13 @@ fn device() -> Vec<Sample> {
         any(&[
             VolumeRequest::Look,
             VolumeRequest::Create { replace: false },
-            VolumeRequest::Open { secret: None },
+            VolumeRequest::Open {
+                secret: None,
+                at_least: Some(7),
+            },
             VolumeRequest::Open {
                 secret: Some(secret()),
+                at_least: None,
             },
             VolumeRequest::Suspend,
             VolumeRequest::AddRecoveryKey,
@@ -147,6 +151,7 @@ fn device() -> Vec<Sample> {
             VolumeAnswer::Done {
                 volume,
                 recovery_key: Some(secret()),
+                counter: Some(7),
             },
             VolumeAnswer::WrongSecret,
             VolumeAnswer::TpmRefused {
