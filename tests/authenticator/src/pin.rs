@@ -86,6 +86,7 @@ impl Pin {
         if decrypt(&shared, given).as_deref() != Some(&pin[..]) {
             self.agreement = key(random());
             self.in_a_row += 1;
+            eprintln!("a wrong PIN; {} left", self.retries);
             return Err(match (self.retries, self.in_a_row) {
                 (0, _) => Fault::PinBlocked,
                 (_, IN_A_ROW) => Fault::PinAuthBlocked,

@@ -3,8 +3,6 @@
 //! Enrolling is `systemd-cryptenroll`'s, opening its plug-in's for libcryptsetup. What is decided here is which token is tried, that a
 //! wrong PIN is tried once and no more (a key counts them, and blocks itself), and what went wrong, in a closed list.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use holdfast_contract::vault::{MAX_SECURITY_KEYS, Secret, SecurityKeyTrouble as Trouble};
 use libcryptsetup_rs::LibcryptErr;
