@@ -1,9 +1,7 @@
 //! The two programs of the system that are run: `mke2fs` and `systemd-cryptenroll`.
 
-use std::fs::DirBuilder;
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, anyhow};
@@ -14,6 +12,13 @@ use crate::volume::Result;
 
 /// What a program may print before no more of it is kept, in bytes.
 const MAX_OUTPUT_BYTES: usize = 4000;
+
+/// A directory of credentials whose one, the PIN of a security key, is a link to standard input.
+///
+/// `systemd-cryptenroll` takes a security key's PIN from its environment, from a credential, or from a terminal or an agent. The first
+/// can be read in `/proc` for as long as it runs. As a credential that is a pipe the PIN is nowhere but in the two processes, and can be
+/// read once: a wrong one cannot be tried again until the key blocks itself, which is what would be done with a file.
+const CREDENTIALS: &str = "/usr/share/holdfast/security-key";
 
 /// Makes the file system on `device`.
 ///
@@ -66,7 +71,6 @@ pub fn enrol(
 ///
 /// When `systemd-cryptenroll` fails, with the reason.
 pub fn enrol_security_key(device: &Path, pin: Option<&Secret>) -> Result<()> {
-    let credentials = Credentials::make().context("make a place for the PIN")?;
     let mut command = Command::new("/usr/bin/systemd-cryptenroll");
     command
         .arg("--fido2-device=auto")
@@ -79,7 +83,7 @@ pub fn enrol_security_key(device: &Path, pin: Option<&Secret>) -> Result<()> {
         })
         .arg("--unlock-tpm2-device=auto")
         .arg(device)
-        .env("CREDENTIALS_DIRECTORY", &credentials.0)
+        .env("CREDENTIALS_DIRECTORY", CREDENTIALS)
         .env("SYSTEMD_LOG_LEVEL", "info");
     let pin = pin.map_or("", Secret::expose).as_bytes();
     let ended = start(command, pin, security_key::ends)?;
@@ -87,32 +91,6 @@ pub fn enrol_security_key(device: &Path, pin: Option<&Secret>) -> Result<()> {
         return Ok(());
     }
     Err(security_key::reason(&ended.said).unwrap_or_else(|| ended.failure().into()))
-}
-
-/// A directory of credentials whose one is read from standard input.
-///
-/// `systemd-cryptenroll` takes a security key's PIN from its environment, from a credential, or from a terminal or an agent. The first
-/// can be read in `/proc` for as long as it runs. As a credential that is a pipe the PIN is nowhere but in the two processes, and can be
-/// read once: a wrong one cannot be tried again until the key blocks itself, which is what it would do with a file.
-struct Credentials(PathBuf);
-
-impl Credentials {
-    fn make() -> io::Result<Self> {
-        // The unit's own /tmp. It must not be there before: nobody else's link is followed.
-        let directory = std::env::temp_dir().join(format!("holdfast-pin-{}", std::process::id()));
-        DirBuilder::new().mode(0o700).create(&directory)?;
-        let made = Self(directory);
-        symlink("/dev/stdin", made.0.join("cryptenroll.fido2-pin"))?;
-        Ok(made)
-    }
-}
-
-impl Drop for Credentials {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, "the place for the PIN stays");
-        }
-    }
 }
 
 fn run(command: Command, input: &[u8]) -> anyhow::Result<()> {
@@ -185,11 +163,14 @@ mod tests {
 
     #[test]
     fn a_pin_is_read_once_and_from_nowhere_else() {
-        let credentials = Credentials::make().unwrap();
+        let credentials = tempfile::tempdir().unwrap();
+        // As `scripts/install` makes it.
+        let link = credentials.path().join("cryptenroll.fido2-pin");
+        std::os::unix::fs::symlink("/dev/stdin", link).unwrap();
         let mut command = shell(
             "for _ in 1 2; do echo \"<$(cat \"$CREDENTIALS_DIRECTORY/cryptenroll.fido2-pin\")>\" >&2; done; env >&2; exit 1",
         );
-        command.env("CREDENTIALS_DIRECTORY", &credentials.0);
+        command.env("CREDENTIALS_DIRECTORY", credentials.path());
         let ended = start(command, b"274 1828", |_| false).unwrap();
         let mut lines = ended.said.lines();
         assert_eq!(lines.next(), Some("<274 1828>"));
@@ -198,17 +179,6 @@ mod tests {
             lines.all(|line| !line.contains("274")),
             "it is in the environment"
         );
-        let place = credentials.0.clone();
-        drop(credentials);
-        assert!(!place.exists());
-    }
-
-    #[test]
-    fn the_place_for_a_pin_is_never_one_that_was_there() {
-        let credentials = Credentials::make().unwrap();
-        assert!(Credentials::make().is_err());
-        drop(credentials);
-        drop(Credentials::make().unwrap());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Security keys on a real LUKS2 header in a file. The key itself, and systemd's part, are tried in the virtual machine.
 
+use std::path::Path;
+
 use holdfast_contract::vault::{VolumeAnswer, VolumeRequest};
 use libcryptsetup_rs::TokenInput;
 use serde_json::json;
