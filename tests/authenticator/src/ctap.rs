@@ -230,8 +230,8 @@ impl Authenticator {
         attested.extend([0, 32]);
         attested.extend(credential.name());
         attested.extend(write(&cose(&key.public_key(), ES256)));
-        let wanted = self.settings.hmac_secret && request.inner(6, EXTENSION) == Some(&true.into());
-        let extensions = wanted.then(|| named([(EXTENSION, true.into())]));
+        let asked_for = self.settings.hmac_secret && request.inner(6, EXTENSION) == Some(&true.into());
+        let extensions = asked_for.then(|| named([(EXTENSION, true.into())]));
         let data = self.data(party, true, verified, &attested, extensions.as_ref());
         let signature = sign(&key, &[&data, client].concat());
         Ok(Some(map([

@@ -80,8 +80,11 @@ fn work(
     }
 }
 
-/// A whole message: its channel, its command, its bytes. None where the reports do not belong together.
-fn receive(device: &Device) -> anyhow::Result<Option<([u8; 4], u8, Vec<u8>)>> {
+/// A whole message: its channel, its command, its bytes.
+type Message = ([u8; 4], u8, Vec<u8>);
+
+/// A message. None where the reports do not belong together.
+fn receive(device: &Device) -> anyhow::Result<Option<Message>> {
     let Some(first) = device.receive(None)? else {
         return Ok(None);
     };

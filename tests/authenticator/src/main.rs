@@ -1,7 +1,7 @@
 //! A FIDO2 security key made of software: a HID device through `/dev/uhid`, CTAPHID and CTAP 2.0 with `hmac-secret`.
 //!
 //! For the tests of the booted image, and in no release: what it keeps secret lies in a file, and a file is its button. It knows what
-//! opening a disk takes: authenticatorGetInfo, MakeCredential, GetAssertion, and of ClientPIN what using a PIN takes.
+//! opening a disk takes: `authenticatorGetInfo`, `MakeCredential`, `GetAssertion`, and of `ClientPIN` what using a PIN takes.
 
 mod crypto;
 mod ctap;

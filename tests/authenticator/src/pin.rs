@@ -1,4 +1,4 @@
-//! authenticatorClientPIN with protocol 1, of a key whose PIN is set (CTAP 2.0): how often it may be wrong, the key to agree on a secret
+//! `authenticatorClientPIN` with protocol 1, of a key whose PIN is set (CTAP 2.0): how often it may be wrong, the key to agree on a secret
 //! with, and the token that a right PIN gives. Setting and changing a PIN are not there.
 
 use ciborium::Value;
@@ -18,7 +18,8 @@ const IN_A_ROW: u8 = 3;
 /// What is kept about the PIN while the key has power.
 #[derive(Debug)]
 pub struct Pin {
-    pin: Option<[u8; 16]>,
+    /// The first half of its digest.
+    digest: Option<[u8; 16]>,
     retries: u8,
     in_a_row: u8,
     agreement: SecretKey,
@@ -34,7 +35,7 @@ impl Pin {
             half
         };
         Self {
-            pin: pin.map(half),
+            digest: pin.map(half),
             retries: RETRIES,
             in_a_row: 0,
             agreement: key(random()),
@@ -44,7 +45,7 @@ impl Pin {
 
     /// Whether there is one.
     pub fn is_set(&self) -> bool {
-        self.pin.is_some()
+        self.digest.is_some()
     }
 
     /// The secret that the machine and the key agree on.
@@ -56,7 +57,7 @@ impl Pin {
     pub fn verify(&self, message: &[u8], given: Option<&Value>) -> Result<bool, Fault> {
         match given.and_then(Value::as_bytes) {
             None => Ok(false),
-            Some(_) if self.pin.is_none() => Err(Fault::PinNotSet),
+            Some(_) if self.digest.is_none() => Err(Fault::PinNotSet),
             Some(given) if is_authentic(&self.token, message, given) => Ok(true),
             Some(_) => Err(Fault::PinAuthInvalid),
         }
@@ -73,7 +74,7 @@ impl Pin {
     }
 
     fn give_token(&mut self, request: &Fields) -> Result<Value, Fault> {
-        let pin = self.pin.ok_or(Fault::PinNotSet)?;
+        let pin = self.digest.ok_or(Fault::PinNotSet)?;
         if self.retries == 0 {
             return Err(Fault::PinBlocked);
         }

@@ -80,6 +80,10 @@ pub enum VaultState {
 }
 
 /// What there is to open the vault with.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says of another key whether it is there"
+)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {

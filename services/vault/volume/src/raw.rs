@@ -28,7 +28,7 @@ pub enum Key<'a> {
     /// A token of this type, without a PIN.
     Token(&'a CStr),
     /// The FIDO2 security key of one token.
-    SecurityKey {
+    Fido {
         /// The token's number.
         token: u32,
         /// The PIN, where the token asks for one.
@@ -100,7 +100,7 @@ impl Device {
         let name = text(name)?;
         let wanted = match key {
             Key::Token(kind) => Wanted::any(kind),
-            Key::SecurityKey { token, pin } => Wanted::security_key(token, pin),
+            Key::Fido { token, pin } => Wanted::security_key(token, pin),
             Key::Passphrase(bytes) => {
                 #[expect(unsafe_code, reason = "as below")]
                 // SAFETY: the device is open, both pointers are valid for the call, the length is that of the slice.
@@ -182,7 +182,7 @@ impl Device {
         let mut context = ptr::null_mut();
         let wanted = match key {
             Key::Token(kind) => Wanted::any(kind),
-            Key::SecurityKey { token, pin } => Wanted::security_key(token, pin),
+            Key::Fido { token, pin } => Wanted::security_key(token, pin),
             Key::Passphrase(bytes) => {
                 #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
                 // SAFETY: the device is open; the context keeps a pointer into `key`, which its lifetime outlives.

@@ -115,7 +115,7 @@ impl Volume {
                 without_pin = true;
                 continue;
             }
-            let tried = attempt(Key::SecurityKey {
+            let tried = attempt(Key::Fido {
                 token: key.token,
                 pin,
             });

@@ -153,7 +153,7 @@ fn tried(keys: &[(bool, i32)], pin: Option<&str>) -> (Result<()>, usize) {
     let pin = pin.map(|pin| Secret::new(pin.to_owned()));
     let mut attempts = 0;
     let result = volume.with_security_key(&enrolled, pin.as_ref(), |key| {
-        let Key::SecurityKey { token, pin: given } = key else {
+        let Key::Fido { token, pin: given } = key else {
             panic!("another key")
         };
         let (asks, code) = keys[usize::try_from(token).unwrap()];

@@ -522,9 +522,7 @@ fn activate(header: &mut Header, name: &str, key: Key<'_>) -> std::result::Resul
             .token_handle()
             .activate_by_token_pin::<()>(Some(name), Some(header::TPM), None, &[], None, flags)
             .map(|_| ()),
-        Key::SecurityKey { token, pin } => {
-            return header.device.activate_by_security_key(name, token, pin);
-        }
+        Key::Fido { token, pin } => header.device.activate_by_security_key(name, token, pin),
         Key::Passphrase(bytes) => device
             .activate_handle()
             .activate_by_passphrase(Some(name), None, bytes, flags)
