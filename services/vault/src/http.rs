@@ -153,9 +153,9 @@ async fn create(State(vault): Shared, peer: Peer, Json(body): Json<Confirmed>) -
         )
         .into());
     }
-    let status = vault.status();
+    vault.look().await?;
     if matches!(
-        status.state,
+        vault.status().state,
         VaultState::Open | VaultState::Locked | VaultState::Shut
     ) {
         return Err(Problem::new(ProblemKind::Conflict, "there is a vault already")
@@ -163,9 +163,7 @@ async fn create(State(vault): Shared, peer: Peer, Json(body): Json<Confirmed>) -
             .into());
     }
     carry_out(async move {
-        vault
-            .change_key(&peer, "new vault", VolumeRequest::Create { replace: true })
-            .await?;
+        vault.change_key(&peer, "new vault", vault.replacement()).await?;
         Ok(vault.status())
     })
     .await

@@ -5,6 +5,7 @@
 //! pretends otherwise.
 
 mod config;
+mod device;
 pub mod http;
 mod idle;
 mod notes;

@@ -1,15 +1,32 @@
-//! What the daemon remembers in its state directory, which is not on the vault: that a vault was made, and how far the TPM's counter was.
+//! What the daemon remembers in its state directory, which is not on the vault: that a vault was made and which one it is, how far the TPM's
+//! counter was, and a panic that is under way.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use holdfast_contract::Digest;
+use holdfast_contract::vault::PanicLevel;
+use serde::{Deserialize, Serialize};
 
 /// Is there once a vault was made.
 const MADE: &str = "made";
 /// Holds the counter, as a decimal number.
 const COUNTER: &str = "tpm-counter";
+/// Holds a digest: see [`holdfast_contract::vault::Volume::identity`].
+const IDENTITY: &str = "identity";
+/// Holds a panic that destroys something, from its countdown to its end.
+const PANIC: &str = "panic";
+
+/// A panic that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// What is destroyed.
+    pub level: PanicLevel,
+    /// Whether the countdown is over: nobody can call it off any more.
+    pub committed: bool,
+}
 
 /// The notes.
 #[derive(Debug)]
@@ -60,6 +77,52 @@ impl Notes {
         }
     }
 
+    /// Which volume was made or opened here first; none where that was never noted.
+    pub fn identity(&self) -> Option<Digest> {
+        let path = self.directory.join(IDENTITY);
+        let text = std::fs::read_to_string(&path).ok()?;
+        // No volume has the digest that a damaged note stands for.
+        Some(text.trim().parse().unwrap_or_else(|_| {
+            tracing::error!(path = %path.display(), "the note of the vault's identity is damaged");
+            Digest::from_bytes([0; 32])
+        }))
+    }
+
+    /// Notes which volume it is.
+    pub fn identified(&self, identity: Digest) {
+        if let Err(error) = self.write(IDENTITY, &identity.to_string()) {
+            tracing::error!(error = %format_args!("{error:#}"), "the vault's identity could not be noted");
+        }
+    }
+
+    /// A panic that was under way when the daemon ended.
+    pub fn panic(&self) -> Option<UnderWay> {
+        let text = std::fs::read_to_string(self.directory.join(PANIC)).ok()?;
+        // Nobody writes it but this program, whole: what cannot be read destroys nothing, and keeps the vault shut.
+        Some(serde_json::from_str(&text).unwrap_or(UnderWay {
+            level: PanicLevel::Erase,
+            committed: false,
+        }))
+    }
+
+    /// Notes a panic that is under way.
+    pub fn panic_is(&self, under_way: UnderWay) {
+        let text = serde_json::to_string(&under_way).unwrap_or_default();
+        if let Err(error) = self.write(PANIC, &text) {
+            tracing::error!(error = %format_args!("{error:#}"), "the panic could not be noted");
+        }
+    }
+
+    /// Forgets it.
+    pub fn panic_is_over(&self) {
+        match std::fs::remove_file(self.directory.join(PANIC)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::error!(%error, "the note of a panic stays");
+            }
+            _ => {}
+        }
+    }
+
     fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let path = self.directory.join(name);
         let new = self.directory.join(format!("{name}.new"));
@@ -91,6 +154,36 @@ mod tests {
         let again = Notes::new(directory.path().to_owned());
         assert!(again.was_made());
         assert_eq!(again.counter(), Some(42));
+    }
+
+    #[test]
+    fn a_panic_is_remembered_until_it_is_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let notes = Notes::new(directory.path().to_owned());
+        notes.panic_is_over();
+        assert_eq!(notes.panic(), None);
+        let under_way = UnderWay {
+            level: PanicLevel::RemoveTpm,
+            committed: true,
+        };
+        notes.panic_is(under_way);
+        assert_eq!(notes.panic(), Some(under_way));
+        std::fs::write(directory.path().join(PANIC), "{").unwrap();
+        assert!(notes.panic().is_some_and(|panic| !panic.committed));
+        notes.panic_is_over();
+        assert_eq!(notes.panic(), None);
+    }
+
+    #[test]
+    fn no_volume_is_the_one_of_a_damaged_note() {
+        let directory = tempfile::tempdir().unwrap();
+        let notes = Notes::new(directory.path().to_owned());
+        assert_eq!(notes.identity(), None);
+        let identity = Digest::from_bytes([7; 32]);
+        notes.identified(identity);
+        assert_eq!(notes.identity(), Some(identity));
+        std::fs::write(directory.path().join(IDENTITY), "sha256:").unwrap();
+        assert!(notes.identity().is_some_and(|found| found != identity));
     }
 
     #[test]

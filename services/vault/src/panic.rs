@@ -6,12 +6,14 @@ use std::time::Duration;
 use holdfast_contract::Problem;
 use holdfast_contract::ledger::Event;
 use holdfast_contract::problem::ProblemKind;
-use holdfast_contract::vault::{Countdown, Keys, PanicLevel, VaultStatus, VolumeRequest};
+use holdfast_contract::vault::{Countdown, Keys, PanicLevel, VaultState, VaultStatus, VolumeRequest};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::service::Vault;
+use crate::device::Turn;
+use crate::notes::UnderWay;
+use crate::service::{RECORD_PATIENCE, Vault};
 
 /// A panic that is being counted down, or carried out once nobody can call it off any more.
 #[derive(Debug)]
@@ -82,9 +84,9 @@ impl Vault {
         let (call_off, called_off) = oneshot::channel();
         {
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            // A graver level takes the place of a milder one; the milder would only be in its way.
+            // A graver level takes the place of a milder one, which would only be in its way; one that is being carried out is waited for.
             if let Some(running) = pending.as_ref()
-                && (running.level >= level || running.call_off.is_none())
+                && running.level >= level
             {
                 return Err(Problem::new(
                     ProblemKind::Conflict,
@@ -97,6 +99,7 @@ impl Vault {
                 call_off: Some(call_off),
             });
         }
+        self.note_panic(level, false).await;
         let detail = json!({ "by": by, "level": level.number(), "after_seconds": after.as_secs() });
         let recorded = self.try_record(Event::VaultPanic, detail).await;
         tokio::spawn(count_down(
@@ -127,6 +130,7 @@ impl Vault {
         };
         *pending = None;
         drop(pending);
+        self.notes.panic_is_over();
         // Nobody hears it any more only when a graver level took its place.
         let _ = call_off.send(by.to_owned());
         Ok(self.status())
@@ -141,8 +145,43 @@ impl Vault {
         }
     }
 
-    fn over(&self) {
-        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Unless a graver level has taken its place meanwhile.
+    fn over(&self, level: PanicLevel) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.as_ref().is_some_and(|pending| pending.level == level) {
+            *pending = None;
+            drop(pending);
+            self.notes.panic_is_over();
+        }
+    }
+
+    /// What destroys something is done even where the machine goes off before the end. A disk that does not answer stops nobody who panics.
+    async fn note_panic(self: &Arc<Self>, level: PanicLevel, committed: bool) {
+        if level == PanicLevel::Lock {
+            return;
+        }
+        let vault = Arc::clone(self);
+        let noting = tokio::task::spawn_blocking(move || vault.notes.panic_is(UnderWay { level, committed }));
+        if tokio::time::timeout(RECORD_PATIENCE, noting).await.is_err() {
+            tracing::error!("the panic is not noted: the disk does not answer");
+        }
+    }
+
+    /// Carries out at the start what the machine going off has interrupted, and says whether there was anything. A countdown that was
+    /// interrupted destroys nothing, but the vault is not opened by itself then.
+    pub(crate) async fn resume_panic(self: &Arc<Self>) -> bool {
+        let Some(panic) = self.notes.panic() else {
+            return false;
+        };
+        if panic.committed {
+            finish(self, panic.level, false, "start").await;
+            self.notes.panic_is_over();
+        } else {
+            let why = "a panic was being counted down when the machine went off: it is not opened by itself";
+            tracing::error!(why, "the vault stays shut");
+            self.known().problem = Some(why.to_owned());
+        }
+        true
     }
 }
 
@@ -157,7 +196,10 @@ async fn count_down(
     tokio::select! {
         biased;
         stopped = called_off => {
-            let detail = json!({ "by": stopped.unwrap_or_default(), "level": level.number(), "called_off": true });
+            let detail = match stopped {
+                Ok(by) => json!({ "by": by, "level": level.number(), "called_off": true }),
+                Err(_) => json!({ "level": level.number(), "replaced": true }),
+            };
             if let Err(problem) = vault.must_record(Event::VaultPanic, detail).await {
                 tracing::error!(%problem, "that a panic was called off is not recorded");
             }
@@ -168,8 +210,16 @@ async fn count_down(
     if !vault.commit(level) {
         return;
     }
+    vault.note_panic(level, true).await;
     tracing::warn!(level = level.number(), by, "panic");
-    let done = carry_out(&vault, level).await;
+    finish(&vault, level, recorded, &by).await;
+    vault.over(level);
+}
+
+/// Carries it out, and records how that went.
+async fn finish(vault: &Vault, level: PanicLevel, recorded: bool, by: &str) {
+    let turn = vault.turns.panic().await;
+    let done = carry_out(vault, &turn, level).await;
     let detail = json!({
         "by": by, "level": level.number(), "done": done.is_ok(), "recorded_before": recorded,
     });
@@ -179,70 +229,36 @@ async fn count_down(
     }
     if level == PanicLevel::Erase {
         // What was decrypted is still in memory, and no key will ever be needed again.
-        if let Err(problem) = vault.ask(VolumeRequest::TurnOff).await {
+        let off = vault.ask_in(&turn, VolumeRequest::TurnOff).await;
+        if let Err(problem) = &off {
             tracing::error!(%problem, "the machine could not be turned off");
+            let detail = json!({ "by": by, "level": level.number(), "turned_off": false });
+            vault.note(Event::VaultPanic, &off, detail).await;
         }
     }
-    vault.over();
 }
 
 /// Every step is tried, whatever became of the one before it; the first failure is returned.
-async fn carry_out(vault: &Vault, level: PanicLevel) -> Result<(), Problem> {
-    let steps: &[VolumeRequest] = match level {
-        PanicLevel::Lock => &[],
-        PanicLevel::RemoveTpm => &[VolumeRequest::RemoveTpm],
-        PanicLevel::Erase => &[VolumeRequest::Erase],
+async fn carry_out(vault: &Vault, turn: &Turn<'_>, level: PanicLevel) -> Result<(), Problem> {
+    let deed = match level {
+        PanicLevel::Lock => None,
+        PanicLevel::RemoveTpm => Some(VolumeRequest::RemoveTpm),
+        PanicLevel::Erase => Some(VolumeRequest::Erase),
     };
-    let mut first = match vault.lock("panic", "panic").await {
-        Ok(_) => Ok(()),
-        Err(problem) => Err(problem),
-    };
-    for step in steps {
-        let done = vault.ask(step.clone()).await;
+    let mut first = Ok(());
+    for step in [VolumeRequest::Suspend].into_iter().chain(deed) {
+        let done = vault.ask_in(turn, step).await;
         first = first.and(done.map(|_| ()));
+    }
+    // Read back after the last step.
+    if first.is_ok() && vault.status().state == VaultState::Open {
+        first = Err(Problem::new(
+            ProblemKind::Internal,
+            "the vault is open all the same",
+        ));
     }
     first
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RECOVERABLE: Keys = Keys {
-        tpm: true,
-        recovery_key: true,
-        passphrase: false,
-        security_key: false,
-        security_key_pin: false,
-    };
-
-    #[test]
-    fn what_destroys_needs_its_own_phrase() {
-        assert!(permitted(PanicLevel::Lock, None, Keys::default()).is_ok());
-        assert!(permitted(PanicLevel::RemoveTpm, None, RECOVERABLE).is_err());
-        assert!(permitted(PanicLevel::RemoveTpm, Some("erase everything"), RECOVERABLE).is_err());
-        assert!(permitted(PanicLevel::RemoveTpm, Some(" remove the tpm key\n"), RECOVERABLE).is_ok());
-        assert!(permitted(PanicLevel::Erase, Some("remove the tpm key"), RECOVERABLE).is_err());
-        assert!(permitted(PanicLevel::Erase, Some("erase everything"), Keys::default()).is_ok());
-    }
-
-    #[test]
-    fn the_tpms_key_is_not_removed_where_it_is_the_only_one() {
-        let only_tpm = Keys {
-            tpm: true,
-            ..Keys::default()
-        };
-        let refused = permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), only_tpm).unwrap_err();
-        assert_eq!(refused.kind, ProblemKind::Conflict);
-        let passphrase = Keys {
-            passphrase: true,
-            ..only_tpm
-        };
-        assert!(permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), passphrase).is_ok());
-        let security_key = Keys {
-            security_key: true,
-            ..only_tpm
-        };
-        assert!(permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), security_key).is_ok());
-    }
-}
+mod tests;

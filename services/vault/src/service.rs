@@ -18,12 +18,13 @@ use holdfast_ipc::{Peer, Recorder};
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::device::Turns;
 use crate::notes::Notes;
 use crate::panic::Pending;
 use crate::volume::{Done, VolumeClient};
 
 /// How long the ledger is waited for where what is to be done makes things safer and must not depend on it.
-const RECORD_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a vault is made from.
 #[derive(Debug)]
@@ -46,23 +47,22 @@ pub struct Vault {
     pub(crate) config: Config,
     pub(crate) notes: Notes,
     pub(crate) pending: Mutex<Option<Pending>>,
-    volume: Option<VolumeClient>,
+    pub(crate) volume: Option<VolumeClient>,
+    pub(crate) turns: Turns,
     recorder: Recorder,
     confinement: Confinement,
     started_at: Timestamp,
-    /// Held by whoever changes the volume.
-    turn: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
     guesses: Mutex<Throttle>,
 }
 
 /// What was found last.
 #[derive(Debug)]
-struct Known {
-    state: VaultState,
-    since: Timestamp,
-    keys: Keys,
-    problem: Option<String>,
+pub(crate) struct Known {
+    pub state: VaultState,
+    pub since: Timestamp,
+    pub keys: Keys,
+    pub problem: Option<String>,
 }
 
 impl Vault {
@@ -81,7 +81,7 @@ impl Vault {
             recorder: parts.recorder,
             confinement: parts.confinement,
             started_at: now,
-            turn: tokio::sync::Mutex::default(),
+            turns: Turns::default(),
             known: Mutex::new(Known {
                 state,
                 since: now,
@@ -93,7 +93,7 @@ impl Vault {
         })
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,81 +131,6 @@ impl Vault {
             confinement: self.confinement.clone(),
             summary,
         }
-    }
-
-    /// The way to the device.
-    ///
-    /// # Errors
-    ///
-    /// In evaluation mode.
-    fn device(&self) -> Result<&VolumeClient, Problem> {
-        self.volume.as_ref().ok_or_else(|| {
-            Problem::new(
-                ProblemKind::Conflict,
-                "in evaluation mode the vault is a directory: nothing is encrypted, so nothing can be locked or destroyed",
-            )
-            .next("Install the appliance to have an encrypted vault.")
-        })
-    }
-
-    /// Whether there is a device.
-    pub(crate) fn is_encrypted(&self) -> bool {
-        self.volume.is_some()
-    }
-
-    /// Asks the device for one change, after the one before it, and keeps what was found.
-    ///
-    /// # Errors
-    ///
-    /// As the device has it. The state is looked at anew then.
-    pub(crate) async fn ask(&self, request: VolumeRequest) -> Result<Done, Problem> {
-        let device = self.device()?;
-        let _turn = self.turn.lock().await;
-        let answer = device.ask(&request).await;
-        match &answer {
-            Ok(done) => {
-                if let Some(counter) = done.counter {
-                    self.notes.counted(counter);
-                }
-                self.keep(&done.volume, None);
-            }
-            Err(problem) => {
-                let problem = problem.detail.clone();
-                if request != VolumeRequest::Look
-                    && let Ok(done) = device.ask(&VolumeRequest::Look).await
-                {
-                    let opening = matches!(
-                        request,
-                        VolumeRequest::Open { .. }
-                            | VolumeRequest::OpenWithSecurityKey { .. }
-                            | VolumeRequest::Create { .. }
-                    );
-                    self.keep(&done.volume, opening.then_some(problem));
-                } else {
-                    self.known().problem = Some(problem);
-                }
-            }
-        }
-        answer
-    }
-
-    fn keep(&self, volume: &Volume, problem: Option<String>) {
-        let state = state_of(volume);
-        if volume.state == VolumeState::Ready {
-            self.notes.made();
-        }
-        let mut known = self.known();
-        if known.state != state {
-            known.state = state;
-            known.since = Timestamp::now();
-            tracing::info!(state = in_words(state), "the vault changed");
-        }
-        known.keys = volume.keys;
-        known.problem = if state == VaultState::Open {
-            None
-        } else {
-            problem.or_else(|| known.problem.take())
-        };
     }
 
     /// Says that the volume cannot be opened as it is: it is not this appliance's, unless its keys were destroyed.
@@ -250,7 +175,11 @@ impl Vault {
     /// Asks for the vault to be opened; without a secret by the TPM, if that is no earlier copy of itself.
     pub(crate) fn open_request(&self, secret: Option<Secret>) -> VolumeRequest {
         let at_least = secret.is_none().then(|| self.notes.counter()).flatten();
-        VolumeRequest::Open { secret, at_least }
+        VolumeRequest::Open {
+            secret,
+            at_least,
+            identity: self.notes.identity(),
+        }
     }
 
     /// Opens the vault with the security key that is plugged in, or lets it go on.
@@ -269,7 +198,8 @@ impl Vault {
             self.admissible(pin)?;
         }
         let guessed = pin.is_some();
-        let request = VolumeRequest::OpenWithSecurityKey { pin };
+        let identity = self.notes.identity();
+        let request = VolumeRequest::OpenWithSecurityKey { pin, identity };
         self.unlock_with(by, "security key", guessed, request).await
     }
 
@@ -290,6 +220,8 @@ impl Vault {
             self.count(&opened);
         }
         opened?;
+        // Somebody has looked after the panic that was under way when the machine went off.
+        self.notes.panic_is_over();
         Ok(self.status())
     }
 
@@ -439,7 +371,7 @@ fn usable_pin(pin: Option<&Secret>) -> Result<(), Problem> {
     ))
 }
 
-fn state_of(volume: &Volume) -> VaultState {
+pub(crate) fn state_of(volume: &Volume) -> VaultState {
     match volume.state {
         VolumeState::Erased => VaultState::Erased,
         VolumeState::None | VolumeState::Unfinished => VaultState::Preparing,
@@ -450,7 +382,7 @@ fn state_of(volume: &Volume) -> VaultState {
     }
 }
 
-fn in_words(state: VaultState) -> &'static str {
+pub(crate) fn in_words(state: VaultState) -> &'static str {
     match state {
         VaultState::Preparing => "being prepared",
         VaultState::Shut => "shut",
@@ -471,6 +403,7 @@ mod tests {
             keys: Keys::default(),
             active,
             suspended,
+            identity: None,
             transfers: 0,
         })
     }

@@ -1,12 +1,16 @@
 //! What is done at the start: the volume is made where there has never been one, and opened where there is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_contract::ledger::Event;
-use holdfast_contract::vault::{VolumeRequest, VolumeState};
+use holdfast_contract::vault::{Keys, PanicLevel, VolumeRequest, VolumeState};
 use serde_json::json;
 
 use crate::service::Vault;
+
+/// The longest pause before the device is asked again.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// What the start has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +42,35 @@ pub async fn settle(vault: Arc<Vault>) {
         vault.note(Event::ServiceStarted, &Ok(()), detail).await;
         return;
     }
-    let looked = vault.ask(VolumeRequest::Look).await;
+    let mut looked = vault.ask(VolumeRequest::Look).await;
     let detail = json!({ "version": env!("CARGO_PKG_VERSION") });
     vault.note(Event::ServiceStarted, &looked, detail).await;
-    let Ok(done) = looked else { return };
+    let mut pause = Duration::from_secs(1);
+    let done = loop {
+        match looked {
+            Ok(done) => break done,
+            Err(problem) => tracing::error!(%problem, "the vault cannot be looked at yet"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
+        looked = vault.ask(VolumeRequest::Look).await;
+    };
+    if vault.resume_panic().await {
+        return;
+    }
+    if done.volume.state == VolumeState::Erased && done.volume.keys != Keys::default() {
+        // Power was lost while the keys were being destroyed.
+        let erased = vault.ask(VolumeRequest::Erase).await;
+        let detail = json!({ "by": "start", "level": PanicLevel::Erase.number(), "done": erased.is_ok() });
+        vault.note(Event::VaultPanic, &erased, detail).await;
+        return;
+    }
     match decide(done.volume.state, vault.notes.was_made()) {
+        Start::Open if vault.is_foreign(&done.volume) => {
+            let why = "another volume lies in the vault's place: put the disk back, or make a new vault";
+            tracing::error!(why, "the vault stays shut");
+            vault.doubt_unless_erased(done.volume.state, why);
+        }
         Start::Create => create(&vault).await,
         Start::Open if done.volume.active => {}
         Start::Open => {
@@ -61,7 +89,12 @@ pub async fn settle(vault: Arc<Vault>) {
 async fn create(vault: &Vault) {
     let begun = json!({ "by": "start", "state": "being made" });
     vault.try_record(Event::VaultState, begun).await;
-    let made = vault.ask(VolumeRequest::Create { replace: false }).await;
+    let made = vault
+        .ask(VolumeRequest::Create {
+            replace: false,
+            identity: None,
+        })
+        .await;
     if let Err(problem) = &made {
         tracing::error!(%problem, "the vault could not be made");
     }

@@ -95,7 +95,9 @@ impl VolumeClient {
                 format!("the program that has the vault's device does not answer: {error}"),
             )
         };
-        let text = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());
+        let mut text = Zeroizing::new(Vec::with_capacity(8 << 10));
+        serde_json::to_writer(&mut *text, request)
+            .map_err(|error| Problem::new(ProblemKind::Internal, format!("write the request: {error}")))?;
         let mut stream = UnixStream::connect(&self.path).await.map_err(away)?;
         stream.write_all(&text).await.map_err(away)?;
         stream.shutdown().await.map_err(away)?;

@@ -28,7 +28,12 @@ const CEILINGS: &[(&str, f32)] = &[
 ];
 
 /// Keys that systemd 254 brought. Older ones say that they ignore them.
-const NEWER_KEYS: &[&str] = &["RestartSteps", "RestartMaxDelaySec"];
+const NEWER_KEYS: &[&str] = &[
+    "RestartSteps",
+    "RestartMaxDelaySec",
+    "PollLimitIntervalSec",
+    "PollLimitBurst",
+];
 
 /// Units of systemd's own that ours refer to.
 const FOREIGN: &[&str] = &[

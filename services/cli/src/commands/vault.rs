@@ -215,6 +215,7 @@ pub async fn panic(suite: &Suite, output: Output, arguments: PanicArguments) -> 
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.tick().await;
     while let Some(countdown) = status.panic {
+        let counted_down = countdown.seconds <= 1;
         output.line(match countdown.seconds {
             0 => format!("Panic level {} …", level.number()),
             left => format!("Panic level {} in {left} s. Ctrl-C calls it off.", level.number()),
@@ -229,9 +230,9 @@ pub async fn panic(suite: &Suite, output: Output, arguments: PanicArguments) -> 
         }
         status = match client.get("/v1/vault").await {
             Ok(status) => status,
-            // The machine is turning itself off.
-            Err(problem) if level == PanicLevel::Erase && is_gone(&problem) => {
-                output.line("The vault's keys were destroyed, and the machine turns itself off.")?;
+            // The machine turns itself off at the end.
+            Err(problem) if level == PanicLevel::Erase && counted_down && is_gone(&problem) => {
+                output.line("The keys were being destroyed when the machine went away. When it is on again, `holdfast vault` says what became of it.")?;
                 return Ok(exit::OK);
             }
             Err(problem) => return Err(problem.into()),
@@ -239,7 +240,9 @@ pub async fn panic(suite: &Suite, output: Output, arguments: PanicArguments) -> 
     }
     let done = match level {
         PanicLevel::Lock => status.state == VaultState::Locked || status.state == VaultState::Shut,
-        PanicLevel::RemoveTpm => !status.keys.tpm,
+        PanicLevel::RemoveTpm => {
+            !status.keys.tpm && (status.state == VaultState::Locked || status.state == VaultState::Shut)
+        }
         PanicLevel::Erase => status.state == VaultState::Erased,
     };
     output.value(&status)?;

@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
+use crate::Digest;
+
 /// The longest passphrase or recovery key that is taken, in bytes.
 pub const MAX_SECRET_BYTES: usize = 1024;
 /// The shortest passphrase that is taken, in characters.
@@ -246,8 +248,11 @@ pub enum VolumeRequest {
     Look,
     /// Make the volume on a partition that holds none, and open it.
     Create {
-        /// Whether a volume that is there may be overwritten.
+        /// Whether a volume that is there may be overwritten: one whose keys were destroyed, or one that was not made here.
         replace: bool,
+        /// Which volume was made here, and is not overwritten for as long as it is whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<Digest>,
     },
     /// Open it, with the TPM if there is no secret. A volume that is locked goes on where it was.
     Open {
@@ -257,12 +262,18 @@ pub enum VolumeRequest {
         /// How far the TPM's counter was when it opened the volume last. The TPM must not be behind that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at_least: Option<u64>,
+        /// Which volume it has to be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<Digest>,
     },
     /// Open it, or let it go on, with the security key.
     OpenWithSecurityKey {
         /// Its PIN.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pin: Option<Secret>,
+        /// Which volume it has to be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<Digest>,
     },
     /// Take its key out of the kernel.
     Suspend,
@@ -331,6 +342,9 @@ pub struct Volume {
     pub state: VolumeState,
     /// What opens it.
     pub keys: Keys,
+    /// Which volume it is: stays the same for as long as its volume key does; none where there is no header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Digest>,
     /// Whether it is mapped.
     pub active: bool,
     /// Whether it is mapped and its key was taken out of the kernel.

@@ -8,6 +8,7 @@ use holdfast_contract::vault::{Secret, VolumeAnswer, VolumeRequest};
 use rustix::fd::AsFd as _;
 use zeroize::Zeroizing;
 
+use crate::turn;
 use crate::volume::{Volume, VolumeError, turn_off};
 
 /// The longest request, in bytes.
@@ -31,6 +32,9 @@ pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
         .read_to_end(&mut text)
         .context("read the request")?;
     let request: VolumeRequest = serde_json::from_slice(&text).context("understand the request")?;
+    // Its own program is a file that every instance has.
+    let _turn =
+        turn::wait("/proc/self/exe".as_ref(), &request).context("wait for the change before this one")?;
     let answer = match work(volume, state, &request) {
         Ok(made) => match volume.look() {
             Ok(volume) => VolumeAnswer::Done {
@@ -45,7 +49,8 @@ pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
             answer_of(&error)
         }
     };
-    let text = Zeroizing::new(serde_json::to_vec(&answer).context("write the answer")?);
+    let mut text = Zeroizing::new(Vec::with_capacity(16 << 10));
+    serde_json::to_writer(&mut *text, &answer).context("write the answer")?;
     socket.write_all(&text).context("send the answer")
 }
 
@@ -79,11 +84,20 @@ impl Made {
 fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Made, VolumeError> {
     match request {
         VolumeRequest::Look => Ok(()),
-        VolumeRequest::Create { replace } => return volume.create(*replace).map(Made::counted),
-        VolumeRequest::Open { secret, at_least } => {
-            return volume.open(secret.as_ref(), *at_least).map(Made::counted);
+        VolumeRequest::Create { replace, identity } => {
+            return volume.create(*replace, *identity).map(Made::counted);
         }
-        VolumeRequest::OpenWithSecurityKey { pin } => volume.open_with_security_key(pin.as_ref()),
+        VolumeRequest::Open {
+            secret,
+            at_least,
+            identity,
+        } => {
+            let opened = volume.open(secret.as_ref(), *at_least, *identity);
+            return opened.map(Made::counted);
+        }
+        VolumeRequest::OpenWithSecurityKey { pin, identity } => {
+            volume.open_with_security_key(pin.as_ref(), *identity)
+        }
         VolumeRequest::Suspend => volume.suspend(),
         VolumeRequest::AddRecoveryKey => {
             return volume.add_recovery_key().map(|key| Made {

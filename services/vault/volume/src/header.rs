@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use holdfast_contract::Digest;
 use holdfast_contract::vault::{Keys, VolumeState};
 use libcryptsetup_rs::consts::flags::{CryptActivate, CryptPbkdf, CryptVolumeKey};
 use libcryptsetup_rs::consts::vals::{CryptKdf, EncryptionFormat, KeyslotInfo};
@@ -13,6 +14,7 @@ use libcryptsetup_rs::{
     CryptParamsLuks2, CryptParamsLuks2Ref, CryptPbkdfType, Either, LibcryptErr, TokenInput,
 };
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::raw::{Device, Key};
 
@@ -26,6 +28,8 @@ const PASSPHRASE: &str = "holdfast-passphrase";
 const STATE: &str = "holdfast-vault";
 /// Of the recovery key's token: whether somebody proved that they have the key.
 const CONFIRMED: &str = "holdfast-confirmed";
+/// Of a passphrase's token: a number that goes up, so that an interrupted change leaves no doubt which passphrase counts.
+const GENERATION: &str = "holdfast-generation";
 
 /// LUKS2 has room for so many of each.
 const SLOTS: u32 = 32;
@@ -60,6 +64,10 @@ impl Token {
 
     fn confirmed(&self) -> bool {
         self.json[CONFIRMED] == true
+    }
+
+    fn generation(&self) -> u64 {
+        self.json[GENERATION].as_u64().unwrap_or(0)
     }
 }
 
@@ -236,16 +244,16 @@ impl Header {
     pub fn keys(&mut self) -> Keys {
         let tokens = self.tokens();
         let active = self.slots();
-        let has = |kind: &str| {
+        let has = |which: &dyn Fn(&Token) -> bool| {
             tokens
                 .iter()
-                .any(|token| token.is(kind) && token.slots().iter().any(|slot| active.contains(slot)))
+                .any(|token| which(token) && token.slots().iter().any(|slot| active.contains(slot)))
         };
         Keys {
-            tpm: has(TPM),
-            recovery_key: has(RECOVERY) && tokens.iter().any(|token| token.is(RECOVERY) && token.confirmed()),
-            passphrase: has(PASSPHRASE),
-            security_key: has(SECURITY_KEY),
+            tpm: has(&|token| token.is(TPM)),
+            recovery_key: has(&|token| token.is(RECOVERY) && token.confirmed()),
+            passphrase: has(&|token| token.is(PASSPHRASE)),
+            security_key: has(&|token| token.is(SECURITY_KEY)),
             security_key_pin: self.security_keys().iter().any(|key| key.pin),
         }
     }
@@ -286,6 +294,36 @@ impl Header {
         self.device.add_keyslot(key, new)
     }
 
+    /// Which volume it is: SHA-256 of what the header's digests say, which fit one volume key and no other.
+    ///
+    /// # Errors
+    ///
+    /// When libcryptsetup cannot show the header.
+    pub fn identity(&mut self) -> Result<Digest, LibcryptErr> {
+        let header = self.device.device.status_handle().dump_json()?;
+        let mut hasher = Sha256::new();
+        for digest in header["digests"]
+            .as_object()
+            .into_iter()
+            .flat_map(|all| all.values())
+        {
+            // Besides these a digest says which keyslots it is for, and they come and go.
+            for part in ["type", "hash", "iterations", "salt", "digest"] {
+                hasher.update(digest[part].to_string());
+                hasher.update([0]);
+            }
+        }
+        Ok(Digest::from_bytes(hasher.finalize().into()))
+    }
+
+    /// Whether the TPM gives the key now.
+    pub fn tpm_opens(&mut self) -> bool {
+        let mut handle = self.device.device.token_handle();
+        handle
+            .activate_by_token_pin::<()>(None, Some(TPM), None, &[], None, CryptActivate::empty())
+            .is_ok()
+    }
+
     /// Which keyslot `secret` opens.
     ///
     /// # Errors
@@ -308,7 +346,8 @@ impl Header {
         self.add_token(&json!({ "type": RECOVERY, "keyslots": [slot.to_string()], (CONFIRMED): false }))
     }
 
-    /// Confirms the recovery key `secret`, and removes every other one.
+    /// Confirms the recovery key `secret`, and removes every other one first: where power is lost between the two, somebody has to confirm it
+    /// again, and nothing opens the volume that ought not to.
     ///
     /// # Errors
     ///
@@ -326,11 +365,11 @@ impl Header {
         };
         let number = token.number;
         let json = json!({ "type": RECOVERY, "keyslots": [slot.to_string()], (CONFIRMED): true });
-        self.device
-            .device
-            .token_handle()
-            .json_set(TokenInput::ReplaceToken(number, &json))?;
-        self.remove(|token| token.is(RECOVERY) && token.number != number)
+        self.remove(|token| token.is(RECOVERY) && token.number != number)?;
+        let mut handle = self.device.device.token_handle();
+        handle
+            .json_set(TokenInput::ReplaceToken(number, &json))
+            .map(|_| ())
     }
 
     /// Sets the passphrase, in place of one from before.
@@ -339,11 +378,23 @@ impl Header {
     ///
     /// When nothing opens the volume, or the header cannot be written.
     pub fn set_passphrase(&mut self, key: Key<'_>, new: &[u8]) -> Result<(), LibcryptErr> {
-        let old: Vec<u32> = self.numbers(PASSPHRASE);
+        let generation = self.newest_passphrase().map_or(1, |newest| newest + 1);
         self.derive_slowly()?;
         let slot = self.device.add_keyslot(key, new)?;
-        self.add_token(&json!({ "type": PASSPHRASE, "keyslots": [slot.to_string()] }))?;
-        self.remove(|token| old.contains(&token.number))
+        let token = json!({ "type": PASSPHRASE, "keyslots": [slot.to_string()], (GENERATION): generation });
+        self.add_token(&token)?;
+        self.remove_older_passphrases()
+    }
+
+    fn newest_passphrase(&mut self) -> Option<u64> {
+        let tokens = self.tokens();
+        let passphrases = tokens.iter().filter(|token| token.is(PASSPHRASE));
+        passphrases.map(Token::generation).max()
+    }
+
+    fn remove_older_passphrases(&mut self) -> Result<(), LibcryptErr> {
+        let newest = self.newest_passphrase().unwrap_or(0);
+        self.remove(|token| token.is(PASSPHRASE) && token.generation() < newest)
     }
 
     /// Removes the passphrase.
@@ -378,7 +429,8 @@ impl Header {
         self.device.device.keyslot_handle().destroy(slot)
     }
 
-    /// Removes keyslots that no token names: what an interrupted change left.
+    /// Removes what an interrupted change left: keyslots that no token names, and passphrases from before the newest. Returns how many
+    /// keyslots belonged to nothing.
     ///
     /// # Errors
     ///
@@ -393,6 +445,7 @@ impl Header {
         for slot in &strays {
             self.destroy(*slot)?;
         }
+        self.remove_older_passphrases()?;
         Ok(strays.len())
     }
 

@@ -96,7 +96,7 @@ fn a_volume_that_somebody_else_made_is_foreign() {
         .unwrap();
     assert_eq!(disk.header().state(), VolumeState::Foreign);
     assert!(matches!(
-        disk.volume().open(None, None),
+        disk.volume().open(None, None, None),
         Err(VolumeError::Other(_))
     ));
 }
@@ -193,9 +193,87 @@ fn a_passphrase_is_replaced_and_removed() {
         .unwrap();
     assert!(!disk.opens(b"first passphrase"));
     assert!(disk.opens(b"second passphrase"));
+
+    assert!(
+        disk.volume().remove_passphrase().is_err(),
+        "it is the only key that somebody has"
+    );
+    assert!(disk.opens(b"second passphrase"));
+    let key = crate::recovery::generate().unwrap();
+    disk.header()
+        .add_recovery(Key::Passphrase(FIRST), key.as_bytes())
+        .unwrap();
+    assert!(
+        disk.volume().remove_passphrase().is_err(),
+        "nobody proved that they have the recovery key"
+    );
+    let typed = Secret::new((*key).clone());
+    disk.volume().confirm_recovery_key(&typed).unwrap();
     disk.volume().remove_passphrase().unwrap();
     assert!(!disk.opens(b"second passphrase"));
     assert!(!disk.header().keys().passphrase);
+}
+
+#[test]
+fn the_tpms_key_stays_where_it_is_the_only_one() {
+    let disk = made();
+    assert!(disk.volume().remove_tpm().is_err());
+    disk.header()
+        .set_passphrase(Key::Passphrase(FIRST), b"some passphrase")
+        .unwrap();
+    disk.volume().remove_tpm().unwrap();
+}
+
+#[test]
+fn of_two_passphrases_an_interrupted_change_leaves_the_newer_one() {
+    let disk = made();
+    disk.header()
+        .set_passphrase(Key::Passphrase(FIRST), b"older passphrase")
+        .unwrap();
+    // What `set_passphrase` does before it removes the one from before.
+    let mut header = disk.header();
+    let slot = header
+        .device
+        .add_keyslot(Key::Passphrase(FIRST), b"newer passphrase")
+        .unwrap();
+    header
+        .add_token(&json!({ "type": PASSPHRASE, "keyslots": [slot.to_string()], (GENERATION): 2 }))
+        .unwrap();
+    assert!(disk.opens(b"older passphrase"));
+    disk.header().remove_strays().unwrap();
+    assert!(!disk.opens(b"older passphrase"));
+    assert!(disk.opens(b"newer passphrase"));
+}
+
+#[test]
+fn a_volume_keeps_its_identity_and_no_other_has_it() {
+    let (identity, again) = {
+        let disk = made();
+        let identity = disk.volume().look().unwrap().identity;
+        disk.header()
+            .set_passphrase(Key::Passphrase(FIRST), b"some passphrase")
+            .unwrap();
+        (identity, disk.volume().look().unwrap().identity)
+    };
+    assert!(identity.is_some());
+    assert_eq!(identity, again, "keys come and go");
+    let other = made();
+    assert_ne!(other.volume().look().unwrap().identity, identity);
+    let refused = other.volume().open(None, None, identity);
+    assert!(
+        matches!(&refused, Err(VolumeError::Other(why)) if why.to_string().contains("another volume")),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn an_erasure_that_was_interrupted_goes_on() {
+    let disk = made();
+    disk.header().set_state("erased").unwrap();
+    assert!(disk.opens(FIRST), "a keyslot is left");
+    assert!(disk.volume().open(None, None, None).is_err());
+    disk.volume().erase().unwrap();
+    assert!(!disk.opens(FIRST));
 }
 
 #[test]
@@ -260,7 +338,7 @@ fn after_an_erasure_nothing_opens_and_the_keyslots_bytes_are_others() {
         );
     }
     assert!(matches!(
-        disk.volume().open(None, None),
+        disk.volume().open(None, None, None),
         Err(VolumeError::Other(_))
     ));
 }
@@ -295,7 +373,7 @@ fn requests_have_no_field_that_is_not_known() {
 #[test]
 fn without_its_counter_the_tpm_is_not_even_asked() {
     let disk = made();
-    let refused = disk.volume().open(None, Some(1));
+    let refused = disk.volume().open(None, Some(1), None);
     assert!(
         matches!(&refused, Err(VolumeError::TpmRefused(why)) if why.contains("its counter cannot be read")),
         "{refused:?}"
@@ -303,6 +381,6 @@ fn without_its_counter_the_tpm_is_not_even_asked() {
     // A key that a person has does not depend on the TPM.
     let wrong = disk
         .volume()
-        .open(Some(&Secret::new("wrong".to_owned())), Some(1));
-    assert!(matches!(wrong, Err(VolumeError::WrongSecret)), "{wrong:?}");
+        .open(Some(&Secret::new("wrong".to_owned())), Some(1), None);
+    assert!(!matches!(wrong, Err(VolumeError::TpmRefused(_))), "{wrong:?}");
 }

@@ -16,6 +16,7 @@ mod programs;
 mod raw;
 mod recovery;
 mod security_key;
+mod turn;
 mod volume;
 
 use std::path::PathBuf;

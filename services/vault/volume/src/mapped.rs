@@ -1,5 +1,6 @@
 //! The mapped device as the kernel shows it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where the kernel shows block devices.
@@ -28,6 +29,18 @@ impl Mapped {
     /// Whether reads and writes wait.
     pub fn is_suspended(&self) -> bool {
         std::fs::read_to_string(self.0.join("dm/suspended")).is_ok_and(|value| value.trim() == "1")
+    }
+
+    /// Its size in sectors of 512 bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say.
+    pub fn sectors(&self) -> io::Result<u64> {
+        let text = std::fs::read_to_string(self.0.join("size"))?;
+        text.trim()
+            .parse()
+            .map_err(|_| io::Error::other("not a number of sectors"))
     }
 
     /// Reads and writes that were completed (fields 1 and 5 of the kernel's block statistics).

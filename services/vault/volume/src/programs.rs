@@ -1,4 +1,4 @@
-//! The two programs of the system that are run: `mke2fs` and `systemd-cryptenroll`.
+//! The programs of the system that are run: `mke2fs`, `systemd-cryptenroll`, and `dmsetup` while the machine is being turned off.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -19,6 +19,7 @@ const MAX_OUTPUT_BYTES: usize = 4000;
 /// can be read in `/proc` for as long as it runs. As a credential that is a pipe the PIN is nowhere but in the two processes, and can be
 /// read once: a wrong one cannot be tried again until the key blocks itself, which is what would be done with a file.
 const CREDENTIALS: &str = "/usr/share/holdfast/security-key";
+const DMSETUP: &str = "/usr/sbin/dmsetup";
 
 /// Makes the file system on `device`.
 ///
@@ -91,6 +92,26 @@ pub fn enrol_security_key(device: &Path, pin: Option<&Secret>) -> Result<()> {
         return Ok(());
     }
     Err(security_key::reason(&ended.said).unwrap_or_else(|| ended.failure().into()))
+}
+
+/// Replaces a mapped device of `sectors` sectors by one that answers every request with an error.
+///
+/// # Errors
+///
+/// When `dmsetup` fails, with what it said.
+pub fn answer_with_errors(name: &str, sectors: u64) -> anyhow::Result<()> {
+    let mut load = Command::new(DMSETUP);
+    load.args([
+        "load",
+        "--noudevsync",
+        "--table",
+        &format!("0 {sectors} error"),
+        name,
+    ]);
+    run(load, b"")?;
+    let mut resume = Command::new(DMSETUP);
+    resume.args(["resume", "--noudevsync", name]);
+    run(resume, b"")
 }
 
 fn run(command: Command, input: &[u8]) -> anyhow::Result<()> {

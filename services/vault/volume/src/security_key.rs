@@ -4,12 +4,13 @@
 //! wrong PIN is tried once and no more (a key counts them, and blocks itself), and what went wrong, in a closed list.
 
 use anyhow::Context as _;
+use holdfast_contract::Digest;
 use holdfast_contract::vault::{MAX_SECURITY_KEYS, Secret, SecurityKeyTrouble as Trouble};
 use libcryptsetup_rs::LibcryptErr;
 
 use crate::header::{Header, SecurityKey};
 use crate::raw::{self, Key};
-use crate::volume::{Opening, Result, Volume, VolumeError, code, random_key};
+use crate::volume::{Opening, Result, Volume, VolumeError, code, ensure_that, random_key};
 use crate::{hid, programs};
 
 /// Where the kernel shows raw HID devices.
@@ -51,10 +52,15 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// When the header cannot be written.
+    /// When nothing else would open the volume, or the header cannot be written.
     pub fn remove_security_keys(&self) -> Result<()> {
-        Ok(self
-            .ready()?
+        let mut header = self.ready()?;
+        let keys = header.keys();
+        ensure_that(
+            keys.recovery_key || keys.passphrase || header.tpm_opens(),
+            "nothing else opens the vault now: make a recovery key first, or seal the vault to the TPM",
+        )?;
+        Ok(header
             .remove_security_keys(None)
             .context("remove the security keys")?)
     }
@@ -64,8 +70,8 @@ impl Volume {
     /// # Errors
     ///
     /// When it is none of this volume's, nobody touches it, or its PIN is wrong.
-    pub fn open_with_security_key(&self, pin: Option<&Secret>) -> Result<()> {
-        let Some(Opening { mut header, how }) = self.opening()? else {
+    pub fn open_with_security_key(&self, pin: Option<&Secret>, identity: Option<Digest>) -> Result<()> {
+        let Some(Opening { mut header, how }) = self.opening(identity)? else {
             return Ok(());
         };
         let keys = header.security_keys();

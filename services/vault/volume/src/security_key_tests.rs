@@ -101,7 +101,7 @@ fn its_keyslot_is_no_stray() {
     let disk = made();
     enrolled(&disk, false, true);
     // Opening removes the first key, which no token names, and fails for want of a TPM.
-    let _ = disk.volume().open(None, None);
+    let _ = disk.volume().open(None, None, None);
     assert!(!disk.opens(FIRST) && disk.opens(b"secret of a key false true"));
 }
 
@@ -111,12 +111,12 @@ fn none_enrolled_none_plugged_in_and_no_pin_are_told_apart() {
     let one = plugged_in(&[&KEY]);
     // Opening removes the first key, which no token names: what is to be enrolled is enrolled before.
     let disk = made();
-    let result = volume(&disk, one.path()).open_with_security_key(None);
+    let result = volume(&disk, one.path()).open_with_security_key(None, None);
     assert_eq!(trouble(result), Trouble::NoneEnrolled);
     drop(disk);
     let disk = made();
     enrolled(&disk, true, true);
-    let open = |devices: &Path| trouble(volume(&disk, devices).open_with_security_key(None));
+    let open = |devices: &Path| trouble(volume(&disk, devices).open_with_security_key(None, None));
     assert_eq!(open(none.path()), Trouble::NonePluggedIn);
     assert_eq!(open(one.path()), Trouble::PinRequired);
     let seal = volume(&disk, one.path()).enrol_tpm_with_security_key(None);

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use holdfast_contract::Digest;
 use holdfast_contract::vault::{self, Keys, Secret, SecurityKeyTrouble, VolumeState};
-use libcryptsetup_rs::LibcryptErr;
 use libcryptsetup_rs::consts::flags::{CryptActivate, CryptDeactivate};
+use libcryptsetup_rs::{CryptInit, LibcryptErr};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -46,6 +48,9 @@ impl From<SecurityKeyTrouble> for VolumeError {
 
 /// What can be asked of the volume comes to this.
 pub type Result<T> = std::result::Result<T, VolumeError>;
+
+/// How long the ledger's disk is waited for before the machine is turned off.
+const SYNC_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The partition and the name it is mapped under.
 #[derive(Debug, Clone)]
@@ -117,14 +122,18 @@ impl Volume {
     ///
     /// When the device cannot be read.
     pub fn look(&self) -> Result<vault::Volume> {
-        let (state, keys) = match self.header()? {
-            None => (VolumeState::None, Keys::default()),
-            Some(mut header) => (header.state(), header.keys()),
+        let (state, keys, identity) = match self.header()? {
+            None => (VolumeState::None, Keys::default(), None),
+            Some(mut header) => {
+                let identity = header.identity().context("find out which volume it is")?;
+                (header.state(), header.keys(), Some(identity))
+            }
         };
         let mapped = mapped::find(&self.name);
         Ok(vault::Volume {
             state,
             keys,
+            identity,
             active: mapped.is_some(),
             suspended: mapped.as_ref().is_some_and(mapped::Mapped::is_suspended),
             transfers: mapped.as_ref().map_or(0, mapped::Mapped::transfers),
@@ -137,20 +146,21 @@ impl Volume {
     /// # Errors
     ///
     /// When the partition holds something that may not be overwritten, the TPM measured nothing, or a step fails.
-    pub fn create(&self, replace: bool) -> Result<Option<u64>> {
+    pub fn create(&self, replace: bool, identity: Option<Digest>) -> Result<Option<u64>> {
         if let Some(objection) = measured::objection(Path::new(measured::REGISTERS)) {
             return Err(VolumeError::TpmRefused(objection));
         }
         ensure_inactive(&self.name)?;
-        let state = self
-            .header()?
-            .map_or(VolumeState::None, |mut header| header.state());
-        let may = match state {
+        let there = self.look()?;
+        let may = match there.state {
             VolumeState::None | VolumeState::Unfinished => true,
-            VolumeState::Ready | VolumeState::Erased | VolumeState::Foreign => replace,
+            VolumeState::Erased | VolumeState::Foreign => replace,
+            VolumeState::Ready => replace && identity.is_some() && there.identity != identity,
         };
         if !may {
-            return Err(anyhow::anyhow!("the partition holds a volume already").into());
+            return Err(
+                anyhow::anyhow!("the partition holds a volume already: destroy its keys first").into(),
+            );
         }
         let making = format!("{}-new", self.name);
         if mapped::find(&making).is_some() {
@@ -170,7 +180,7 @@ impl Volume {
         let mut header = self.header()?.context("the header is gone")?;
         header.destroy(temporary).context("remove the first key")?;
         header.set_state("ready").context("finish the header")?;
-        self.open(None, None)
+        self.open(None, None, None)
     }
 
     fn seal(&self, key: &[u8]) -> anyhow::Result<()> {
@@ -190,8 +200,13 @@ impl Volume {
     /// # Errors
     ///
     /// When the secret does not fit, or the TPM refuses.
-    pub fn open(&self, secret: Option<&Secret>, at_least: Option<u64>) -> Result<Option<u64>> {
-        let Some(Opening { mut header, how }) = self.opening()? else {
+    pub fn open(
+        &self,
+        secret: Option<&Secret>,
+        at_least: Option<u64>,
+        identity: Option<Digest>,
+    ) -> Result<Option<u64>> {
+        let Some(Opening { mut header, how }) = self.opening(identity)? else {
             return Ok(None);
         };
         let mut attempt = |key: Key<'_>| how.attempt(&mut header, key);
@@ -201,7 +216,15 @@ impl Volume {
                     self.vouch(at_least)?;
                 }
                 attempt(Key::Token(header::TPM_C)).map_err(|error| refused(&error))?;
-                Ok(if how.resume { None } else { self.advance() })
+                if how.resume {
+                    return Ok(None);
+                }
+                // The volume is open whatever becomes of the counter, which then stays where it was.
+                let advanced = self.advance();
+                if let Err(error) = &advanced {
+                    tracing::warn!(%error, "the TPM's counter was not moved on");
+                }
+                Ok(advanced.ok())
             }
             Some(secrets) => first(&secrets, |secret| attempt(Key::Passphrase(secret))).map(|()| None),
         }
@@ -211,9 +234,13 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// When the volume is not whole.
-    pub fn opening(&self) -> Result<Option<Opening<'_>>> {
+    /// When the volume is not whole, or not the one of this identity.
+    pub fn opening(&self, identity: Option<Digest>) -> Result<Option<Opening<'_>>> {
         let mut header = self.ready()?;
+        let found = header.identity().context("find out which volume it is")?;
+        if identity.is_some_and(|identity| identity != found) {
+            return Err(anyhow::anyhow!("it is another volume than the one that was made here").into());
+        }
         let strays = header
             .remove_strays()
             .context("remove what an interrupted change left")?;
@@ -248,15 +275,8 @@ impl Volume {
         Err(VolumeError::TpmRefused(why))
     }
 
-    /// Moves the TPM's counter on. Where that fails the volume is open all the same, and the counter is where it was.
-    fn advance(&self) -> Option<u64> {
-        match Counter::of(&self.tpm).and_then(|mut counter| counter.advance()) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                tracing::warn!(%error, "the TPM's counter was not moved on");
-                None
-            }
-        }
+    fn advance(&self) -> std::result::Result<u64, tss_esapi::Error> {
+        Counter::of(&self.tpm)?.advance()
     }
 
     /// Takes the volume's key out of the kernel. What is being written is written first; who reads or writes afterwards waits.
@@ -270,10 +290,7 @@ impl Volume {
             return Ok(());
         };
         if !mapped.is_suspended() {
-            // Read the header for the name's sake: its own keys stay good whatever is on the disk.
-            let mut header = self.header()?.context("the partition holds no LUKS2 header")?;
-            let suspended = header.device.device.context_handle().suspend(&self.name);
-            suspended.context("take the key out of the kernel")?;
+            self.suspend_mapped()?;
         }
         // What was read stays in memory, decrypted, until it is thrown away.
         if let Err(error) = std::fs::write("/proc/sys/vm/drop_caches", "1") {
@@ -283,6 +300,22 @@ impl Volume {
         Ok(ensure_that(suspended, "the kernel still has the key")?)
     }
 
+    /// Whatever is on the disk, or is not to be read any more: the key has to go.
+    fn suspend_mapped(&self) -> anyhow::Result<()> {
+        let by_header = match self.header() {
+            Ok(Some(mut header)) => header.device.device.context_handle().suspend(&self.name),
+            Ok(None) | Err(_) => Err(LibcryptErr::Other("there is no header".to_owned())),
+        };
+        if let Err(error) = by_header {
+            tracing::warn!(%error, "the header is of no use; the volume is locked by its name");
+            let mut device =
+                CryptInit::init_by_name_and_header(&self.name, None).context("find the mapped volume")?;
+            let suspended = device.context_handle().suspend(&self.name);
+            suspended.context("take the key out of the kernel")?;
+        }
+        Ok(())
+    }
+
     /// Lets go of a volume that is locked, because the machine is being turned off. Its file system was written out before it was locked; who
     /// waits for it gets an error instead, and can end.
     ///
@@ -290,17 +323,14 @@ impl Volume {
     ///
     /// When the mapped device still waits afterwards.
     pub fn release(&self) -> anyhow::Result<()> {
-        let suspended = || mapped::find(&self.name).is_some_and(|mapped| mapped.is_suspended());
-        if !suspended() {
+        let Some(mapped) = mapped::find(&self.name).filter(mapped::Mapped::is_suspended) else {
             return Ok(());
-        }
-        let mut device = raw::Device::open(&self.device).context("open the partition")?;
-        let mut handle = device.device.activate_handle();
-        // It stays while its file system is mounted; what counts is that it answers.
-        if let Err(error) = handle.deactivate(&self.name, CryptDeactivate::FORCE) {
-            tracing::info!(%error, "the locked volume answers with errors until it is unmounted");
-        }
-        ensure_that(!suspended(), "the locked volume still waits for its key")
+        };
+        // libcryptsetup does this for a device that is in use (CRYPT_DEACTIVATE_FORCE), but not for one that is suspended.
+        let sectors = mapped.sectors().context("find out how large the volume is")?;
+        programs::answer_with_errors(&self.name, sectors)?;
+        let suspended = mapped::find(&self.name).is_some_and(|mapped| mapped.is_suspended());
+        ensure_that(!suspended, "the locked volume still waits for its key")
     }
 
     /// Adds a recovery key and returns it.
@@ -346,10 +376,13 @@ impl Volume {
     ///
     /// When the header cannot be written.
     pub fn remove_passphrase(&self) -> Result<()> {
-        Ok(self
-            .ready()?
-            .remove_passphrase()
-            .context("remove the passphrase")?)
+        let mut header = self.ready()?;
+        // A key in the TPM is worth nothing unless the TPM gives it.
+        ensure_that(
+            header.keys().recovery_key || header.keys().security_key || header.tpm_opens(),
+            "nothing else opens the vault now: make a recovery key first, or seal the vault to the TPM",
+        )?;
+        Ok(header.remove_passphrase().context("remove the passphrase")?)
     }
 
     /// Seals the volume to the TPM anew, with what opens it now; the sealed keys from before are removed. Returns how far the TPM's counter is.
@@ -376,7 +409,8 @@ impl Volume {
                 .context("remove the TPM's old key")?;
         }
         ensure_that(header.keys().tpm, "the volume is not sealed to the TPM")?;
-        Ok(self.advance())
+        let counter = self.advance().context("move the TPM's counter on")?;
+        Ok(Some(counter))
     }
 
     /// Removes the TPM's keys, and looks whether they are gone.
@@ -386,52 +420,61 @@ impl Volume {
     /// When the header cannot be written, or something still opens it without a secret.
     pub fn remove_tpm(&self) -> Result<()> {
         let mut header = self.ready()?;
+        let keys = header.keys();
+        ensure_that(
+            keys.recovery_key || keys.passphrase || keys.security_key,
+            "nothing else opens the vault: there is no confirmed recovery key, no passphrase and no security key",
+        )?;
         header.remove_tpm(None).context("remove the TPM's key")?;
         let mut header = self.ready()?;
         ensure_that(
             !header.keys().tpm && header.tpm_tokens().is_empty(),
             "the TPM's key is still there",
         )?;
-        let mut handle = header.device.device.token_handle();
-        let opens = handle.activate_by_token_pin::<()>(
-            None,
-            Some(header::TPM),
-            None,
-            &[],
-            None,
-            CryptActivate::empty(),
-        );
-        Ok(ensure_that(opens.is_err(), "the TPM still opens the volume")?)
+        Ok(ensure_that(
+            !header.tpm_opens(),
+            "the TPM still opens the volume",
+        )?)
     }
 
-    /// Destroys every key, and looks whether the bytes of the keyslots are others than before.
+    /// Destroys every key, and looks whether the bytes of the keyslots are others than before. From the first step on nothing opens the volume any
+    /// more, wherever it is interrupted; every keyslot is tried, whatever became of the one before it.
     ///
     /// # Errors
     ///
-    /// When a keyslot cannot be destroyed, or its bytes are still there.
+    /// When a keyslot cannot be destroyed, or its bytes are still there or cannot be read.
     pub fn erase(&self) -> Result<()> {
         let mut header = self.header()?.context("the partition holds no LUKS2 header")?;
-        let slots = header.slots();
+        let mut failures = Vec::new();
         let mut before = Vec::new();
-        for slot in &slots {
-            let area = header.area(*slot).context("find a keyslot")?;
-            before.push((area, self.digest(area)?));
+        for slot in header.slots() {
+            let area = header.area(slot).context("find a keyslot");
+            before.push((slot, area.and_then(|area| Ok((area, self.digest(area)?)))));
         }
-        for slot in slots {
-            header.destroy(slot).context("destroy a keyslot")?;
+        if let Err(error) = header.set_state("erased") {
+            failures.push(format!("note that the keys are gone: {error}"));
         }
-        header
-            .set_state("erased")
-            .context("note that the keys are gone")?;
-        let mut header = self.header()?.context("the header is gone")?;
-        ensure_that(header.slots().is_empty(), "a keyslot is still there")?;
-        for (area, digest) in before {
-            ensure_that(
-                self.digest(area)? != digest,
-                "the bytes of a keyslot are still there",
-            )?;
+        for (slot, _) in &before {
+            if let Err(error) = header.destroy(*slot) {
+                failures.push(format!("destroy keyslot {slot}: {error}"));
+            }
         }
-        Ok(())
+        let left = self.header()?.context("the header is gone")?.slots();
+        if !left.is_empty() {
+            failures.push(format!("keyslots are still there: {left:?}"));
+        }
+        for (slot, before) in before {
+            let same = before.and_then(|(area, digest)| Ok(self.digest(area)? == digest));
+            match same {
+                Ok(false) => {}
+                Ok(true) => failures.push(format!("the bytes of keyslot {slot} are still there")),
+                Err(error) => failures.push(format!("keyslot {slot} cannot be read back: {error:#}")),
+            }
+        }
+        if failures.is_empty() {
+            return Ok(());
+        }
+        Err(anyhow::anyhow!("{}", failures.join("; ")).into())
     }
 
     /// Of a part of the partition, read from the disk and not from memory as far as that can be asked for.
@@ -544,7 +587,12 @@ fn ensure_inactive(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ensure_that(holds: bool, otherwise: &'static str) -> anyhow::Result<()> {
+/// An error with these words where something does not hold.
+///
+/// # Errors
+///
+/// When it does not hold.
+pub fn ensure_that(holds: bool, otherwise: &'static str) -> anyhow::Result<()> {
     ensure!(holds, "{otherwise}");
     Ok(())
 }
@@ -576,9 +624,14 @@ fn hex(bytes: &[u8]) -> Zeroizing<String> {
 ///
 /// When the kernel does not.
 pub fn turn_off(state: &Path) -> io::Result<()> {
-    if let Ok(directory) = File::open(state) {
-        rustix::fs::syncfs(&directory)?;
-    }
+    let state = state.to_owned();
+    let (written, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let synced = File::open(state).map(|directory| rustix::fs::syncfs(&directory));
+        let _ = written.send(synced.is_ok());
+    });
+    // A disk that does not answer must not keep the machine on.
+    let _ = wait.recv_timeout(SYNC_PATIENCE);
     rustix::system::reboot(rustix::system::RebootCommand::PowerOff)?;
     Ok(())
 }

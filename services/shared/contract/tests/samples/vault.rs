@@ -5,7 +5,7 @@ use holdfast_contract::vault::{
     SecurityKeyTrouble, Unlock, VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
 };
 
-use super::{Sample, any, moment, strict};
+use super::{Sample, any, digest, moment, strict};
 
 fn secret() -> Secret {
     Secret::new("correct horse battery".to_owned())
@@ -98,19 +98,25 @@ fn device() -> Vec<Sample> {
         keys: keys(),
         active: true,
         suspended: false,
+        identity: Some(digest(8)),
         transfers: 9,
     };
     vec![
         any(&[
             VolumeRequest::Look,
-            VolumeRequest::Create { replace: false },
+            VolumeRequest::Create {
+                replace: true,
+                identity: Some(digest(7)),
+            },
             VolumeRequest::Open {
                 secret: None,
                 at_least: Some(7),
+                identity: Some(digest(7)),
             },
             VolumeRequest::Open {
                 secret: Some(secret()),
                 at_least: None,
+                identity: None,
             },
             VolumeRequest::Suspend,
             VolumeRequest::AddRecoveryKey,
@@ -118,7 +124,10 @@ fn device() -> Vec<Sample> {
             VolumeRequest::SetPassphrase { secret: secret() },
             VolumeRequest::RemovePassphrase,
             VolumeRequest::EnrolTpm { secret: secret() },
-            VolumeRequest::OpenWithSecurityKey { pin: None },
+            VolumeRequest::OpenWithSecurityKey {
+                pin: None,
+                identity: None,
+            },
             VolumeRequest::EnrolTpmWithSecurityKey { pin: Some(secret()) },
             VolumeRequest::AddSecurityKey { pin: Some(secret()) },
             VolumeRequest::RemoveSecurityKeys,

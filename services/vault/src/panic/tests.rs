@@ -1,0 +1,325 @@
+use std::sync::Mutex;
+
+use holdfast_contract::status::Confinement;
+use holdfast_contract::vault::{Volume, VolumeAnswer, VolumeState};
+use holdfast_ipc::{Recorder, Surroundings};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::config::Config;
+use crate::service::Parts;
+use crate::settle::settle;
+use crate::volume::VolumeClient;
+
+const RECOVERABLE: Keys = Keys {
+    tpm: true,
+    recovery_key: true,
+    passphrase: false,
+    security_key: false,
+    security_key_pin: false,
+};
+
+#[test]
+fn what_destroys_needs_its_own_phrase() {
+    assert!(permitted(PanicLevel::Lock, None, Keys::default()).is_ok());
+    assert!(permitted(PanicLevel::RemoveTpm, None, RECOVERABLE).is_err());
+    assert!(permitted(PanicLevel::RemoveTpm, Some("erase everything"), RECOVERABLE).is_err());
+    assert!(permitted(PanicLevel::RemoveTpm, Some(" remove the tpm key\n"), RECOVERABLE).is_ok());
+    assert!(permitted(PanicLevel::Erase, Some("remove the tpm key"), RECOVERABLE).is_err());
+    assert!(permitted(PanicLevel::Erase, Some("erase everything"), Keys::default()).is_ok());
+}
+
+#[test]
+fn the_tpms_key_is_not_removed_where_it_is_the_only_one() {
+    let only_tpm = Keys {
+        tpm: true,
+        ..Keys::default()
+    };
+    let refused = permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), only_tpm).unwrap_err();
+    assert_eq!(refused.kind, ProblemKind::Conflict);
+    let passphrase = Keys {
+        passphrase: true,
+        ..only_tpm
+    };
+    assert!(permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), passphrase).is_ok());
+    let security_key = Keys {
+        security_key: true,
+        ..only_tpm
+    };
+    assert!(permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), security_key).is_ok());
+}
+
+/// Stands for the privileged program: a volume in memory, and what was asked of it.
+#[derive(Debug)]
+struct Device {
+    volume: Mutex<Volume>,
+    asked: Mutex<Vec<VolumeRequest>>,
+    /// The kernel keeps the key whatever is asked.
+    stubborn: bool,
+    /// [`VolumeRequest::AddRecoveryKey`] is answered after this.
+    held: Notify,
+    begun: Notify,
+    off: Notify,
+}
+
+impl Device {
+    async fn answer(&self, request: VolumeRequest) -> VolumeAnswer {
+        self.asked.lock().unwrap().push(request.clone());
+        match request {
+            VolumeRequest::AddRecoveryKey => {
+                self.begun.notify_one();
+                self.held.notified().await;
+            }
+            VolumeRequest::TurnOff => self.off.notify_one(),
+            _ => {}
+        }
+        let mut volume = self.volume.lock().unwrap();
+        match request {
+            VolumeRequest::Suspend => volume.suspended = volume.active && !self.stubborn,
+            VolumeRequest::Open { .. } => (volume.active, volume.suspended) = (true, false),
+            VolumeRequest::RemoveTpm => volume.keys.tpm = false,
+            VolumeRequest::Erase => (volume.state, volume.keys) = (VolumeState::Erased, Keys::default()),
+            _ => {}
+        }
+        VolumeAnswer::Done {
+            volume: *volume,
+            recovery_key: None,
+            counter: None,
+        }
+    }
+
+    fn asked(&self) -> Vec<VolumeRequest> {
+        let asked = self.asked.lock().unwrap();
+        asked
+            .iter()
+            .filter(|request| **request != VolumeRequest::Look)
+            .cloned()
+            .collect()
+    }
+}
+
+struct Place {
+    directory: tempfile::TempDir,
+    device: Arc<Device>,
+    vault: Arc<Vault>,
+}
+
+const OPEN: Volume = Volume {
+    state: VolumeState::Ready,
+    keys: RECOVERABLE,
+    identity: None,
+    active: true,
+    suspended: false,
+    transfers: 0,
+};
+
+/// A vault on a device like this, without a ledger: none of what is tested here may depend on one.
+fn place(volume: Volume, stubborn: bool) -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("volume.sock");
+    let device = Arc::new(Device {
+        volume: Mutex::new(volume),
+        asked: Mutex::default(),
+        stubborn,
+        held: Notify::new(),
+        begun: Notify::new(),
+        off: Notify::new(),
+    });
+    let listener = UnixListener::bind(&socket).unwrap();
+    let served = Arc::clone(&device);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let device = Arc::clone(&served);
+            tokio::spawn(async move {
+                let mut text = Vec::new();
+                stream.read_to_end(&mut text).await.unwrap();
+                let answer = device.answer(serde_json::from_slice(&text).unwrap()).await;
+                let _ = stream.write_all(&serde_json::to_vec(&answer).unwrap()).await;
+            });
+        }
+    });
+    let vault = vault_in(&directory);
+    Place {
+        directory,
+        device,
+        vault,
+    }
+}
+
+fn vault_in(directory: &tempfile::TempDir) -> Arc<Vault> {
+    let run = directory.path().to_owned();
+    Vault::new(Parts {
+        config: Config {
+            countdown_lock_seconds: 0,
+            countdown_remove_tpm_seconds: 0,
+            countdown_erase_seconds: 0,
+            ..Config::default()
+        },
+        volume: Some(VolumeClient::new(run.join("volume.sock"))),
+        state: run.clone(),
+        recorder: Recorder::new(&Surroundings::client(run)),
+        confinement: Confinement {
+            landlock_abi: 0,
+            syscalls: 0,
+            grants: Vec::new(),
+            missing: Vec::new(),
+        },
+    })
+}
+
+#[tokio::test]
+async fn what_waited_when_a_panic_came_is_not_done_after_it() {
+    let Place { device, vault, .. } = &place(OPEN, false);
+    let first = Arc::clone(vault);
+    let first = tokio::spawn(async move { first.ask(VolumeRequest::AddRecoveryKey).await });
+    device.begun.notified().await;
+    let open = VolumeRequest::Open {
+        secret: None,
+        at_least: None,
+        identity: None,
+    };
+    let mut waiting = Box::pin(vault.ask(open));
+    // It has asked for its turn, and does not have it.
+    assert!(futures_now(&mut waiting).await.is_none());
+    let panicking = Arc::clone(vault);
+    let panic = tokio::spawn(async move { finish(&panicking, PanicLevel::RemoveTpm, true, "test").await });
+    let refused = async {
+        let refused = waiting.await.unwrap_err();
+        assert_eq!(refused.kind, ProblemKind::Conflict);
+    };
+    // The change that is being made is waited for, but not for long.
+    tokio::join!(refused, async {
+        panic.await.unwrap();
+        device.held.notify_one();
+        first.await.unwrap().unwrap();
+    });
+    assert!(
+        !device
+            .asked()
+            .iter()
+            .any(|request| matches!(request, VolumeRequest::Open { .. }))
+    );
+    let status = vault.status();
+    assert_eq!(status.state, VaultState::Locked);
+    assert!(!status.keys.tpm);
+}
+
+/// Polls once.
+async fn futures_now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_vault_that_is_open_all_the_same_is_not_called_locked() {
+    let Place { vault, .. } = &place(OPEN, true);
+    let turn = vault.turns.panic().await;
+    assert!(carry_out(vault, &turn, PanicLevel::Lock).await.is_err());
+    drop(turn);
+    let Place { vault, .. } = &place(OPEN, false);
+    let turn = vault.turns.panic().await;
+    carry_out(vault, &turn, PanicLevel::Lock).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_graver_panic_does_not_wait_for_a_milder_one_to_end() {
+    let Place { device, vault, .. } = &place(OPEN, false);
+    let first = Arc::clone(vault);
+    let first = tokio::spawn(async move { first.ask(VolumeRequest::AddRecoveryKey).await });
+    device.begun.notified().await;
+    vault.panic("test", PanicLevel::Lock, None).await.unwrap();
+    let again = vault.panic("test", PanicLevel::Lock, None).await;
+    assert_eq!(again.unwrap_err().kind, ProblemKind::Conflict);
+    vault
+        .panic("test", PanicLevel::Erase, Some("erase everything"))
+        .await
+        .unwrap();
+    device.off.notified().await;
+    assert_eq!(vault.status().state, VaultState::Erased);
+    device.held.notify_one();
+    first.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_that_had_begun_is_carried_out_at_the_next_start() {
+    let Place {
+        directory,
+        device,
+        vault,
+    } = &place(
+        Volume {
+            active: false,
+            ..OPEN
+        },
+        false,
+    );
+    vault.notes.panic_is(UnderWay {
+        level: PanicLevel::RemoveTpm,
+        committed: true,
+    });
+    settle(vault_in(directory)).await;
+    assert_eq!(
+        device.asked(),
+        [VolumeRequest::Suspend, VolumeRequest::RemoveTpm],
+        "and nothing was opened"
+    );
+    assert_eq!(vault.notes.panic(), None);
+}
+
+#[tokio::test]
+async fn a_countdown_that_was_interrupted_destroys_nothing_and_opens_nothing() {
+    let Place {
+        directory,
+        device,
+        vault,
+    } = &place(
+        Volume {
+            active: false,
+            ..OPEN
+        },
+        false,
+    );
+    vault.notes.panic_is(UnderWay {
+        level: PanicLevel::Erase,
+        committed: false,
+    });
+    let started = vault_in(directory);
+    settle(Arc::clone(&started)).await;
+    assert_eq!(device.asked(), []);
+    assert!(started.status().problem.is_some());
+    assert!(
+        vault.notes.panic().is_some(),
+        "until somebody has looked after it"
+    );
+}
+
+#[tokio::test]
+async fn a_volume_that_was_not_made_here_is_not_opened() {
+    let Place {
+        directory,
+        device,
+        vault,
+    } = &place(
+        Volume {
+            active: false,
+            identity: Some(holdfast_contract::Digest::from_bytes([1; 32])),
+            ..OPEN
+        },
+        false,
+    );
+    vault
+        .notes
+        .identified(holdfast_contract::Digest::from_bytes([2; 32]));
+    let started = vault_in(directory);
+    settle(Arc::clone(&started)).await;
+    assert_eq!(device.asked(), []);
+    assert_eq!(started.status().state, VaultState::Foreign);
+}
