@@ -78,7 +78,18 @@ fn removing_leaves_nothing_of_any_key_and_everything_else() {
     enrolled(&disk, false, true);
     enrolled(&disk, true, true);
     let secret = b"secret of a key false true";
+    assert!(
+        disk.volume().remove_security_keys().is_err(),
+        "nothing else opens it that somebody has"
+    );
     assert!(disk.opens(secret));
+    disk.header()
+        .set_passphrase(Key::Passphrase(FIRST), b"some passphrase")
+        .unwrap();
+    disk.volume().remove_passphrase().unwrap();
+    disk.header()
+        .set_passphrase(Key::Passphrase(FIRST), b"another passphrase")
+        .unwrap();
     disk.volume().remove_security_keys().unwrap();
     assert!(!disk.opens(secret) && disk.opens(FIRST));
     assert_eq!(disk.header().security_keys(), []);
