@@ -52,8 +52,38 @@ fn call(assembler: Assembler) -> Vec<u8> {
     assembler.text("true").raw(b"\x85R").stop()
 }
 
+/// A type of eight bytes with a field at its start for each of these codes, and a number that says it holds objects.
+fn overlapping(codes: &[&str]) -> Vec<u8> {
+    let mut pickle = Assembler::protocol(4)
+        .stack_global("numpy", "dtype")
+        .text("V8")
+        .raw(b"\x89\x88\x87R(")
+        .int(3)
+        .text("|")
+        .raw(b"N(");
+    for code in codes {
+        pickle = pickle.text(code);
+    }
+    pickle = pickle.raw(b"t}(");
+    for code in codes {
+        pickle = pickle.text(code).dtype(code).int(0).raw(b"\x86");
+    }
+    pickle.raw(b"u").int(8).int(1).int(63).raw(b"tb").stop()
+}
+
 #[rustfmt::skip]
 pub fn add(corpus: &mut Corpus) {
+    corpus.accept("pickle/structured-type.pkl", overlapping(&["O8"]));
+    corpus.refuse("pickle/number-as-pointer.pkl", overlapping(&["O8", "i8"]), "HF-PKL-008");
+    let builtin = |name: &str| Assembler::protocol(4).stack_global("builtins", name);
+    let range = |kind: &str| builtin(kind).stack_global("builtins", "range").raw(b"\x8a\x05\0\0\0\0\x10\x85R\x85R").stop();
+    corpus.refuse("pickle/list-of-a-range.pkl", range("list"), "HF-PKL-003");
+    let fraction = |text: &str| Assembler::protocol(4).stack_global("fractions", "Fraction").text(text).raw(b"\x85R").stop();
+    corpus.accept("pickle/fraction.pkl", fraction("1/3"));
+    corpus.refuse("pickle/fraction-of-a-power.pkl", fraction("1e99999999"), "HF-PKL-003");
+    let doubled = |pickle: Assembler, index: u8| pickle.raw(b"0").get(index).get(index).raw(b"\x86").put(index + 1);
+    let tuple = (0..60).fold(Assembler::protocol(4).int(1).put(0), doubled);
+    corpus.refuse("pickle/long-to-hash.pkl", tuple.raw(b"0}").get(60).raw(b"Ns0N").stop(), "HF-PKL-013");
     for (module, name) in GADGETS {
         let path = format!("pickle/call-{module}.{name}.pkl");
         corpus.refuse(&path, call(Assembler::protocol(2).global(module, name)), "HF-PKL-001");

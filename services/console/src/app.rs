@@ -48,6 +48,8 @@ pub struct Start {
     pub config: Config,
     /// Where state and other services are.
     pub surroundings: Surroundings,
+    /// Where the account and the conversations are.
+    pub places: Places,
     /// Allows to choose the passphrase while there is none.
     pub setup_token: Option<zeroize::Zeroizing<Vec<u8>>>,
     /// The address that the supervisor bound.
@@ -91,7 +93,7 @@ impl App {
     ///
     /// When something in it cannot be read. A damaged credentials or tokens file is never taken for an absent one.
     pub fn open(start: Start) -> Result<(Self, Found), AppError> {
-        let places = Places::of(&start.surroundings)?;
+        let places = &start.places;
         let state = &places.account;
         crate::store::prepare(state)?;
         let (history, found) = if places.vault_is_shut() {

@@ -27,7 +27,9 @@ fn main() -> ExitCode {
 fn run(start: Start<Config>) -> anyhow::Result<()> {
     let mut sockets = start.sockets()?;
     let setup_token = start.surroundings.optional_credential("setup-token")?;
-    let confinement = start.enter(sandbox(&start.surroundings)?)?;
+    // Found out once: from inside the sandbox it could not be.
+    let places = Places::of(&start.surroundings)?;
+    let confinement = start.enter(sandbox(&start.surroundings, &places))?;
     let listener = sockets.tcp("http")?;
     let address = listener
         .local_addr()
@@ -39,10 +41,10 @@ fn run(start: Start<Config>) -> anyhow::Result<()> {
         let Start {
             config, surroundings, ..
         } = start;
-        let places = Places::of(&surroundings)?;
         let (app, found) = App::open(app::Start {
             config,
             surroundings,
+            places: places.clone(),
             setup_token,
             address,
             confinement,
@@ -57,6 +59,7 @@ fn run(start: Start<Config>) -> anyhow::Result<()> {
             "opened"
         );
         let app = Arc::new(app);
+        let vault = app.neighbours.vault.clone();
         tokio::spawn(announce(Arc::clone(&app), found.interrupted));
         let router = routes::sealed(routes::router(app));
         // Uploads and chats last as long as they last: each handler bounds its own time.
@@ -67,15 +70,14 @@ fn run(start: Start<Config>) -> anyhow::Result<()> {
         tokio::select! {
             ended = server.tcp(listener, router, limits)?.run() => ended?,
             // What this process may reach was fixed while the vault was shut: the next one reaches the vault.
-            () = places.opened() => tracing::info!("the vault was opened: ending to be started with it"),
+            () = places.opened(&vault) => tracing::info!("the vault was opened: ending to be started with it"),
         }
         anyhow::Ok(())
     })
 }
 
 /// The console writes its own state, reads the posture beside the sockets, and connects to its neighbours. Nothing else.
-fn sandbox(surroundings: &Surroundings) -> anyhow::Result<Sandbox> {
-    let places = Places::of(surroundings)?;
+fn sandbox(surroundings: &Surroundings, places: &Places) -> Sandbox {
     let mut sandbox = Sandbox::daemon().write(&places.account).read(&surroundings.run);
     if places.conversations != places.account && !places.vault_is_shut() {
         sandbox = sandbox.write(&places.conversations);
@@ -88,7 +90,7 @@ fn sandbox(surroundings: &Surroundings) -> anyhow::Result<Sandbox> {
             tracing::warn!(%role, "the socket is not there: the console does without it until it is started again");
         }
     }
-    Ok(sandbox)
+    sandbox
 }
 
 /// Tells the ledger that the console serves, and what it cleared up. The recorder may come up a little later.

@@ -145,13 +145,19 @@ impl Vault {
         }
     }
 
+    /// Forgets what was noted, unless a graver level has taken its place meanwhile.
+    fn forget(&self, level: PanicLevel) {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.as_ref().is_none_or(|pending| pending.level == level) {
+            self.notes.panic_is_over();
+        }
+    }
+
     /// Unless a graver level has taken its place meanwhile.
     fn over(&self, level: PanicLevel) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if pending.as_ref().is_some_and(|pending| pending.level == level) {
             *pending = None;
-            drop(pending);
-            self.notes.panic_is_over();
         }
     }
 
@@ -174,8 +180,10 @@ impl Vault {
             return false;
         };
         if panic.committed {
-            finish(self, panic.level, false, "start").await;
-            self.notes.panic_is_over();
+            // Nothing was opened since the machine started, so that there is nothing to turn it off for.
+            if finish(self, &self.turns.panic().await, panic.level, false, "start").await {
+                self.notes.panic_is_over();
+            }
         } else {
             let why = "a panic was being counted down when the machine went off: it is not opened by itself";
             tracing::error!(why, "the vault stays shut");
@@ -212,20 +220,10 @@ async fn count_down(
     }
     vault.note_panic(level, true).await;
     tracing::warn!(level = level.number(), by, "panic");
-    finish(&vault, level, recorded, &by).await;
-    vault.over(level);
-}
-
-/// Carries it out, and records how that went.
-async fn finish(vault: &Vault, level: PanicLevel, recorded: bool, by: &str) {
     let turn = vault.turns.panic().await;
-    let done = carry_out(vault, &turn, level).await;
-    let detail = json!({
-        "by": by, "level": level.number(), "done": done.is_ok(), "recorded_before": recorded,
-    });
-    vault.note(Event::VaultPanic, &done, detail).await;
-    if let Err(problem) = &done {
-        tracing::error!(%problem, level = level.number(), "the panic was not carried out whole");
+    if finish(&vault, &turn, level, recorded, &by).await {
+        // Before the machine goes off: the next start must not begin with it again.
+        vault.forget(level);
     }
     if level == PanicLevel::Erase {
         // What was decrypted is still in memory, and no key will ever be needed again.
@@ -236,6 +234,21 @@ async fn finish(vault: &Vault, level: PanicLevel, recorded: bool, by: &str) {
             vault.note(Event::VaultPanic, &off, detail).await;
         }
     }
+    drop(turn);
+    vault.over(level);
+}
+
+/// Carries it out, records how that went, and says whether it was carried out whole.
+async fn finish(vault: &Vault, turn: &Turn<'_>, level: PanicLevel, recorded: bool, by: &str) -> bool {
+    let done = carry_out(vault, turn, level).await;
+    let detail = json!({
+        "by": by, "level": level.number(), "done": done.is_ok(), "recorded_before": recorded,
+    });
+    vault.note(Event::VaultPanic, &done, detail).await;
+    if let Err(problem) = &done {
+        tracing::error!(%problem, level = level.number(), "the panic was not carried out whole");
+    }
+    done.is_ok()
 }
 
 /// Every step is tried, whatever became of the one before it; the first failure is returned.

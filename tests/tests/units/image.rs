@@ -124,25 +124,31 @@ fn the_containers_recipe_has_no_known_mistakes() {
     assert!(!output.status.success(), "a base without a version is a mistake");
 }
 
-/// Asks `mkosi.finalize` about a root with this distribution's name, SELinux's setting and policy, and little else.
-fn refusals(distribution: &str, setting: &str, policy: &str) -> Vec<String> {
+/// A root with this distribution's name, SELinux's setting and policy, and little else.
+fn root(distribution: &str, setting: &str, policy: &str) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let write = |path: &str, text: &str| {
-        let path = root.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
-    write("etc/os-release", &format!("ID={distribution}\n"));
-    write("etc/shadow", "root:*:1::::::\n");
-    write(
-        "etc/selinux/config",
-        &format!("SELINUX={setting}\nSELINUXTYPE=targeted\n"),
-    );
-    write("etc/selinux/targeted/policy/policy.33", policy);
-    write("etc/selinux/targeted/contexts/files/file_contexts", policy);
+    put(&root, "etc/os-release", format!("ID={distribution}\n"));
+    put(&root, "etc/shadow", "root:*:1::::::\n");
+    let selinux = format!("SELINUX={setting}\nSELINUXTYPE=targeted\n");
+    put(&root, "etc/selinux/config", &selinux);
+    put(&root, "etc/selinux/targeted/policy/policy.33", policy);
+    put(&root, "etc/selinux/targeted/contexts/files/file_contexts", policy);
     std::fs::create_dir_all(root.path().join("usr/bin")).unwrap();
+    root
+}
+
+fn put(root: &tempfile::TempDir, path: &str, text: impl AsRef<[u8]>) {
+    let path = root.path().join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// What `mkosi.finalize` says against a root.
+fn against(root: &tempfile::TempDir) -> Vec<String> {
     let output = Command::new(holdfast_tests::source().join("os-image/mkosi.finalize"))
         .env("BUILDROOT", root.path())
+        .env_remove("SRCDIR")
+        .env_remove("PROFILES")
         .output()
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -152,6 +158,75 @@ fn refusals(distribution: &str, setting: &str, policy: &str) -> Vec<String> {
         .collect();
     assert_eq!(output.status.success(), refusals.is_empty(), "{said}");
     refusals
+}
+
+fn refusals(distribution: &str, setting: &str, policy: &str) -> Vec<String> {
+    against(&root(distribution, setting, policy))
+}
+
+#[test]
+fn what_must_not_be_in_an_image_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for (path, text, wanted) in [
+        (
+            "etc/shadow",
+            "root:*:1::::::\nme:$y$j9T$x:1::::::\n",
+            "me has a password",
+        ),
+        ("etc/shadow", "root::1::::::\n", "root has a password"),
+        (
+            "usr/bin/gcc",
+            "",
+            "a program that no appliance needs: usr/bin/gcc",
+        ),
+        (
+            "usr/bin/python3.13",
+            "",
+            "a program that no appliance needs: usr/bin/python3.13",
+        ),
+        (
+            "usr/sbin/sshd",
+            "",
+            "a program that no appliance needs: usr/sbin/sshd",
+        ),
+        (
+            "etc/systemd/system/getty.target.wants/getty@tty1.service",
+            "",
+            "a way to log in: getty@tty1.service",
+        ),
+        (
+            "usr/lib/systemd/system/holdfast-test.service",
+            "",
+            "a file of the profile test: usr/lib/systemd/system/holdfast-test.service",
+        ),
+        (
+            "usr/lib/holdfast/nftables.d/10-forward.nft",
+            "",
+            "a file of the profile vm: usr/lib/holdfast/nftables.d/10-forward.nft",
+        ),
+    ] {
+        let root = root("debian", "disabled", "none");
+        put(&root, path, text);
+        assert_eq!(against(&root), [wanted]);
+    }
+    let root = root("debian", "disabled", "none");
+    put(&root, "etc/anything", "");
+    let open = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(root.path().join("etc/anything"), open).unwrap();
+    assert_eq!(against(&root), ["everybody may write: ./etc/anything"]);
+}
+
+#[test]
+fn a_program_that_lacks_a_library_is_refused() {
+    let root = root("debian", "disabled", "none");
+    let program = std::fs::read("/bin/true").unwrap();
+    put(&root, "usr/libexec/holdfast/holdfast-registry", program);
+    let said = against(&root);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("usr/libexec/holdfast/holdfast-registry does not start:"),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -65,6 +65,7 @@ fn the_vault_locks_unlocks_and_is_destroyed() {
     let key = vault::has_a_recovery_key_and_a_passphrase(&mut running);
     vault::is_closed_to_others(&mut running);
     vault::panic_level_1(&mut running);
+    vault::the_page_comes_back_while_locked(&mut running);
     vault::is_turned_off_while_locked(&machine, running);
     vault::panic_level_2(&machine, &key);
     vault::panic_level_3(&machine, &key);

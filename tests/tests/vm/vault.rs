@@ -206,6 +206,24 @@ pub fn panic_level_1(running: &mut Running) {
     assert_eq!(vault(running)["state"], "open");
 }
 
+/// The page comes back though the vault is locked: it is how a vault is unlocked.
+pub fn the_page_comes_back_while_locked(running: &mut Running) {
+    running.run("holdfast lock").ok();
+    running.run("systemctl kill -s KILL holdfast-console").ok();
+    running.until("the page, while the vault is locked", "systemctl is-active --quiet holdfast-console && [[ $(systemctl show -P SubState holdfast-console) == running ]]");
+    assert_eq!(vault(running)["state"], "locked");
+    let pid = "systemctl show -P MainPID holdfast-console";
+    let before = running.run(pid).ok();
+    running.run("holdfast unlock").ok();
+    running.until(
+        "a console that has the conversations",
+        &format!(
+            "systemctl is-active --quiet holdfast-console && [[ $({pid}) != {} ]]",
+            before.trim()
+        ),
+    );
+}
+
 /// A machine whose vault is locked is turned off in the time of any other, though somebody waits for the vault; nothing that was written is lost.
 pub fn is_turned_off_while_locked(machine: &Machine, mut running: Running) {
     running

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use holdfast_console::app::{App, Start};
 use holdfast_console::config::Config;
+use holdfast_console::places::Places;
 use holdfast_console::routes;
 use holdfast_contract::status::Confinement;
 use holdfast_ipc::Surroundings;
@@ -107,6 +108,7 @@ fn open(directory: &tempfile::TempDir, config: Config) -> (Arc<App>, tokio::sync
     };
     let (app, _) = App::open(Start {
         config,
+        places: Places::of(&surroundings).unwrap(),
         surroundings,
         setup_token: Some(SETUP_TOKEN.as_bytes().to_vec().into()),
         address: HOST.parse::<SocketAddr>().unwrap(),

@@ -9,17 +9,21 @@ use std::collections::HashSet;
 use minijinja::machinery::ast::{BinOpKind, Call, CallArg, CompareOpKind, Expr, Filter, Stmt};
 
 use crate::render::MAX_TEMPLATE_BYTES;
-use crate::source::{is_too_deep, tree, without_generation_marks};
+use crate::source::{self, is_too_deep, tree, without_generation_marks};
 use crate::vocabulary::{FIELDS, FILTERS, FUNCTIONS, METHODS, REACHING, SWITCHES};
 
 mod flow;
+mod keys;
 pub mod product;
 mod walk;
 
 use flow::Flow;
+use keys::Keys;
 
 /// Why a template with a product is not taken.
 pub const MULTIPLIES: &str = "it multiplies what may be a list, which can take for ever";
+/// Why a template is not taken that would make an immense number or text.
+pub const IMMENSE: &str = "it computes what can become immense";
 /// The most notes on one template.
 const MAX_NOTES: usize = 32;
 /// The longest text that is kept of a name or word in a note, in characters.
@@ -78,10 +82,23 @@ pub fn judge(source: &str) -> Vec<Note> {
     if let Some(offset) = product::of_lists(&tree) {
         return unreadable(offset, MULTIPLIES.to_owned());
     }
+    if let Some(offset) = product::immense(&tree).or_else(|| product::quoted(&tree)) {
+        return unreadable(offset, IMMENSE.to_owned());
+    }
+    let (Some(flow), Some(keys)) = (Flow::of(&tree), Keys::of(&tree)) else {
+        return unreadable(0, "it has too many variables".to_owned());
+    };
     let mut judge = Judge {
-        flow: Flow::of(&tree),
+        flow,
+        keys,
         notes: Vec::new(),
     };
+    if let Some(offset) = source::odd_escape(&source) {
+        judge.notes.push(Note {
+            concern: Concern::Computed,
+            offset,
+        });
+    }
     walk::statements(&tree, &mut |statement| judge.statement(statement));
     walk::expressions(&tree, &mut |expression| judge.expression(expression));
     judge.notes.sort_by_key(|note| note.offset);
@@ -92,15 +109,39 @@ pub fn judge(source: &str) -> Vec<Note> {
 
 struct Judge<'t> {
     flow: Flow<'t>,
+    keys: Keys<'t>,
     notes: Vec<Note>,
 }
 
 impl<'t> Judge<'t> {
     fn note(&mut self, place: &Expr<'_>, concern: Concern) {
+        self.note_at(place.span().start_offset, concern);
+    }
+
+    fn note_at(&mut self, offset: u32, concern: Concern) {
         // More than will be shown, so that sorting by place does not depend on the order of the walk.
         if self.notes.len() < 8 * MAX_NOTES {
-            let offset = usize::try_from(place.span().start_offset).unwrap_or_default();
+            let offset = usize::try_from(offset).unwrap_or_default();
             self.notes.push(Note { concern, offset });
+        }
+    }
+
+    /// A name of the template's own choosing, which it can read back as a text.
+    fn identifier(&mut self, name: &str, offset: u32) {
+        if let Some(found) = dunder_in(name) {
+            self.note_at(offset, Concern::Reaches(shown(&found)));
+        }
+    }
+
+    /// Whether what is called by this name is a function or macro, and nothing that was assigned to the name.
+    fn is_function(&self, name: &str) -> bool {
+        (FUNCTIONS.contains(&name) || self.flow.is_declared(name)) && !self.keys.is_assigned(name)
+    }
+
+    /// Something is looked up by a name that may be put together.
+    fn key(&mut self, place: &Expr<'t>, key: &Expr<'t>) {
+        if self.flow.is_built(key) || self.keys.is_made(key) {
+            self.note(place, Concern::Computed);
         }
     }
 
@@ -111,6 +152,8 @@ impl<'t> Judge<'t> {
             Stmt::FromImport(import) => ("import", &import.expr),
             Stmt::Extends(extends) => ("extends", &extends.name),
             // These calls are no expressions of their own.
+            // A macro knows its name.
+            Stmt::Macro(declared) => return self.identifier(declared.name, declared.span().start_offset),
             Stmt::Do(run) => return self.call(&run.call.expr, &run.call),
             Stmt::CallBlock(block) => return self.call(&block.call.expr, &block.call),
             _ => return,
@@ -124,13 +167,17 @@ impl<'t> Judge<'t> {
                 if let Some(text) = constant.value.as_str()
                     && let Some(name) = dunder_in(text)
                 {
-                    self.note(expression, Concern::Reaches(shown(name)));
+                    self.note(expression, Concern::Reaches(shown(&name)));
                 }
             }
+            Expr::Var(name) => self.identifier(name.id, name.span().start_offset),
             Expr::GetAttr(attribute) if attribute.name.starts_with('_') || is_reaching(attribute.name) => {
                 self.note(expression, Concern::Reaches(shown(attribute.name)));
             }
-            Expr::GetItem(item) => self.subscript(expression, &item.subscript_expr),
+            Expr::GetItem(item) => {
+                self.subscript(expression, &item.subscript_expr);
+                self.said(expression, &item.subscript_expr, &item.expr);
+            }
             Expr::Filter(filter) => self.filter(expression, filter),
             Expr::Call(call) => self.call(expression, call),
             Expr::Test(test) => {
@@ -172,20 +219,23 @@ impl<'t> Judge<'t> {
 
     /// `x[subscript]`: the name must be one that stands there, or a position.
     fn subscript(&mut self, place: &Expr<'t>, subscript: &Expr<'t>) {
-        for name in self.flow.texts(subscript) {
+        let names = self.flow.texts(subscript);
+        let known = names.iter().any(|name| leads_out(name).is_some());
+        for name in names {
             self.name(place, &name);
         }
-        if self.flow.is_built(subscript) {
-            self.note(place, Concern::Computed);
+        // It is known already where it leads.
+        if !known {
+            self.key(place, subscript);
+        }
+        if self.flow.is_dated(subscript) {
+            self.note(place, Concern::Dated);
         }
     }
 
     /// A name that something is looked up by, perhaps in several steps.
     fn name(&mut self, place: &Expr<'_>, name: &str) {
-        let reaching = name
-            .split('.')
-            .find(|part| part.starts_with("__") || is_reaching(part));
-        if let Some(part) = reaching {
+        if let Some(part) = leads_out(name) {
             self.note(place, Concern::Reaches(shown(part)));
         }
     }
@@ -209,7 +259,13 @@ impl<'t> Judge<'t> {
                 | "sum"
                 | "min"
                 | "max"
+                | "join"
         );
+        if matches!(filter.name, "replace" | "split")
+            && let (Some(inner), Some(argument)) = (&filter.expr, filter.args.first())
+        {
+            self.said(place, inner, value(argument));
+        }
         if !by_name {
             return;
         }
@@ -221,6 +277,10 @@ impl<'t> Judge<'t> {
             _ => usize::MAX,
         };
         for (position, argument) in filter.args.iter().enumerate() {
+            // What comes between the parts is no name.
+            if filter.name == "join" && position == 0 && !matches!(argument, CallArg::Kwarg("attribute", _)) {
+                continue;
+            }
             let argument = value(argument);
             for name in self.flow.texts(argument) {
                 if filter.name != "selectattr" && name == "attr" {
@@ -229,9 +289,7 @@ impl<'t> Judge<'t> {
                 self.name(place, &name);
                 of_content |= flow::holds_words(&name);
             }
-            if self.flow.is_built(argument) {
-                self.note(place, Concern::Computed);
-            }
+            self.key(place, argument);
             if of_content && position >= named {
                 self.words(place, argument);
             }
@@ -239,18 +297,31 @@ impl<'t> Judge<'t> {
     }
 
     fn call(&mut self, place: &Expr<'t>, call: &Call<'t>) {
+        for argument in &call.args {
+            if let CallArg::Kwarg(name, _) = argument {
+                self.identifier(name, place.span().start_offset);
+            }
+        }
         match &call.expr {
             Expr::Var(name) => {
-                if !FUNCTIONS.contains(&name.id) && !self.flow.is_declared(name.id) {
+                if !self.is_function(name.id) {
                     self.note(place, Concern::Unknown(shown(name.id)));
                 }
             }
             Expr::GetAttr(method) => {
                 let of_loop = matches!(&method.expr, Expr::Var(name) if name.id == "loop");
-                if !of_loop && !METHODS.contains(&method.name) && !self.flow.is_declared(method.name) {
+                if !of_loop && !METHODS.contains(&method.name) {
                     self.note(place, Concern::Unknown(shown(method.name)));
                 }
+                let asks = matches!(
+                    method.name,
+                    "startswith" | "endswith" | "find" | "rfind" | "index" | "count"
+                );
+                if asks && self.flow.is_dated(&method.expr) {
+                    self.note(place, Concern::Dated);
+                }
                 if method.name == "format" {
+                    self.key(place, &method.expr);
                     for text in self.flow.texts(&method.expr) {
                         if let Some(field) = field_path(&text) {
                             self.note(place, Concern::Reaches(shown(field)));
@@ -317,12 +388,18 @@ fn start_of_line(source: &str, line: usize) -> usize {
     source.split_inclusive('\n').take(before).map(str::len).sum()
 }
 
+/// The part of a dotted name that leads from objects to the interpreter.
+fn leads_out(name: &str) -> Option<&str> {
+    name.split('.')
+        .find(|part| part.starts_with("__") || is_reaching(part))
+}
+
 fn is_reaching(name: &str) -> bool {
     REACHING.contains(&name)
 }
 
 /// The names of Python's inner methods that a text may hold in pieces for something else to use.
-fn dunder_in(text: &str) -> Option<&str> {
+fn dunder_in(text: &str) -> Option<String> {
     const NAMES: [&str; 20] = [
         "base",
         "bases",
@@ -345,11 +422,13 @@ fn dunder_in(text: &str) -> Option<&str> {
         "self",
         "subclasses",
     ];
-    let mut rest = text;
+    // Upper case first: some letters have two for one then, and others one that they share with another.
+    let text = text.to_uppercase().to_lowercase();
+    let mut rest = text.as_str();
     while let Some(start) = rest.find("__") {
         let (_, inner) = rest.split_at(start + 2);
         if let Some(name) = inner.split("__").next().filter(|name| NAMES.contains(name)) {
-            return Some(name);
+            return Some(name.to_owned());
         }
         rest = inner;
     }

@@ -4,6 +4,7 @@
 //! names what no template needs; [`ChatTemplate`] renders it, with bounded steps, nesting, values and output, and with nothing in reach but the
 //! conversation. Trust boundary: every template is hostile.
 
+mod bounded;
 mod judge;
 mod measure;
 mod render;

@@ -195,7 +195,8 @@ fn counted(state: &State<'_, '_>, name: &str) -> usize {
         .unwrap_or(0)
 }
 
-fn too_large() -> Error {
+/// That a value is more than may be kept.
+pub fn too_large() -> Error {
     Error::new(ErrorKind::OutOfFuel, "a value becomes too large")
 }
 

@@ -12,7 +12,8 @@ use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::judge::{MULTIPLIES, product};
+use crate::bounded;
+use crate::judge::{IMMENSE, MULTIPLIES, product};
 use crate::measure;
 use crate::source::{is_too_deep, tree, without_generation_marks};
 
@@ -98,8 +99,13 @@ impl ChatTemplate {
             return Err(TemplateError::Compile("its expressions are too long".to_owned()));
         }
         // What cannot be read is left to the compiler to say.
-        if tree(&source).is_ok_and(|tree| product::of_lists(&tree).is_some()) {
-            return Err(TemplateError::Compile(MULTIPLIES.to_owned()));
+        if let Ok(tree) = tree(&source) {
+            if product::of_lists(&tree).is_some() {
+                return Err(TemplateError::Compile(MULTIPLIES.to_owned()));
+            }
+            if product::quoted(&tree).is_some() {
+                return Err(TemplateError::Compile(IMMENSE.to_owned()));
+            }
         }
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
@@ -111,6 +117,7 @@ impl ChatTemplate {
         environment.set_unknown_method_callback(method);
         environment.set_formatter(write);
         environment.add_function(measure::NAME, measure::measure);
+        bounded::install(&mut environment);
         environment.add_filter("join", join);
         environment.add_filter("replace", replace);
         environment.add_function("raise_exception", raise_exception);
@@ -188,6 +195,11 @@ fn failure(error: &minijinja::Error) -> TemplateError {
     if matches!(error.kind(), ErrorKind::OutOfFuel | ErrorKind::WriteFailure) {
         return TemplateError::Exhausted;
     }
+    // The engine's own bounds. Python has none.
+    let beyond = |detail: &str| detail.contains("too large") || detail.starts_with("unable to calculate");
+    if error.detail().is_some_and(beyond) {
+        return TemplateError::Exhausted;
+    }
     match error.detail().and_then(|detail| detail.strip_prefix(REFUSAL)) {
         Some(message) => TemplateError::Refused(clean(message)),
         None => TemplateError::Failed(describe(error)),
@@ -243,9 +255,23 @@ fn method(
                 measure::before_replace(text, from, to)?;
             }
         }
+        ("format", Some(_)) => {
+            bounded::before_format(&whole(value, arguments))?;
+            for argument in arguments {
+                measure::measure(state, argument)?;
+            }
+        }
+        ("split" | "rsplit" | "splitlines", Some(_)) => bounded::split(&whole(value, arguments))?,
         _ => {}
     }
     minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments)
+}
+
+/// A method's value and arguments, as a filter gets them.
+fn whole(value: &Value, arguments: &[Value]) -> Vec<Value> {
+    let mut whole = vec![value.clone()];
+    whole.extend_from_slice(arguments);
+    whole
 }
 
 /// The filter `join`, which is measured first.
@@ -266,7 +292,15 @@ fn join(state: &State<'_, '_>, values: &Value, between: Option<String>) -> Resul
 }
 
 /// The filter `replace`, which is measured first.
-fn replace(text: &Value, from: &Value, to: &Value) -> Result<String, minijinja::Error> {
+fn replace(
+    state: &State<'_, '_>,
+    text: &Value,
+    from: &Value,
+    to: &Value,
+) -> Result<String, minijinja::Error> {
+    for value in [text, from, to] {
+        measure::measure(state, value)?;
+    }
     let [text, from, to] = [text, from, to].map(ToString::to_string);
     measure::before_replace(&text, &from, &to)?;
     Ok(text.replace(&from, &to))
@@ -283,22 +317,29 @@ fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
     })
 }
 
+/// The widest indentation of JSON, in spaces.
+const MAX_INDENT: usize = 64;
+
 /// Python's `json.dumps(value, ensure_ascii=False)`: minijinja's own filter escapes for HTML.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "minijinja hands options over by value"
 )]
-fn to_json(value: &Value, options: Kwargs) -> Result<String, minijinja::Error> {
+fn to_json(state: &State<'_, '_>, value: &Value, options: Kwargs) -> Result<String, minijinja::Error> {
+    measure::measure(state, value)?;
     let indent: Option<usize> = options.get("indent")?;
     for ignored in ["ensure_ascii", "separators", "sort_keys"] {
         let _: Option<Value> = options.get(ignored)?;
     }
     options.assert_all_used()?;
+    if indent.is_some_and(|indent| indent > MAX_INDENT) {
+        return Err(minijinja::Error::new(ErrorKind::OutOfFuel, "it indents too much"));
+    }
     let failed =
         |error: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string());
     let mut json = Vec::new();
     if let Some(indent) = indent {
-        let spaces = " ".repeat(indent.min(16));
+        let spaces = " ".repeat(indent);
         let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
         value
             .serialize(&mut serde_json::Serializer::with_formatter(&mut json, formatter))

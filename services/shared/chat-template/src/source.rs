@@ -70,6 +70,27 @@ pub fn is_too_deep(source: &str) -> bool {
     false
 }
 
+/// Where a text has an escape that Python resolves and the parser here does not, in bytes from the start: `\N{…}`, `\U…` and the end of
+/// a line. A name could be hidden behind it.
+pub fn odd_escape(source: &str) -> Option<usize> {
+    tokenize(source, false, SyntaxConfig, white_space())
+        .map_while(Result::ok)
+        .filter(|(token, _)| matches!(token, Token::Str(_) | Token::String(_)))
+        .find_map(|(_, span)| {
+            let start = usize::try_from(span.start_offset).ok()?;
+            let text = source.get(start..usize::try_from(span.end_offset).ok()?)?;
+            let mut characters = text.char_indices();
+            while let Some((at, character)) = characters.next() {
+                if character == '\\'
+                    && let Some((_, 'N' | 'U' | '\n' | '\r')) = characters.next()
+                {
+                    return Some(start + at);
+                }
+            }
+            None
+        })
+}
+
 /// The syntax tree.
 ///
 /// # Errors
@@ -89,6 +110,14 @@ mod tests {
         let kept = without_generation_marks(source);
         assert_eq!(kept, "a{# generation #}b{#- endgeneration -#} c {% generation");
         assert_eq!(kept.len(), source.len());
+    }
+
+    #[test]
+    fn escapes_that_only_python_resolves_are_found() {
+        assert_eq!(odd_escape(r"{{ x['\N{LOW LINE}'] }}"), Some(6));
+        assert_eq!(odd_escape(r"{{ x['a\U0000005f'] }}"), Some(7));
+        assert_eq!(odd_escape("{{ x['a\\\nb'] }}"), Some(7));
+        assert_eq!(odd_escape(r"\N {{ 'a\n\\N\x41\u0041' }}"), None);
     }
 
     #[test]

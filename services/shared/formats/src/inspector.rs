@@ -19,7 +19,7 @@ use crate::hdf5::{self, Hdf5};
 use crate::keras::Suspicion;
 use crate::npy::Npy;
 use crate::onnx::Onnx;
-use crate::pickle::{Context, Pickle};
+use crate::pickle::{Context, Disguise, Pickle};
 use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::scan::{Own, Scan, Scanner};
@@ -120,6 +120,7 @@ pub struct FileInspector {
     probe: usize,
     stage: Stage,
     tail: Tail,
+    elsewhere: hdf5::Elsewhere,
     ahead: Ahead,
     budget: Budget,
     /// What a pickle is, if the file is one.
@@ -142,6 +143,7 @@ impl FileInspector {
             probe: PROBE_BYTES,
             stage: Stage::Probing(Vec::new()),
             tail: Tail::default(),
+            elsewhere: hdf5::Elsewhere::default(),
             ahead: Ahead::Nothing,
             pickle: Context::File,
             scan: Scan::new(budget.scanner()),
@@ -227,6 +229,7 @@ impl FileInspector {
         }
         self.scan.feed(chunk);
         self.tail.feed(chunk);
+        self.elsewhere.feed(self.at, chunk);
         if !self.budget.is_nested() {
             self.budget.earn(chunk.len());
         }
@@ -292,6 +295,11 @@ impl FileInspector {
             Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
             _ => Vec::new(),
         };
+        // A zip archive begins with an opcode that asks the loading program for an object by name; none has one.
+        let other = !matches!(format, Format::Pickle | Format::PytorchLegacy | Format::Zip);
+        if other && format.refused_by().is_none() {
+            inspectors.push(Box::new(Disguise::new(format)));
+        }
         feed_all(&mut inspectors, 0, head);
         Stage::Running {
             format,
@@ -364,6 +372,15 @@ impl FileInspector {
         if let Some(weights) = weights.as_ref().filter(|_| self.tying) {
             ties = weights.ties();
         }
+        // What lies in archives is inspected by itself.
+        let holds_files = matches!(format, Format::Hdf5 | Format::Zip | Format::Keras | Format::Tar);
+        if let Some(at) = self.elsewhere.found().filter(|_| !holds_files) {
+            findings.add(
+                &rules::FMT_POLYGLOT,
+                Place::at(at),
+                format_args!("{format} content holds an HDF5 file where programs look for one"),
+            );
+        }
         inner.append_new(self.scan.finish(detected, &own));
         refuse(format, &mut findings);
         judge_name(format, &self.name, &mut findings);
@@ -425,6 +442,12 @@ fn unfit(rule: &rules::Rule) -> &'static str {
     }
 }
 
+/// Extensions whose readers take a file for what its name says: protocol buffers and flatbuffers begin with any bytes, and what is
+/// before HDF5 may be anything.
+const READ_BY_NAME: &[&str] = &[
+    "onnx", "pb", "graphdef", "mlmodel", "tflite", "lite", "h5", "hdf5", "keras",
+];
+
 fn judge_name(format: Format, name: &str, findings: &mut Findings) {
     if name.chars().any(text::is_hidden) {
         findings.add(
@@ -438,6 +461,14 @@ fn judge_name(format: Format, name: &str, findings: &mut Findings) {
         if matches!(format, Format::Json | Format::Text) {
             let message = format_args!("this is {}, not what its name says", format.description());
             findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);
+        }
+        let lower = extension.to_ascii_lowercase();
+        if READ_BY_NAME.contains(&lower.as_str()) && format.refused_by().is_none() {
+            let message = format_args!(
+                "{format} content in a file that is read as .{}",
+                text::bounded(&lower, 16)
+            );
+            findings.add(&rules::FMT_READ_AS, Place::whole(), message);
         }
         findings.add(
             &rules::FMT_NAME,

@@ -120,8 +120,8 @@ rules! {
         "Invisible or direction-changing characters make a name look like another.",
         "Rename the file.";
     FMT_POLYGLOT "HF-FMT-005" High: "The file is of two kinds at once",
-        "Besides being what it looks like, it can be opened as an archive by programs that look elsewhere in the file. Ordinary \
-         tools do not make such files.",
+        "Besides being what it looks like, it can be opened as an archive or an HDF5 file by programs that look elsewhere in the file, \
+         or run as a pickle by programs that take its first bytes for one. Ordinary tools do not make such files.",
         REMAKE;
     FMT_CHECKPOINT "HF-FMT-011" High: "An archive with a model that is a program",
         "Such archives can carry pickles or other code that runs when they are loaded.",
@@ -141,6 +141,10 @@ rules! {
     FMT_GGML "HF-FMT-016" High: "A GGML file from before GGUF",
         "The GGML, GGMF, GGJT and GGLA formats of 2023 have no checks and current engines do not read them.",
         "Get the model as GGUF, or convert it with an llama.cpp release of that time.";
+    FMT_READ_AS "HF-FMT-017" High: "A file that is read as another kind for its name",
+        "What reads files of this name looks for no mark at their beginning, or looks elsewhere for it. It can find another model than \
+         the one that was inspected.",
+        REMAKE;
 
     SIG_PROGRAM "HF-SIG-001" Critical: "A program within the file",
         "In the middle of the file begins what an operating system or a language machine would load as a program: not only its \

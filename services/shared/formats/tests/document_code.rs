@@ -46,6 +46,11 @@ const REFUSED: &[Case] = &[
     ("c.json", r#"{"model_type": "x", "trust_remote_code": "yes"}"#, "HF-DOC-003", "\"yes"),
     ("c.json", r#"{"model_type": "x", "trust_remote_code": 1}"#, "HF-DOC-003", "1}"),
     ("modules.json", r#"[{"idx": 0, "type": "sentence_transformers.models.Pooling"}, {"idx": 1, "type": "custom_st.Layer"}]"#, "HF-DOC-003", "\"custom"),
+    // Programs in other repositories that compute a part of the model.
+    ("c.json", r#"{"model_type": "x", "attn_implementation": "evil/kernel"}"#, "HF-DOC-003", "\"evil"),
+    ("c.json", r#"{"model_type": "x", "_attn_implementation": "evil/kernel@main:f"}"#, "HF-DOC-003", "\"evil"),
+    ("c.json", r#"{"model_type": "x", "text_config": {"_attn_implementation_internal": {"a": "evil/kernel"}}}"#, "HF-DOC-003", "\"evil"),
+    ("c.json", r#"{"model_type": "x", "kernel_config": {"RMSNorm": "evil/kernel:RMSNorm"}}"#, "HF-DOC-003", "\"evil"),
     // Parts of a pipeline, however the document is disguised.
     ("c.json", r#"{"_class_name": "X", "model_type": "a", "unet": ["my_module", "Net"]}"#, "HF-DOC-003", "\"my_"),
     ("c.json", r#"{"_class_name": "X", "a": ["diffusers", "Y"], "unet": ["Net", "Net"]}"#, "HF-DOC-003", "\"Net"),
@@ -55,6 +60,8 @@ const REFUSED: &[Case] = &[
     ("c.json", r#"{"chat_template": {"vocab": "{{ ''.__class__ }}"}}"#, "HF-TPL-002", "\"{{ "),
     ("c.json", r#"{"model_type": "x", "model": {"note": "{{ ''.__class__ }}"}}"#, "HF-TPL-002", "\"{{ "),
     // Files and machines elsewhere.
+    ("modules.json", r#"[{"idx": 0, "path": "../../x", "type": "sentence_transformers.models.Transformer"}]"#, "HF-DOC-004", "\"../"),
+    ("c.json", r#"{"model_type": "x", "transformers_weights": "https://evil/x"}"#, "HF-DOC-004", "\"https"),
     ("c.json", r#"{"peft_type": "LORA", "base_model_name_or_path": "https://evil/x"}"#, "HF-DOC-004", "\"https"),
     ("c.json", r#"{"peft_type": "LORA", "base_model_name_or_path": "\\\\host\\share"}"#, "HF-DOC-004", "\"\\\\"),
     ("c.json", r#"{"tokenizer_class": "X", "vocab_file": "//host/share"}"#, "HF-DOC-004", "\"//"),

@@ -31,6 +31,8 @@ const CONFIGURATIONS: &[(&str, &str)] = &[
         "rope_scaling": {"long_factor": [1.0, 1.1], "short_factor": [1.0, 1.0], "type": "longrope"}, "embd_pdrop": 0.0}"#),
     ("bert/config.json", r#"{"model_type": "bert", "architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"},
         "sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "4.1.0"}}"#),
+    ("mamba/config.json", r#"{"model_type": "mamba2", "architectures": ["Mamba2ForCausalLM"], "attn_implementation": "flash_attention_2",
+        "time_step_limit": [0.0, Infinity], "mask": -Infinity, "unset": NaN}"#),
     ("generation_config.json", r#"{"bos_token_id": 151643, "do_sample": true, "eos_token_id": [151645, 151643], "pad_token_id": 151643,
         "repetition_penalty": 1.05, "temperature": 0.7, "top_k": 20, "top_p": 0.8, "transformers_version": "4.37.0"}"#),
     ("old/generation_config.json", r#"{"_from_model_config": true, "transformers_version": "4.31.0"}"#),

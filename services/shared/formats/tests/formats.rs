@@ -205,6 +205,16 @@ fn a_name_only_adds_suspicion() {
     assert_eq!(named(&gguf, "model.gguf"), [""; 0]);
     assert_eq!(named(&gguf, "model.safetensors"), ["HF-FMT-003"]);
     assert_eq!(named(&safetensors, "model.gguf"), ["HF-FMT-003"]);
+    // A protocol buffer can begin with the length of a header, and HDF5 with anything.
+    for name in [
+        "model.onnx",
+        "saved_model.pb",
+        "model.H5",
+        "model.keras",
+        "model.tflite",
+    ] {
+        assert_eq!(named(&safetensors, name), ["HF-FMT-017", "HF-FMT-003"], "{name}");
+    }
     assert_eq!(named(&safetensors, "model"), [""; 0]);
     assert_eq!(
         named(b"\x80\x02}q\x00.", "model.safetensors"),

@@ -185,14 +185,17 @@ async fn what_waited_when_a_panic_came_is_not_done_after_it() {
     // It has asked for its turn, and does not have it.
     assert!(futures_now(&mut waiting).await.is_none());
     let panicking = Arc::clone(vault);
-    let panic = tokio::spawn(async move { finish(&panicking, PanicLevel::RemoveTpm, true, "test").await });
+    let panic = tokio::spawn(async move {
+        let turn = panicking.turns.panic().await;
+        finish(&panicking, &turn, PanicLevel::RemoveTpm, true, "test").await
+    });
     let refused = async {
         let refused = waiting.await.unwrap_err();
         assert_eq!(refused.kind, ProblemKind::Conflict);
     };
     // The change that is being made is waited for, but not for long.
     tokio::join!(refused, async {
-        panic.await.unwrap();
+        assert!(panic.await.unwrap());
         device.held.notify_one();
         first.await.unwrap().unwrap();
     });
@@ -244,6 +247,11 @@ async fn a_graver_panic_does_not_wait_for_a_milder_one_to_end() {
         .unwrap();
     device.off.notified().await;
     assert_eq!(vault.status().state, VaultState::Erased);
+    assert_eq!(
+        vault.notes.panic(),
+        None,
+        "the next start would begin with it again"
+    );
     device.held.notify_one();
     first.await.unwrap().unwrap();
 }
@@ -271,6 +279,30 @@ async fn a_panic_that_had_begun_is_carried_out_at_the_next_start() {
         [VolumeRequest::Suspend, VolumeRequest::RemoveTpm],
         "and nothing was opened"
     );
+    assert_eq!(vault.notes.panic(), None);
+}
+
+#[tokio::test]
+async fn an_erasure_that_had_begun_does_not_turn_the_next_start_off() {
+    let Place {
+        directory,
+        device,
+        vault,
+    } = &place(
+        Volume {
+            active: false,
+            ..OPEN
+        },
+        false,
+    );
+    vault.notes.panic_is(UnderWay {
+        level: PanicLevel::Erase,
+        committed: true,
+    });
+    let started = vault_in(directory);
+    settle(Arc::clone(&started)).await;
+    assert_eq!(device.asked(), [VolumeRequest::Suspend, VolumeRequest::Erase]);
+    assert_eq!(started.status().state, VaultState::Erased);
     assert_eq!(vault.notes.panic(), None);
 }
 

@@ -7,10 +7,10 @@ use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Stmt};
 
 use super::{Names, walk};
 
-/// Assignments that are followed; a template with more is judged by these.
+/// Assignments that are followed. A template with more is not judged.
 const MAX_ASSIGNMENTS: usize = 4096;
-/// Rounds until what flows from variable to variable has arrived.
-const ROUNDS: usize = 8;
+/// Rounds until what flows from variable to variable has arrived. A template that needs more is not judged.
+const MAX_ROUNDS: usize = 64;
 /// Texts that are followed for one variable, and their length in bytes.
 const MAX_TEXTS: usize = 16;
 const MAX_TEXT_BYTES: usize = 1024;
@@ -42,8 +42,8 @@ pub fn holds_words(field: &str) -> bool {
 }
 
 impl<'t> Flow<'t> {
-    /// Reads the assignments of a template.
-    pub fn of(tree: &Stmt<'t>) -> Self {
+    /// Reads the assignments of a template; none if there is too much to follow.
+    pub fn of(tree: &Stmt<'t>) -> Option<Self> {
         let mut flow = Self {
             // What Jinja itself gives to the bodies of macros and loops.
             declared: Names::from(["caller", "loop"]),
@@ -51,20 +51,23 @@ impl<'t> Flow<'t> {
         };
         let mut assignments = Vec::new();
         walk::statements(tree, &mut |statement| {
-            if assignments.len() < MAX_ASSIGNMENTS {
+            if assignments.len() <= MAX_ASSIGNMENTS {
                 flow.assign(statement, &mut assignments);
             }
         });
-        for _ in 0..ROUNDS {
+        if assignments.len() > MAX_ASSIGNMENTS {
+            return None;
+        }
+        for _ in 0..MAX_ROUNDS {
             let before = flow.size();
             for assignment in &assignments {
                 flow.follow(assignment);
             }
             if flow.size() == before {
-                break;
+                return Some(flow);
             }
         }
-        flow
+        None
     }
 
     fn assign<'a>(&mut self, statement: &'a Stmt<'t>, assignments: &mut Vec<Assignment<'a, 't>>) {
@@ -126,6 +129,8 @@ impl<'t> Flow<'t> {
         }
         let texts = match value {
             Expr::List(list) if each => list.items.iter().flat_map(|item| self.texts(item)).collect(),
+            // What somebody says can be looked up in it.
+            Expr::Map(map) if !each => map.keys.iter().flat_map(|key| self.texts(key)).collect(),
             _ => self.texts(value),
         };
         let known = self.texts.entry(name).or_default();
@@ -355,7 +360,7 @@ fn is_number(expression: &Expr<'_>) -> bool {
 }
 
 /// The variables that a target names: `x`, `ns.x`, `k, v`.
-fn names<'t>(target: &Expr<'t>) -> Vec<&'t str> {
+pub fn names<'t>(target: &Expr<'t>) -> Vec<&'t str> {
     match target {
         Expr::Var(name) => vec![name.id],
         Expr::GetAttr(attribute) => vec![attribute.name],

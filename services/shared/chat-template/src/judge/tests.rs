@@ -114,6 +114,89 @@ fn a_name_that_is_computed_is_noted() {
 }
 
 #[test]
+fn a_name_is_no_less_computed_for_being_captured_returned_or_passed_on() {
+    for source in [
+        "{% set k %}__init__{% endset %}{{ x[k] }}",
+        "{% set k %}{% for c in ['_'] %}{{ c }}{{ c }}init{{ c }}{{ c }}{% endfor %}{% endset %}{{ x[k] }}",
+        "{% macro m() %}__init__{% endmacro %}{{ x[m()] }}",
+        "{% macro m() %}{{ x[caller()] }}{% endmacro %}{% call m() %}__init__{% endcall %}",
+        "{% macro m(k) %}{{ x[k] }}{% endmacro %}{{ m('_%sinit__' | format('_')) }}",
+        "{% macro m(k='_' ~ a) %}{{ x[k] }}{% endmacro %}{{ m() }}",
+        "{% macro m() %}{{ x[varargs[0]] }}{% endmacro %}{{ m('_' ~ a) }}",
+        "{% macro m() %}{{ caller('_' ~ a) }}{% endmacro %}{% call(k) m() %}{{ x[k] }}{% endcall %}",
+        "{% for k in ['a'] recursive %}{{ x[k] }}{{ loop(['_' ~ k]) }}{% endfor %}",
+        // One harmless text for the variable does not excuse another.
+        "{% set k = 'a' %}{% set k = '_%sinit__' | format('_') %}{{ x[k] }}",
+        "{% for a in ['1','2','3','4','5','6','7','8','9','10','11','12','13','14','15','16','_'] %}{% set k = a ~ a ~ 'init' ~ a ~ a %}{{ x[k] }}{% endfor %}",
+        "{{ x['_<b></b>_init__' | striptags] }}",
+        "{{ x[['_', '_init__'] | sum(start='')] }}",
+        "{% set k %}__init__{% endset %}{{ [x] | map(attribute=k) | list }}",
+        "{% set k %}__init__{% endset %}{{ [x] | join(',', attribute=k) }}",
+        "{% set k %}{0.__class__}{% endset %}{{ k.format(x) }}",
+        r"{{ x['\N{LOW LINE}_init__'] }}",
+        r"{{ x['\U0000005f_init__'] }}",
+        "{{ x['_\\\n_init__'] }}",
+        "{{ x.get(dict(a='_').a ~ 'b') }}",
+        "{% set ns = namespace(k='_') %}{% set ns.k = ns.k ~ '_init' %}{{ x[ns.k] }}{{ x[ns['k']] }}",
+    ] {
+        let concerns = concerns(source);
+        assert!(concerns.contains(&Concern::Computed), "{source}: {concerns:?}");
+    }
+    for source in [
+        "{{ x['__INIT__'.lower()] }}",
+        "{{ x['__INIT__' | capitalize] }}",
+        "{{ x['__cla\u{df}__'.casefold()] }}",
+        "{{ x['__cla\u{17f}\u{17f}__'.upper().lower()] }}",
+        "{% for k in dict(__init__=1) %}{{ x[k] }}{% endfor %}",
+        "{% macro __init__() %}{% endmacro %}{{ x[__init__.name] }}",
+        "{% macro m(__init__) %}{% endmacro %}{{ x[m.arguments[0]] }}",
+    ] {
+        reaches(source);
+    }
+    for source in [
+        "{% set roles = {'user': 'User'} %}{{ roles[message.role] }}{{ roles[message['role'] | lower] }}",
+        "{% for key in ['name', 'description'] %}{{ tool[key] }}{% endfor %}",
+        "{% macro render(spec, key) %}{{ spec[key] }}{% endmacro %}{{ render(tool, 'name') }}",
+        "{% set ns = namespace(index=0, text='') %}{% set ns.index = ns.index + 1 %}{% set ns.text = ns.text ~ 'a' %}{{ messages[ns.index].content }}",
+        "{% set kind = 'user' if a else message.role %}{{ names.get(kind, 'a') }}",
+        "{{ message.content.split('</think>')[-1].strip() }}",
+        "{% for name, spec in tool.parameters.properties.items() %}{{ tool.parameters.properties[name].type }}{% endfor %}",
+    ] {
+        quiet(source);
+    }
+}
+
+#[test]
+fn what_is_called_by_the_name_of_a_macro_is_that_macro() {
+    for source in [
+        "{% macro f(x) %}{% endmacro %}{% set f = cycler[i] %}{{ f('id') }}",
+        "{% set range = x.y %}{{ range(3) }}",
+        "{% for f in x %}{{ f('id') }}{% endfor %}{% macro f(x) %}{% endmacro %}",
+        "{% macro popen() %}{% endmacro %}{{ x.popen('id') }}",
+        "{% macro m(f) %}{{ f('id') }}{% endmacro %}{% macro f() %}{% endmacro %}",
+    ] {
+        assert!(
+            concerns(source)
+                .iter()
+                .any(|one| matches!(one, Concern::Unknown(_))),
+            "{source}: {:?}",
+            concerns(source)
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_followed_is_not_read() {
+    for source in ["{{ 9 ** 9 ** 9 }}".to_owned(), "{% set a = 1 %}".repeat(5000)] {
+        let concerns = concerns(&source);
+        assert!(
+            matches!(&concerns[..], [Concern::Unreadable(_)]),
+            "{source:.60}: {concerns:?}"
+        );
+    }
+}
+
+#[test]
 fn words_that_change_what_is_said_are_noted() {
     for source in [
         "{% if 'password' in messages[-1].content %}{{ 'x' }}{% endif %}",
@@ -130,6 +213,9 @@ fn words_that_change_what_is_said_are_noted() {
         "{% if messages[0].content.count('invoice') %}x{% endif %}",
         "{% if messages[0].content.split('invoice') | length > 1 %}x{% endif %}",
         "{{ messages[0].content.replace('bank', 'other bank') }}",
+        "{{ messages[0].content | replace('bank', 'other bank') }}",
+        "{{ {'open the door': 'x'}[messages[0].content] }}",
+        "{% set d = {'open the door': 'x'} %}{{ d[messages[0].content] }}",
         "{% if messages[0].get('content') == 'invoice' %}x{% endif %}",
         "{% if messages | tojson is string and 'invoice' in messages | tojson %}x{% endif %}",
         "{% if messages | selectattr('content', 'equalto', 'invoice') | list %}x{% endif %}",
@@ -168,6 +254,8 @@ fn times_that_change_what_is_said_are_noted() {
         "{% set y = strftime_now('%Y') %}{% if y | int > 2026 %}x{% endif %}",
         "{% set ns = namespace(d='') %}{% set ns.d = strftime_now('%d') %}{{ 'x' if ns.d in ['01'] }}",
         "{% if strftime_now('%H').startswith('0') == true %}x{% endif %}",
+        "{% if strftime_now('%H').startswith('0') %}x{% endif %}",
+        "{{ ['x', 'y'][strftime_now('%H') | int % 2] }}",
         "{% if strftime_now('%w') is eq '5' %}x{% endif %}",
     ] {
         let concerns = concerns(source);

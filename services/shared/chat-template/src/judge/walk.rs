@@ -1,6 +1,6 @@
 //! Every statement and every expression of a tree, once. Depth is bounded by `source::is_too_deep` and by the parser.
 
-use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+use minijinja::machinery::ast::{Call, CallArg, Expr, Stmt};
 
 /// Calls `see` with every statement.
 pub fn statements<'a, 't>(statement: &'a Stmt<'t>, see: &mut dyn FnMut(&'a Stmt<'t>)) {
@@ -33,6 +33,20 @@ pub fn expressions<'a, 't>(tree: &'a Stmt<'t>, see: &mut dyn FnMut(&'a Expr<'t>)
     statements(tree, &mut |statement| {
         for expression in roots(statement) {
             below(expression, see);
+        }
+    });
+}
+
+/// Calls `see` with every call, also where it is no expression of its own.
+pub fn calls<'a, 't>(tree: &'a Stmt<'t>, see: &mut dyn FnMut(&'a Call<'t>)) {
+    statements(tree, &mut |statement| match statement {
+        Stmt::Do(run) => see(&run.call),
+        Stmt::CallBlock(block) => see(&block.call),
+        _ => {}
+    });
+    expressions(tree, &mut |expression| {
+        if let Expr::Call(call) = expression {
+            see(call);
         }
     });
 }
@@ -76,62 +90,45 @@ fn roots<'a, 't>(statement: &'a Stmt<'t>) -> Vec<&'a Expr<'t>> {
 
 fn below<'a, 't>(expression: &'a Expr<'t>, see: &mut dyn FnMut(&'a Expr<'t>)) {
     see(expression);
-    let arguments = |arguments: &'a [CallArg<'t>], see: &mut dyn FnMut(&'a Expr<'t>)| {
-        for argument in arguments {
-            below(super::value(argument), see);
-        }
-    };
+    for child in children(expression) {
+        below(child, see);
+    }
+}
+
+/// The expressions that an expression is directly made of.
+pub fn children<'a, 't>(expression: &'a Expr<'t>) -> Vec<&'a Expr<'t>> {
+    fn all<'a, 't>(first: Option<&'a Expr<'t>>, arguments: &'a [CallArg<'t>]) -> Vec<&'a Expr<'t>> {
+        first
+            .into_iter()
+            .chain(arguments.iter().map(super::value))
+            .collect()
+    }
     match expression {
-        Expr::Var(_) | Expr::Const(_) => {}
-        Expr::Slice(inner) => {
-            below(&inner.expr, see);
-            for part in [&inner.start, &inner.stop, &inner.step].into_iter().flatten() {
-                below(part, see);
-            }
-        }
-        Expr::UnaryOp(inner) => below(&inner.expr, see),
-        Expr::BinOp(inner) => {
-            below(&inner.left, see);
-            below(&inner.right, see);
-        }
-        Expr::Compare(inner) => {
-            below(&inner.expr, see);
-            for operation in &inner.ops {
-                below(&operation.expr, see);
-            }
-        }
-        Expr::IfExpr(inner) => {
-            for part in [&inner.test_expr, &inner.true_expr]
-                .into_iter()
-                .chain(&inner.false_expr)
-            {
-                below(part, see);
-            }
-        }
-        Expr::Filter(inner) => {
-            if let Some(expr) = &inner.expr {
-                below(expr, see);
-            }
-            arguments(&inner.args, see);
-        }
-        Expr::Test(inner) => {
-            below(&inner.expr, see);
-            arguments(&inner.args, see);
-        }
-        Expr::GetAttr(inner) => below(&inner.expr, see),
-        Expr::GetItem(inner) => {
-            below(&inner.expr, see);
-            below(&inner.subscript_expr, see);
-        }
-        Expr::Call(inner) => {
-            below(&inner.expr, see);
-            arguments(&inner.args, see);
-        }
-        Expr::List(inner) => inner.items.iter().for_each(|item| below(item, see)),
-        Expr::Map(inner) => inner
-            .keys
-            .iter()
-            .chain(&inner.values)
-            .for_each(|item| below(item, see)),
+        Expr::Var(_) | Expr::Const(_) => Vec::new(),
+        Expr::Slice(inner) => [
+            Some(&inner.expr),
+            inner.start.as_ref(),
+            inner.stop.as_ref(),
+            inner.step.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        Expr::UnaryOp(inner) => vec![&inner.expr],
+        Expr::BinOp(inner) => vec![&inner.left, &inner.right],
+        Expr::Compare(inner) => std::iter::once(&inner.expr)
+            .chain(inner.ops.iter().map(|operation| &operation.expr))
+            .collect(),
+        Expr::IfExpr(inner) => [&inner.test_expr, &inner.true_expr]
+            .into_iter()
+            .chain(&inner.false_expr)
+            .collect(),
+        Expr::Filter(inner) => all(inner.expr.as_ref(), &inner.args),
+        Expr::Test(inner) => all(Some(&inner.expr), &inner.args),
+        Expr::GetAttr(inner) => vec![&inner.expr],
+        Expr::GetItem(inner) => vec![&inner.expr, &inner.subscript_expr],
+        Expr::Call(inner) => all(Some(&inner.expr), &inner.args),
+        Expr::List(inner) => inner.items.iter().collect(),
+        Expr::Map(inner) => inner.keys.iter().chain(&inner.values).collect(),
     }
 }

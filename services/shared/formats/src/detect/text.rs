@@ -39,7 +39,9 @@ pub fn kind(head: &[u8]) -> Option<Format> {
 }
 
 fn is_json(text: &str) -> bool {
-    let progress = Json::default().feed(text.as_bytes(), |_, _| ControlFlow::Continue(()));
+    let progress = Json::default()
+        .of_python()
+        .feed(text.as_bytes(), |_, _| ControlFlow::Continue(()));
     matches!(progress, Progress::More | Progress::Done(_))
 }
 
@@ -70,6 +72,7 @@ mod tests {
             (b"<?xml version='1.0'?><a/>", Some(Format::Xml)),
             (b"<?xml version='1.0'?><PMML version='4.4'>", Some(Format::Pmml)),
             (b"{\"a\": 1}", Some(Format::Json)),
+            (b"{\"a\": [0.0, Infinity, -Infinity, NaN]}", Some(Format::Json)),
             (b"{\"a\": [1, 2, {\"cut", Some(Format::Json)),
             (b"{% for message in messages %}", Some(Format::Text)),
             (b"# Readme\n", Some(Format::Text)),

@@ -34,7 +34,7 @@ const CLASSES: [&str; 9] = [
     "_class_name",
 ];
 /// Members that name a file or a model for a loader to open.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "base_model_name_or_path",
     "tokenizer_file",
     "vocab_file",
@@ -42,6 +42,17 @@ const FILES: [&str; 7] = [
     "spm_file",
     "special_tokens_map_file",
     "added_tokens_file",
+    "transformers_weights",
+];
+/// Members that choose how a part of the model is computed. A choice with an owner in front of it is a repository of programs, which
+/// transformers fetches and imports.
+const KERNELS: [&str; 6] = [
+    "attn_implementation",
+    "_attn_implementation",
+    "_attn_implementation_internal",
+    "experts_implementation",
+    "_experts_implementation",
+    "_experts_implementation_internal",
 ];
 /// Libraries whose classes models are made of.
 const LIBRARIES: [&str; 6] = [
@@ -58,6 +69,13 @@ pub fn is_named(path: &Path, value: &str) -> bool {
     if path
         .names()
         .any(|name| CODE.contains(&name) || name.starts_with("py/"))
+    {
+        return true;
+    }
+    if value.contains('/')
+        && path
+            .names()
+            .any(|name| KERNELS.contains(&name) || name == "kernel_config")
     {
         return true;
     }

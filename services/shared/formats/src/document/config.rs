@@ -35,7 +35,7 @@ impl Configuration {
     /// An inspector that fills `ties` with what the document says about other files.
     pub(crate) fn tied(name: &str, ties: Ties) -> Self {
         Self {
-            json: Json::keeping(MAX_WHOLE_BYTES),
+            json: Json::keeping(MAX_WHOLE_BYTES).of_python(),
             done: false,
             broken: false,
             begins: 0,

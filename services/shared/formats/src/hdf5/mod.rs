@@ -11,6 +11,7 @@ mod chunks;
 mod cursor;
 mod datatype;
 mod dense;
+mod elsewhere;
 mod filters;
 mod group;
 mod heap;
@@ -22,6 +23,7 @@ mod source;
 mod superblock;
 mod tree;
 
+pub use elsewhere::Elsewhere;
 pub use outline::Outline;
 pub use source::Allowance;
 pub use superblock::SIGNATURE;

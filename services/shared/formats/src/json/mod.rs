@@ -1,4 +1,4 @@
-//! A strict JSON reader (RFC 8259) that takes bytes as they come and reports what it reads as events.
+//! A strict JSON reader (RFC 8259, and on request the three numbers that Python adds) that takes bytes as they come and reports what it reads as events.
 //!
 //! It keeps nothing but its state: texts are cut to a fixed length (their fingerprints cover all of them), nesting is
 //! bounded. Trust boundary: every byte is hostile.
@@ -122,6 +122,8 @@ pub struct Json {
     depth: usize,
     text: Text,
     number: String,
+    /// Whether numbers may be what only Python writes.
+    infinite: bool,
 }
 
 impl Default for Json {
@@ -134,6 +136,7 @@ impl Default for Json {
             depth: 0,
             text: Text::default(),
             number: String::new(),
+            infinite: false,
         }
     }
 }
@@ -148,6 +151,13 @@ impl Json {
             text: Text::keeping(bytes),
             ..Self::default()
         }
+    }
+
+    /// Takes `NaN`, `Infinity` and `-Infinity` for numbers too, as Python writes and reads them.
+    #[must_use]
+    pub fn of_python(mut self) -> Self {
+        self.infinite = true;
+        self
     }
 
     /// Takes the next bytes. `receive` gets each event with the position where it begins, counted from the start of the
@@ -281,6 +291,14 @@ impl Json {
                 word: b"null",
                 matched: 1,
             }),
+            b'N' if self.infinite => self.go(State::Literal {
+                word: b"NaN",
+                matched: 1,
+            }),
+            b'I' if self.infinite => self.go(State::Literal {
+                word: b"Infinity",
+                matched: 1,
+            }),
             b'-' | b'0'..=b'9' => {
                 self.number.clear();
                 self.number.push(char::from(byte));
@@ -354,6 +372,12 @@ impl Json {
             self.number.push(char::from(byte));
             return Ok(ControlFlow::Continue(()));
         }
+        if self.infinite && byte == b'I' && self.number == "-" {
+            return self.go(State::Literal {
+                word: b"-Infinity",
+                matched: 1,
+            });
+        }
         if !is_number(&self.number) {
             return Err(JsonError::Number);
         }
@@ -375,7 +399,8 @@ impl Json {
         let event = match word {
             b"true" => Event::Bool(true),
             b"false" => Event::Bool(false),
-            _ => Event::Null,
+            b"null" => Event::Null,
+            _ => Event::Number(str::from_utf8(word).unwrap_or_default()),
         };
         Ok(receive(self.begin, event))
     }

@@ -123,3 +123,23 @@ fn long_texts_are_cut_but_fingerprinted_whole() {
         Some((MAX_TEXT_BYTES, true, Fingerprint::of(long.as_bytes())))
     );
 }
+
+#[test]
+fn numbers_that_only_python_writes_are_taken_where_asked() {
+    for (text, taken) in [
+        ("[NaN,Infinity,-Infinity,-1]", true),
+        ("[-NaN]", false),
+        ("[-Inf]", false),
+        ("[Infinite]", false),
+        ("[nan]", false),
+    ] {
+        let done = |json: Json| {
+            let mut json = json;
+            text.bytes()
+                .map(|byte| json.feed(&[byte], |_, _| ControlFlow::Continue(())))
+                .all(|progress| !matches!(progress, Progress::Wrong(..)))
+        };
+        assert_eq!(done(Json::default().of_python()), taken, "{text}");
+        assert!(!done(Json::default()), "{text}");
+    }
+}

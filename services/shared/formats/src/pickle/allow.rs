@@ -41,6 +41,8 @@ pub enum Spec {
     Deque,
     /// Makes a value from numbers, texts and bytes.
     Scalars,
+    /// `fractions.Fraction`, of numbers.
+    Fraction,
     /// `bytearray`.
     ByteArray,
     /// An object that only has attributes.
@@ -137,7 +139,7 @@ pub fn find(module: &str, name: &str) -> Option<Spec> {
         }
         "torch.serialization" => (name == "_get_layout").then_some(Spec::Layout),
         "decimal" | "_decimal" => (name == "Decimal").then_some(Spec::Scalars),
-        "fractions" => (name == "Fraction").then_some(Spec::Scalars),
+        "fractions" => (name == "Fraction").then_some(Spec::Fraction),
         "datetime" => {
             matches!(name, "date" | "time" | "datetime" | "timedelta" | "timezone").then_some(Spec::Scalars)
         }

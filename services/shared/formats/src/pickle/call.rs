@@ -12,7 +12,33 @@ use super::value::{Kind, Node, Text, Value};
 /// The most attributes of a tensor, keys and values together.
 const MAX_ATTRIBUTES: u64 = 64;
 
+/// The most bytes of a text that is read as a number.
+const MAX_NUMBER_TEXT: u64 = 4096;
+/// The largest number that a built-in type is made of: that many bytes come of it.
+const MAX_MADE_OF: u64 = 1 << 20;
+
 type Made = Result<Value, &'static str>;
+
+/// How many steps calling something that is allowed takes with this argument.
+pub fn work(machine: &Machine, spec: Spec, argument: Value) -> u64 {
+    let heap = &machine.heap;
+    match spec {
+        // These look at a few numbers and share what is large.
+        Spec::Rebuild(_) | Spec::RebuildFromType | Spec::FromBuffer | Spec::Reconstruct => 0,
+        _ => {
+            let inner = match heap.node(argument) {
+                Some(Node::Items(items)) => &items.kept[..],
+                Some(Node::Tuple(tuple)) => &tuple.items,
+                _ => &[],
+            };
+            let hashed = inner.iter().map(|item| match heap.node(*item) {
+                Some(Node::Tuple(tuple)) => tuple.weight,
+                _ => 0,
+            });
+            hashed.fold(heap.extent(argument), u64::saturating_add)
+        }
+    }
+}
 
 /// The result of calling something that is allowed.
 pub fn evaluate(machine: &mut Machine, spec: Spec, arguments: &[Value]) -> Made {
@@ -38,6 +64,9 @@ pub fn evaluate(machine: &mut Machine, spec: Spec, arguments: &[Value]) -> Made 
         {
             Ok(machine.heap.items(Kind::Sequence))
         }
+        (Spec::Fraction, _) if arguments.iter().all(|argument| is_fraction(machine, *argument)) => {
+            Ok(Value::Plain)
+        }
         (Spec::Scalars, _) if arguments.iter().all(|argument| is_data(machine, *argument)) => {
             Ok(Value::Plain)
         }
@@ -48,11 +77,12 @@ pub fn evaluate(machine: &mut Machine, spec: Spec, arguments: &[Value]) -> Made 
         (Spec::ByteArray | Spec::Encode, [text, encoding]) if is_latin1(machine, *encoding) => {
             match machine.heap.node(*text) {
                 Some(Node::Text(text)) if !text.bytes => {
-                    let (chars, kept) = (text.chars, latin1(text));
+                    let (chars, written, kept) = (text.chars, text.length, latin1(text));
                     Ok(machine.heap.add(Node::Text(Text {
                         kept,
                         length: chars,
-                        chars,
+                        // How many there are is not known where escapes were not all seen; there are no more than these.
+                        chars: chars.min(written),
                         bytes: true,
                     })))
                 }
@@ -121,7 +151,7 @@ fn container(machine: &mut Machine, make: Make, arguments: &[Value]) -> Made {
         (Make::Plain, []) => Ok(Value::Plain),
         (Make::Set, [items]) if is_collection(machine, *items) => Ok(machine.heap.items(Kind::Set)),
         (Make::List | Make::Dict, [items]) if is_collection(machine, *items) => Ok(*items),
-        (Make::Plain, [value]) if is_data(machine, *value) => Ok(Value::Plain),
+        (Make::Plain, [value]) if is_simple(machine, *value) => Ok(Value::Plain),
         _ => Err("it is given something else than plain data"),
     }
 }
@@ -155,11 +185,44 @@ fn mapping(machine: &mut Machine, source: Value) -> Value {
     mapping
 }
 
-/// A literal collection, whose size is bounded by the bytes that it took.
+/// A literal collection, whose size is bounded by the bytes that it took. Writers give what they have just written, which is never
+/// forgotten; what is plain data of another kind can be a range of any length.
 fn is_collection(machine: &Machine, value: Value) -> bool {
-    matches!(value, Value::Plain | Value::Mixed)
-        || machine.heap.tuple_items(value).is_some()
-        || machine.heap.container(value).is_some()
+    machine.heap.tuple_items(value).is_some() || machine.heap.container(value).is_some()
+}
+
+/// Something that a built-in type makes no more of than it is: a number, a short text, a flat collection of these.
+fn is_simple(machine: &Machine, value: Value) -> bool {
+    let flat = |items: &[Value], count: usize| {
+        items.len() == count
+            && items.iter().all(|item| match machine.heap.node(*item) {
+                Some(Node::Text(_)) => true,
+                Some(_) => false,
+                None => !matches!(item, Value::Plain | Value::Mixed),
+            })
+    };
+    let flat = match machine.heap.node(value) {
+        Some(Node::Text(text)) => text.length <= MAX_NUMBER_TEXT,
+        Some(Node::Tuple(tuple)) => flat(&tuple.items, tuple.items.len()),
+        Some(Node::Items(items)) => usize::try_from(items.count).is_ok_and(|count| flat(&items.kept, count)),
+        Some(_) => false,
+        None => match value {
+            Value::Int(number) => number.unsigned_abs() <= MAX_MADE_OF,
+            Value::Plain => false,
+            _ => true,
+        },
+    };
+    flat && is_data(machine, value)
+}
+
+/// A number, or a text of two. Exponents would make numbers of any length.
+fn is_fraction(machine: &Machine, value: Value) -> bool {
+    match machine.heap.str(value) {
+        Some(text) => text
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'/' | b'-' | b'+')),
+        None => matches!(value, Value::Int(_) | Value::Number),
+    }
 }
 
 /// Anything that cannot be called and holds nothing that can.
@@ -229,6 +292,7 @@ fn numpy_scalar(machine: &Machine, dtype: Value, data: Value) -> Made {
     let Some(Node::Dtype(dtype)) = machine.heap.node(dtype) else {
         return Err("the element type is none");
     };
+    dtype.ready()?;
     if dtype.objects {
         return Err("a scalar of type object takes bytes for a pointer");
     }
@@ -245,6 +309,7 @@ fn from_buffer(machine: &Machine, data: Value, dtype: Value, shape: Value, order
     let Some(Node::Dtype(dtype)) = machine.heap.node(dtype) else {
         return Err("the element type is none");
     };
+    dtype.ready()?;
     if dtype.objects {
         return Err("an array of objects takes bytes for pointers");
     }
@@ -263,9 +328,13 @@ fn dtype(machine: &mut Machine, code: Value) -> Made {
     let dtype = match code {
         Value::Global(class) => {
             let spec = machine.globals.spec(class);
-            if !matches!(spec, Some(Spec::Constant | Spec::Container(_))) {
-                return Err("the element type is none");
-            }
+            let objects = match spec {
+                Some(Spec::Constant) => None,
+                // Of numbers, truth values and texts; any other class stands for objects.
+                Some(Spec::Container(Make::Plain)) => Some(false),
+                Some(Spec::Container(_)) => Some(true),
+                _ => return Err("the element type is none"),
+            };
             let name = machine
                 .globals
                 .at(class)
@@ -274,7 +343,11 @@ fn dtype(machine: &mut Machine, code: Value) -> Made {
             Dtype {
                 kind: 0,
                 bytes: None,
-                objects: name.ends_with(".object_") || name.ends_with(".object"),
+                objects: objects.unwrap_or(false)
+                    || [".object_", ".object", ".ObjectDType", ".StringDType", ".tuple"]
+                        .iter()
+                        .any(|end| name.ends_with(end)),
+                stated: false,
             }
         }
         _ => {

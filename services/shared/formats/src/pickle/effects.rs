@@ -150,6 +150,10 @@ impl Machine {
             self.globals.report(global, token.at, &does, &mut self.findings);
             return Value::Foreign;
         };
+        let steps = arguments.items.iter().fold(0, |sum: u64, argument| {
+            sum.saturating_add(call::work(self, spec, *argument))
+        });
+        self.works(token, steps);
         let result = if arguments.whole {
             call::evaluate(self, spec, &arguments.items)
         } else {
@@ -303,7 +307,7 @@ impl Machine {
 }
 
 /// Whether this can be the name of something that exists.
-fn is_dotted_name(name: &[u8]) -> bool {
+pub(super) fn is_dotted_name(name: &[u8]) -> bool {
     std::str::from_utf8(name).is_ok_and(|name| {
         name.split('.').all(|part| {
             !part.is_empty()

@@ -32,7 +32,8 @@ pub struct Global {
     pub shown: Box<str>,
     /// How it is judged.
     pub judgement: Judgement,
-    at: u64,
+    /// Where it was imported first.
+    pub at: u64,
     reported: bool,
     reports: u32,
 }
@@ -148,6 +149,13 @@ impl Globals {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         })
+    }
+
+    /// The first import that is not allowed; `called` asks for one that was called.
+    pub fn refused(&self, called: bool) -> Option<&Global> {
+        self.list
+            .iter()
+            .find(|global| global.rule().is_some() && (!called || global.reports > 0))
     }
 
     /// Everything imported, in the order of appearance.

@@ -22,6 +22,10 @@ use crate::{text, torchscript};
 const MAX_NOTED: u32 = 64;
 /// The deepest stack.
 const MAX_STACK: usize = 128 << 10;
+/// The steps of copying and hashing that are free.
+const FREE_WORK: u64 = 1 << 20;
+/// How many steps each byte of the file may take: what is copied or hashed was written for that mostly.
+const MAX_WORK_RATIO: u64 = 16;
 /// The most marks on it.
 const MAX_MARKS: usize = 32 << 10;
 
@@ -77,6 +81,8 @@ pub struct Machine {
     pub protocol: u8,
     /// How many findings with the values of the file in them were made.
     pub(super) described: u32,
+    /// How much was copied and hashed so far.
+    work: u64,
     noted: BTreeMap<&'static str, u32>,
     stack: Vec<Value>,
     marks: Vec<usize>,
@@ -90,6 +96,15 @@ impl Machine {
         *count += 1;
         if *count <= MAX_NOTED {
             self.findings.add(rule, place, message);
+        }
+    }
+
+    /// Notes that so much is copied or hashed. What is referred to again and again takes a few bytes of the file each time.
+    pub(super) fn works(&mut self, token: &Token, steps: u64) {
+        self.work = self.work.saturating_add(steps);
+        if self.work > FREE_WORK && self.work / MAX_WORK_RATIO > token.end {
+            let message = "the same data is copied or hashed again and again";
+            self.note(&rules::PKL_EXPANSION, Place::at(token.at), message);
         }
     }
 
@@ -170,6 +185,12 @@ impl Machine {
             op::BUILD => {
                 let state = self.pop()?;
                 let object = self.top()?;
+                // Attributes are copied, and so are the bytes of an array of another byte order.
+                let parts = self.heap.tuple_items(state).unwrap_or_default();
+                let extent = parts.iter().map(|part| self.heap.extent(*part));
+                let extent = extent.chain([self.heap.extent(state)]);
+                let steps = extent.fold(0, u64::saturating_add);
+                self.works(token, steps);
                 if let Some(inline) = self.build(at, object, state) {
                     return Ok(Next::Inline(inline));
                 }
@@ -300,9 +321,9 @@ impl Machine {
                 let items = self.pop_mark()?;
                 self.heap.tuple(&items)
             }
-            op::LIST => self.filled(Kind::List)?,
-            op::DICT => self.filled(Kind::Dict)?,
-            op::FROZENSET => self.filled(Kind::Set)?,
+            op::LIST => self.filled(token, Kind::List)?,
+            op::DICT => self.filled(token, Kind::Dict)?,
+            op::FROZENSET => self.filled(token, Kind::Set)?,
             _ => return self.fill(token),
         };
         self.push(value);
@@ -340,7 +361,15 @@ impl Machine {
             self.note(&rules::PKL_STATE, Place::at(token.at), message);
             return Ok(());
         }
+        let kind = match self.heap.node(container) {
+            Some(Node::Items(items)) => items.kind,
+            // What it was is forgotten.
+            _ if pairs => Kind::Dict,
+            _ if token.code == op::ADDITEMS => Kind::Set,
+            _ => Kind::List,
+        };
         for item in items.chunks(if pairs { 2 } else { 1 }) {
+            self.hash(token, kind, item);
             self.heap.append(container, item);
         }
         Ok(())
@@ -392,13 +421,25 @@ impl Machine {
         Ok(self.heap.tuple(&items))
     }
 
-    fn filled(&mut self, kind: Kind) -> Result<Value, Broken> {
+    fn filled(&mut self, token: &Token, kind: Kind) -> Result<Value, Broken> {
         let items = self.pop_mark()?;
         let container = self.heap.items(kind);
         for item in items.chunks(if kind == Kind::Dict { 2 } else { 1 }) {
+            self.hash(token, kind, item);
             self.heap.append(container, item);
         }
         Ok(container)
+    }
+
+    /// A key of a dictionary or an item of a set is hashed.
+    fn hash(&mut self, token: &Token, kind: Kind, item: &[Value]) {
+        if let (Kind::Dict | Kind::Mapping | Kind::Set, Some(key)) = (kind, item.first()) {
+            let weight = self.heap.weight(*key);
+            // What writers hash is small and written for it.
+            if weight > 1 {
+                self.works(token, weight);
+            }
+        }
     }
 
     /// How far down the stack may be taken from: readers do not reach below the last mark.

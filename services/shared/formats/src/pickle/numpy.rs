@@ -17,6 +17,8 @@ pub struct Dtype {
     pub bytes: Option<u64>,
     /// Whether elements are, or hold, Python objects, so that arrays of it are pickles.
     pub objects: bool,
+    /// Whether its state was set. That changes the type itself, and with it every array that has it already.
+    pub stated: bool,
 }
 
 /// A `numpy.ndarray` that is being made.
@@ -88,11 +90,27 @@ impl Dtype {
             kind,
             bytes,
             objects: kind == b'O',
+            stated: false,
         })
+    }
+
+    /// Whether it can be used: a type that may still get fields must not be in use when it does.
+    ///
+    /// # Errors
+    ///
+    /// When its state was not set, as writers do at once.
+    pub fn ready(self) -> Result<(), &'static str> {
+        if self.kind == b'V' && !self.stated {
+            return Err("the element type is used before its state is set");
+        }
+        Ok(())
     }
 
     /// The type after its state was set, or why no NumPy makes such a state.
     pub fn with_state(self, state: &[Value], heap: &Heap) -> Result<Self, &'static str> {
+        if self.stated {
+            return Err("its state is set a second time, which changes what is made of it already");
+        }
         // version, byte order, base type and shape, names, fields, size, alignment, flags and, for dates, their unit
         let [version, order, base, names, fields, size, alignment, flags, ..] = state else {
             return Err("the state has too few parts");
@@ -123,7 +141,7 @@ impl Dtype {
             return Err("a type without objects claims to hold some");
         }
         if structured {
-            judge_fields(*base, *fields, size, claims, heap)?;
+            judge_fields([*base, *names, *fields], size, claims, heap)?;
         }
         let bytes = match u64::try_from(size) {
             Ok(size) if matches!(self.kind, b'S' | b'U' | b'V' | b'a') => {
@@ -137,53 +155,83 @@ impl Dtype {
         Ok(Self {
             bytes,
             objects: self.objects || claims,
+            stated: true,
             ..self
         })
     }
 }
 
-/// Checks that the fields of a structured type lie within it, and that it says so if one holds objects.
+/// Checks that the fields of a structured type lie within it, that it says so if one holds objects, and that nothing else lies where
+/// these are: a number written there would be followed as a pointer.
 fn judge_fields(
-    base: Value,
-    fields: Value,
+    [base, names, fields]: [Value; 3],
     size: i64,
     claims: bool,
     heap: &Heap,
 ) -> Result<(), &'static str> {
     let size = u64::try_from(size).map_err(|_| "a structured type without a size")?;
-    let judge = |dtype: Value, offset: i64| match (heap.node(dtype), u64::try_from(offset)) {
+    let judge = |dtype: Value, offset: i64, times: u64| match (heap.node(dtype), u64::try_from(offset)) {
         (Some(Node::Dtype(field)), Ok(offset)) => {
-            let end = field.bytes.and_then(|bytes| bytes.checked_add(offset));
-            if end.is_none_or(|end| end > size) {
-                return Err("a field lies beyond the end of its type");
-            }
+            field.ready()?;
+            let bytes = field.bytes.and_then(|bytes| bytes.checked_mul(times));
+            let end = bytes.and_then(|bytes| bytes.checked_add(offset));
+            let end = end.filter(|end| *end <= size);
             if field.objects && !claims {
                 return Err("a field holds objects but its type hides it");
             }
-            Ok(())
+            end.map(|end| (offset, end, field.objects, dtype))
+                .ok_or("a field lies beyond the end of its type")
         }
         _ => Err("a field is malformed"),
     };
     if base != Value::None {
-        match heap.tuple_items(base) {
-            Some([dtype, _]) => judge(*dtype, 0)?,
-            _ => return Err("the base type is malformed"),
-        }
+        let Some([dtype, dimensions]) = heap.tuple_items(base) else {
+            return Err("the base type is malformed");
+        };
+        let dimensions = shape(*dimensions, heap).ok_or("the base type is malformed")?;
+        let times = dimensions
+            .iter()
+            .try_fold(1_u64, |product, dimension| product.checked_mul(*dimension));
+        judge(*dtype, 0, times.ok_or("the base type is malformed")?)?;
     }
-    if fields == Value::None {
+    if fields == Value::None && names == Value::None {
         return Ok(());
     }
     let fields = heap
         .container(fields)
         .filter(|fields| fields.count == fields.kept.len() as u64 && fields.count <= MAX_FIELDS)
         .ok_or("the fields are malformed")?;
+    let mut places: Vec<(u64, u64, bool, Value)> = Vec::new();
     for field in fields.kept.chunks_exact(2) {
         match field.get(1).and_then(|field| heap.tuple_items(*field)) {
-            Some([dtype, Value::Int(offset)] | [dtype, Value::Int(offset), _]) => judge(*dtype, *offset)?,
+            Some([dtype, Value::Int(offset)] | [dtype, Value::Int(offset), _]) => {
+                let place = judge(*dtype, *offset, 1)?;
+                // A field with a title is there twice.
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
             _ => return Err("a field is malformed"),
         }
     }
-    Ok(())
+    for (index, (start, end, objects, _)) in places.iter().enumerate() {
+        let clash = places
+            .iter()
+            .skip(index + 1)
+            .any(|(other, other_end, others, _)| (*objects || *others) && start < other_end && other < end);
+        if clash {
+            return Err("a field lies where objects are");
+        }
+    }
+    let is_there = |name: &Value| {
+        let keys = fields.kept.iter().step_by(2);
+        let name = heap.str(*name);
+        name.is_some() && keys.map(|key| heap.str(*key)).any(|key| key == name)
+    };
+    match heap.tuple_items(names) {
+        Some(names) if names.iter().all(is_there) => Ok(()),
+        _ => Err("the names of the fields are not those that it has"),
+    }
 }
 
 /// The dimensions in a tuple of numbers (or a single number), if they are some.
@@ -220,6 +268,7 @@ pub fn array_state(state: &[Value], heap: &Heap) -> Result<(), &'static str> {
     let Some(Node::Dtype(dtype)) = heap.node(*dtype) else {
         return Err("the element type is none");
     };
+    dtype.ready()?;
     let dimensions = shape(*dimensions, heap).ok_or("the shape is none")?;
     if dtype.objects {
         // The elements are in a list; for types that merely contain objects, in tuples in it.
@@ -266,6 +315,7 @@ pub fn wrapper_state(
             (Some(b"numpy_array_alignment_bytes"), Value::Int(1..=128)) => aligned = true,
             (Some(b"dtype"), dtype) => match heap.node(dtype) {
                 Some(Node::Dtype(dtype)) => {
+                    dtype.ready()?;
                     bytes = Some(*dtype);
                     objects = dtype.objects;
                 }

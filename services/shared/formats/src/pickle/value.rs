@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::allow;
-use super::lexer::Payload;
+use super::lexer::{Payload, UNKNOWN};
 use super::memo::Memo;
 use super::numpy::{Array, Dtype, Wrapper};
 use super::pages::Pages;
@@ -101,6 +101,8 @@ pub struct Text {
 pub struct Tuple {
     /// Its items.
     pub items: Box<[Value]>,
+    /// How many tuples and items are visited by whoever hashes it, with those in it each time that they occur.
+    pub weight: u64,
     /// Whether a tensor is in it.
     pub precious: bool,
     /// Whether something in it was imported, or is not known.
@@ -184,10 +186,34 @@ impl Heap {
     pub fn tuple(&mut self, items: &[Value]) -> Value {
         let tuple = Tuple {
             items: items.into(),
+            weight: items
+                .iter()
+                .fold(1, |sum: u64, item| sum.saturating_add(self.weight(*item))),
             precious: items.iter().any(|item| self.is_precious(*item)),
             mixed: items.iter().any(|item| self.is_mixed(*item)),
         };
         self.add(Node::Tuple(tuple))
+    }
+
+    /// How many steps it takes to hash a value.
+    pub fn weight(&self, value: Value) -> u64 {
+        match self.node(value) {
+            Some(Node::Tuple(tuple)) => tuple.weight,
+            _ => 1,
+        }
+    }
+
+    /// How much is copied by whoever makes another value of this one.
+    pub fn extent(&self, value: Value) -> u64 {
+        match self.node(value) {
+            Some(Node::Text(text)) => match (text.length, text.chars) {
+                (UNKNOWN, other) | (other, UNKNOWN) => other,
+                (length, chars) => length.max(chars),
+            },
+            Some(Node::Tuple(tuple)) => tuple.items.len() as u64,
+            Some(Node::Items(items)) => items.count,
+            _ => 1,
+        }
     }
 
     /// An empty container.
