@@ -61,11 +61,13 @@ pub fn is_enrolled_and_opens(running: &mut Running) {
     pull(running, 9);
 
     plug(running, 1, "--button /run/button --patience 3");
+    running.run("holdfast lock").ok();
     refused(
         running,
         "holdfast unlock --security-key",
         "no security key was enrolled",
     );
+    running.run("holdfast unlock").ok();
     refused(running, "holdfast vault security-key", "nobody touched");
     assert_eq!(vault(running)["keys"]["security_key"], false);
     let begun = Instant::now();
