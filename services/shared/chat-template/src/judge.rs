@@ -388,10 +388,10 @@ fn start_of_line(source: &str, line: usize) -> usize {
     source.split_inclusive('\n').take(before).map(str::len).sum()
 }
 
-/// The part of a dotted name that leads from objects to the interpreter.
+/// The part of a dotted name that leads from objects to the interpreter: names of Python's own, and what classes keep to themselves.
 fn leads_out(name: &str) -> Option<&str> {
     name.split('.')
-        .find(|part| part.starts_with("__") || is_reaching(part))
+        .find(|part| (part.starts_with('_') && part.contains("__")) || is_reaching(part))
 }
 
 fn is_reaching(name: &str) -> bool {

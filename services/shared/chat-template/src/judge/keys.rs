@@ -367,9 +367,13 @@ impl<'t> Keys<'t> {
         }
     }
 
-    /// Macros, which know their own name and those of their arguments, and what Jinja hands to them.
+    /// Macros, which know their own name and those of their arguments, what Jinja hands to them, and the texts of special tokens, which come
+    /// with the template and may be any.
     fn is_own_name(&self, name: &str) -> bool {
-        self.macros.contains_key(name) || matches!(name, "caller" | "varargs" | "kwargs" | "self")
+        self.macros.contains_key(name)
+            || matches!(name, "caller" | "varargs" | "kwargs" | "self")
+            || name.ends_with("_token")
+            || name.ends_with("_tokens")
     }
 
     /// Which variable of a namespace is looked up.

@@ -137,6 +137,8 @@ fn a_name_is_no_less_computed_for_being_captured_returned_or_passed_on() {
         r"{{ x['\U0000005f_init__'] }}",
         "{{ x['_\\\n_init__'] }}",
         "{{ x.get(dict(a='_').a ~ 'b') }}",
+        "{{ x[bos_token] }}",
+        "{{ x[additional_special_tokens[0]] }}",
         "{% set ns = namespace(k='_') %}{% set ns.k = ns.k ~ '_init' %}{{ x[ns.k] }}{{ x[ns['k']] }}",
     ] {
         let concerns = concerns(source);
@@ -144,6 +146,7 @@ fn a_name_is_no_less_computed_for_being_captured_returned_or_passed_on() {
     }
     for source in [
         "{{ x['__INIT__'.lower()] }}",
+        "{{ self['_TemplateReference__context'].environment }}",
         "{{ x['__INIT__' | capitalize] }}",
         "{{ x['__cla\u{df}__'.casefold()] }}",
         "{{ x['__cla\u{17f}\u{17f}__'.upper().lower()] }}",
