@@ -86,7 +86,8 @@ pub fn enrol_security_key(device: &Path, pin: Option<&Secret>) -> Result<()> {
         .arg(device)
         .env("CREDENTIALS_DIRECTORY", CREDENTIALS)
         .env("SYSTEMD_LOG_LEVEL", "info");
-    let pin = pin.map_or("", Secret::expose).as_bytes();
+    // A credential of one empty string is refused by a sentence where a PIN is needed; without any the program would wait for somebody to ask.
+    let pin = pin.map_or("\0", Secret::expose).as_bytes();
     let ended = start(command, pin, security_key::ends)?;
     if ended.well {
         return Ok(());

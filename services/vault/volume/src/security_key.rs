@@ -188,7 +188,8 @@ fn verdict(code: Option<i32>, with_pin: bool) -> Verdict {
 
 /// What `systemd-cryptenroll` said, as a reason. It prints sentences and has one exit code for all; what is not known is passed on as it is.
 pub fn reason(said: &str) -> Option<VolumeError> {
-    const SENTENCES: [(&str, Trouble); 13] = [
+    const SENTENCES: [(&str, Trouble); 14] = [
+        ("PIN may not be empty", Trouble::PinRequired),
         ("PIN incorrect", Trouble::WrongPin),
         ("No FIDO devices found", Trouble::NonePluggedIn),
         ("More than one FIDO device found", Trouble::SeveralPluggedIn),
@@ -221,6 +222,7 @@ pub fn reason(said: &str) -> Option<VolumeError> {
 /// leaves out where the key lacks it.
 pub fn ends(line: &str) -> bool {
     [
+        "PIN may not be empty",
         "PIN incorrect",
         "Requested to lock with PIN, but",
         "Locking with user presence test requested, but",

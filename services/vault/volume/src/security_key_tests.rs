@@ -227,6 +227,10 @@ fn a_key_that_asks_for_too_little_is_not_kept() {
 fn what_systemd_says_has_its_reasons() {
     for (said, meant) in [
         ("No FIDO devices found.", Trouble::NonePluggedIn),
+        (
+            "PIN may not be empty.\nPIN incorrect, please try again.",
+            Trouble::PinRequired,
+        ),
         ("More than one FIDO device found.", Trouble::SeveralPluggedIn),
         (
             "FIDO device discovered does not implement FIDO2 with 'hmac-secret' extension.",
