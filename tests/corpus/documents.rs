@@ -50,7 +50,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("returned.jinja", "{% macro name() %}__init__{% endmacro %}{{ cycler[name()] }}", "HF-TPL-003"),
     ("escaped.jinja", r"{{ cycler['\N{LOW LINE}_init__'] }}", "HF-TPL-003"),
     ("template.jinja", "{% import 'os' as os %}", "HF-TPL-004"),
-    ("pickle/README", "L119547037146038801333356L\n.I1001\n.}.cdataclasses\n_create_fn\n(S'f'\n(lS'pass'\nltR.", "HF-FMT-005"),
+    ("pickle/README", "L119547037146038801333356L\n.I1001\n.}.cdataclasses\n_create_fn\n(S'f'\n(S'x=1'\nl(S'pass'\nltR.", "HF-FMT-005"),
     ("twice/config.json", r#"{"model_type": "x", "model_type": "y"}"#, "HF-DOC-002"),
     ("cut-off/config.json", r#"{"model_type": "x""#, "HF-DOC-001"),
     ("trailing/config.json", r#"{"model_type": "x"}{}"#, "HF-DOC-001"),

@@ -54,7 +54,7 @@ fn a_model_that_is_a_pickle_besides_is_refused() {
 
 #[test]
 fn a_text_that_is_a_pickle_besides_is_refused() {
-    let long = [&b"V"[..], &[b'a'; 70_000], b"\n", PROGRAM].concat();
+    let long = [&b"V"[..], &vec![b'a'; 70_000], b"\n", PROGRAM].concat();
     assert!(ids("README", &long).contains(&"HF-FMT-005".to_owned()));
     let legacy = [&b"L119547037146038801333356L\n.I1001\n.}."[..], PROGRAM].concat();
     assert!(ids("README", &legacy).contains(&"HF-FMT-005".to_owned()));
