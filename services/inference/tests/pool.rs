@@ -176,11 +176,11 @@ fn an_idle_engine_is_unloaded_and_comes_back_with_the_next_request() {
     eventually("its process is gone", || {
         !std::path::Path::new(&format!("/proc/{pid}")).exists()
     });
-    let last = place.entries(Event::EngineLifecycle).pop().unwrap();
-    assert_eq!(
-        (last.outcome, last.detail["reason"].as_str()),
-        (Outcome::Noted, Some("idle"))
-    );
+    // It is written down after the worker has ended.
+    eventually("it is in the ledger", || {
+        let last = place.entries(Event::EngineLifecycle).pop().unwrap();
+        last.outcome == Outcome::Noted && last.detail.get("reason").is_some_and(|reason| reason == "idle")
+    });
     assert_eq!(place.generate(&request(model)).unwrap().text().0, "yes");
 }
 
@@ -251,8 +251,12 @@ fn a_model_that_the_registry_no_longer_has_is_unloaded() {
     assert_eq!(place.generate(&request(model)).unwrap().text().0, "yes");
     place.remove(model);
     eventually("it is unloaded", || place.engines().engines.is_empty());
-    let last = place.entries(Event::EngineLifecycle).pop().unwrap();
-    assert_eq!(last.detail["reason"], "withdrawn");
+    eventually("it is in the ledger", || {
+        let last = place.entries(Event::EngineLifecycle).pop().unwrap();
+        last.detail
+            .get("reason")
+            .is_some_and(|reason| reason == "withdrawn")
+    });
 }
 
 #[test]

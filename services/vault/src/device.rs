@@ -88,23 +88,6 @@ impl Vault {
         self.ask_in(&turn, request).await
     }
 
-    /// What makes a new vault where there is none that could be opened.
-    pub fn replacement(&self) -> VolumeRequest {
-        VolumeRequest::Create {
-            replace: true,
-            identity: self.notes.identity(),
-        }
-    }
-
-    /// Looks at the device anew.
-    ///
-    /// # Errors
-    ///
-    /// When it does not answer.
-    pub async fn look(&self) -> Result<(), Problem> {
-        self.ask(VolumeRequest::Look).await.map(|_| ())
-    }
-
     /// The same in a turn that the caller has.
     ///
     /// # Errors
@@ -128,6 +111,14 @@ impl Vault {
             }
         }
         answer
+    }
+
+    /// What makes a new vault where there is none that could be opened.
+    pub fn replacement(&self) -> VolumeRequest {
+        VolumeRequest::Create {
+            replace: true,
+            identity: self.notes.identity(),
+        }
     }
 
     fn keep(&self, request: &VolumeRequest, done: &Done) {

@@ -153,7 +153,7 @@ async fn create(State(vault): Shared, peer: Peer, Json(body): Json<Confirmed>) -
         )
         .into());
     }
-    vault.look().await?;
+    vault.ask(VolumeRequest::Look).await?;
     if matches!(
         vault.status().state,
         VaultState::Open | VaultState::Locked | VaultState::Shut

@@ -153,6 +153,15 @@ impl Vault {
         }
     }
 
+    /// Somebody has opened the vault, and so has looked after a panic that was under way when the machine went off. One that is under way now
+    /// stays noted.
+    pub(crate) fn looked_after(&self) {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.is_none() {
+            self.notes.panic_is_over();
+        }
+    }
+
     /// Unless a graver level has taken its place meanwhile.
     fn over(&self, level: PanicLevel) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);

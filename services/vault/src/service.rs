@@ -220,8 +220,7 @@ impl Vault {
             self.count(&opened);
         }
         opened?;
-        // Somebody has looked after the panic that was under way when the machine went off.
-        self.notes.panic_is_over();
+        self.looked_after();
         Ok(self.status())
     }
 

@@ -21,9 +21,9 @@ use flow::Flow;
 use keys::Keys;
 
 /// Why a template with a product is not taken.
-pub const MULTIPLIES: &str = "it multiplies what may be a list, which can take for ever";
+pub(crate) const MULTIPLIES: &str = "it multiplies what may be a list, which can take for ever";
 /// Why a template is not taken that would make an immense number or text.
-pub const IMMENSE: &str = "it computes what can become immense";
+pub(crate) const IMMENSE: &str = "it computes what can become immense";
 /// The most notes on one template.
 const MAX_NOTES: usize = 32;
 /// The longest text that is kept of a name or word in a note, in characters.
@@ -151,9 +151,9 @@ impl<'t> Judge<'t> {
             Stmt::Import(import) => ("import", &import.expr),
             Stmt::FromImport(import) => ("import", &import.expr),
             Stmt::Extends(extends) => ("extends", &extends.name),
-            // These calls are no expressions of their own.
             // A macro knows its name.
             Stmt::Macro(declared) => return self.identifier(declared.name, declared.span().start_offset),
+            // These calls are no expressions of their own.
             Stmt::Do(run) => return self.call(&run.call.expr, &run.call),
             Stmt::CallBlock(block) => return self.call(&block.call.expr, &block.call),
             _ => return,

@@ -13,7 +13,7 @@ use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior};
 use serde::Serialize;
 
 use crate::bounded;
-use crate::judge::{IMMENSE, MULTIPLIES, product};
+use crate::judge::{Concern, Note, judge};
 use crate::measure;
 use crate::source::{is_too_deep, tree, without_generation_marks};
 
@@ -84,12 +84,20 @@ struct Variables<'a> {
     eos_token: &'a str,
 }
 
+/// Why a template was not judged.
+fn unreadable(note: Note) -> Option<String> {
+    match note.concern {
+        Concern::Unreadable(why) => Some(why),
+        _ => None,
+    }
+}
+
 impl ChatTemplate {
     /// Compiles `source`. `bos` and `eos` are the texts of the tokens that begin and end a text.
     ///
     /// # Errors
     ///
-    /// When it is too long or not Jinja.
+    /// When it is too long, not Jinja, or could not be judged: what nobody has judged is not run.
     pub fn compile(source: &str, bos: &str, eos: &str) -> Result<Self, TemplateError> {
         if source.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong);
@@ -99,13 +107,10 @@ impl ChatTemplate {
             return Err(TemplateError::Compile("its expressions are too long".to_owned()));
         }
         // What cannot be read is left to the compiler to say.
-        if let Ok(tree) = tree(&source) {
-            if product::of_lists(&tree).is_some() {
-                return Err(TemplateError::Compile(MULTIPLIES.to_owned()));
-            }
-            if product::quoted(&tree).is_some() {
-                return Err(TemplateError::Compile(IMMENSE.to_owned()));
-            }
+        if tree(&source).is_ok()
+            && let Some(why) = judge(&source).into_iter().find_map(unreadable)
+        {
+            return Err(TemplateError::Compile(why));
         }
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);

@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 
+use holdfast_contract::Digest;
 use holdfast_contract::status::Confinement;
 use holdfast_contract::vault::{Volume, VolumeAnswer, VolumeState};
 use holdfast_ipc::{Recorder, Surroundings};
@@ -9,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::config::Config;
+use crate::notes::Notes;
 use crate::service::Parts;
 use crate::settle::settle;
 use crate::volume::VolumeClient;
@@ -257,101 +259,97 @@ async fn a_graver_panic_does_not_wait_for_a_milder_one_to_end() {
 }
 
 #[tokio::test]
+async fn opening_the_vault_does_not_make_a_panic_forgotten_that_is_under_way() {
+    let Place { device, vault, .. } = &place(OPEN, false);
+    let first = Arc::clone(vault);
+    let first = tokio::spawn(async move { first.ask(VolumeRequest::AddRecoveryKey).await });
+    device.begun.notified().await;
+    vault
+        .panic("test", PanicLevel::Erase, Some("erase everything"))
+        .await
+        .unwrap();
+    vault.looked_after();
+    assert!(vault.notes.panic().is_some());
+    device.off.notified().await;
+    vault.looked_after();
+    assert_eq!(vault.notes.panic(), None);
+    device.held.notify_one();
+    first.await.unwrap().unwrap();
+}
+
+const SHUT: Volume = Volume {
+    active: false,
+    ..OPEN
+};
+
+/// A daemon that was started on a volume that is shut, with what the one before it had noted.
+async fn started_again(volume: Volume, note: impl FnOnce(&Notes)) -> (Place, Arc<Vault>) {
+    let place = place(volume, false);
+    note(&place.vault.notes);
+    let started = vault_in(&place.directory);
+    settle(Arc::clone(&started)).await;
+    (place, started)
+}
+
+#[tokio::test]
 async fn a_panic_that_had_begun_is_carried_out_at_the_next_start() {
-    let Place {
-        directory,
-        device,
-        vault,
-    } = &place(
-        Volume {
-            active: false,
-            ..OPEN
-        },
-        false,
-    );
-    vault.notes.panic_is(UnderWay {
-        level: PanicLevel::RemoveTpm,
-        committed: true,
-    });
-    settle(vault_in(directory)).await;
+    let (place, started) = started_again(SHUT, |notes| {
+        notes.panic_is(UnderWay {
+            level: PanicLevel::RemoveTpm,
+            committed: true,
+        });
+    })
+    .await;
     assert_eq!(
-        device.asked(),
+        place.device.asked(),
         [VolumeRequest::Suspend, VolumeRequest::RemoveTpm],
         "and nothing was opened"
     );
-    assert_eq!(vault.notes.panic(), None);
+    assert_eq!(started.notes.panic(), None);
 }
 
 #[tokio::test]
 async fn an_erasure_that_had_begun_does_not_turn_the_next_start_off() {
-    let Place {
-        directory,
-        device,
-        vault,
-    } = &place(
-        Volume {
-            active: false,
-            ..OPEN
-        },
-        false,
+    let (place, started) = started_again(SHUT, |notes| {
+        notes.panic_is(UnderWay {
+            level: PanicLevel::Erase,
+            committed: true,
+        });
+    })
+    .await;
+    assert_eq!(
+        place.device.asked(),
+        [VolumeRequest::Suspend, VolumeRequest::Erase]
     );
-    vault.notes.panic_is(UnderWay {
-        level: PanicLevel::Erase,
-        committed: true,
-    });
-    let started = vault_in(directory);
-    settle(Arc::clone(&started)).await;
-    assert_eq!(device.asked(), [VolumeRequest::Suspend, VolumeRequest::Erase]);
     assert_eq!(started.status().state, VaultState::Erased);
-    assert_eq!(vault.notes.panic(), None);
+    assert_eq!(started.notes.panic(), None);
 }
 
 #[tokio::test]
 async fn a_countdown_that_was_interrupted_destroys_nothing_and_opens_nothing() {
-    let Place {
-        directory,
-        device,
-        vault,
-    } = &place(
-        Volume {
-            active: false,
-            ..OPEN
-        },
-        false,
-    );
-    vault.notes.panic_is(UnderWay {
-        level: PanicLevel::Erase,
-        committed: false,
-    });
-    let started = vault_in(directory);
-    settle(Arc::clone(&started)).await;
-    assert_eq!(device.asked(), []);
+    let (place, started) = started_again(SHUT, |notes| {
+        notes.panic_is(UnderWay {
+            level: PanicLevel::Erase,
+            committed: false,
+        });
+    })
+    .await;
+    assert_eq!(place.device.asked(), []);
     assert!(started.status().problem.is_some());
     assert!(
-        vault.notes.panic().is_some(),
+        started.notes.panic().is_some(),
         "until somebody has looked after it"
     );
 }
 
 #[tokio::test]
 async fn a_volume_that_was_not_made_here_is_not_opened() {
-    let Place {
-        directory,
-        device,
-        vault,
-    } = &place(
-        Volume {
-            active: false,
-            identity: Some(holdfast_contract::Digest::from_bytes([1; 32])),
-            ..OPEN
-        },
-        false,
-    );
-    vault
-        .notes
-        .identified(holdfast_contract::Digest::from_bytes([2; 32]));
-    let started = vault_in(directory);
-    settle(Arc::clone(&started)).await;
-    assert_eq!(device.asked(), []);
+    let another = Volume {
+        identity: Some(Digest::from_bytes([1; 32])),
+        ..SHUT
+    };
+    let (place, started) =
+        started_again(another, |notes| notes.identified(Digest::from_bytes([2; 32]))).await;
+    assert_eq!(place.device.asked(), []);
     assert_eq!(started.status().state, VaultState::Foreign);
 }

@@ -7,6 +7,7 @@
 use minijinja::machinery::ast::{BinOpKind, Expr, Stmt, UnaryOpKind};
 
 use super::walk;
+use crate::bounded::MAX_WIDTH_DIGITS;
 
 /// How often a list may be written within a list that is written.
 const MAX_WRITINGS: usize = 3;
@@ -125,11 +126,11 @@ fn constant(value: &Expr<'_>) -> Option<f64> {
     }
 }
 
-/// Whether a text has a number of more than four digits after a percent sign.
+/// Whether a text has a number of more digits than a width has after a percent sign.
 fn is_wide(text: &str) -> bool {
     text.split('%').skip(1).any(|rest| {
         let rest = rest.trim_start_matches(|flag: char| !flag.is_ascii_digit() && !flag.is_alphabetic());
-        rest.chars().take_while(char::is_ascii_digit).count() > 4
+        rest.chars().take_while(char::is_ascii_digit).count() > MAX_WIDTH_DIGITS
     })
 }
 

@@ -337,3 +337,17 @@ proptest::proptest! {
         let _ = judge(&source);
     }
 }
+
+#[test]
+fn what_was_not_judged_is_not_run() {
+    for source in ["{{ 1 + 2 * 3 ** 2 }}", "{{ [] * 9 }}"] {
+        let notes = judge(source);
+        assert!(
+            notes
+                .iter()
+                .any(|note| matches!(note.concern, Concern::Unreadable(_))),
+            "{source}: {notes:?}"
+        );
+        assert!(crate::ChatTemplate::compile(source, "", "").is_err(), "{source}");
+    }
+}
