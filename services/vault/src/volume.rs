@@ -53,9 +53,7 @@ impl VolumeClient {
     pub async fn ask(&self, request: &VolumeRequest) -> Result<Done, Problem> {
         let deadline = match request {
             VolumeRequest::Create { .. } => CREATE_DEADLINE,
-            VolumeRequest::OpenWithSecurityKey { .. }
-            | VolumeRequest::AddSecurityKey { .. }
-            | VolumeRequest::EnrolTpmWithSecurityKey { .. } => TOUCH_DEADLINE,
+            request if request.waits_for_a_touch() => TOUCH_DEADLINE,
             _ => DEADLINE,
         };
         let answer = tokio::time::timeout(deadline, self.converse(request))

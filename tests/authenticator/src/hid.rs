@@ -28,8 +28,9 @@ const PACE: Duration = Duration::from_millis(100);
 /// When the kernel takes the device away.
 pub fn serve(device: &Device, authenticator: &mut Authenticator) -> anyhow::Result<()> {
     let mut channels = 0_u32;
+    let mut begun = None;
     loop {
-        let Some((channel, command, message)) = receive(device)? else {
+        let Some((channel, command, message)) = receive(device, begun.take())? else {
             continue;
         };
         match command {
@@ -47,13 +48,23 @@ pub fn serve(device: &Device, authenticator: &mut Authenticator) -> anyhow::Resu
             }
             PING => send(device, channel, PING, &message)?,
             CBOR => {
-                let answer = work(device, channel, authenticator, &message)?;
-                send(device, channel, CBOR, &answer)?;
+                match work(device, channel, authenticator, &message)? {
+                    Worked::Done(answer) => send(device, channel, CBOR, &answer)?,
+                    Worked::TakenOver(report) => begun = Some(report),
+                }
             }
             CANCEL => {}
             _ => send(device, channel, ERROR, &[INVALID_COMMAND])?,
         }
     }
+}
+
+/// How a request ended.
+enum Worked {
+    /// With this answer.
+    Done(Vec<u8>),
+    /// The program that asked is gone, and another one begins with this report.
+    TakenOver([u8; REPORT]),
 }
 
 /// Does what is asked, as soon as somebody touches the key where that is needed.
@@ -62,18 +73,30 @@ fn work(
     channel: [u8; 4],
     authenticator: &mut Authenticator,
     message: &[u8],
-) -> anyhow::Result<Vec<u8>> {
+) -> anyhow::Result<Worked> {
     let begun = Instant::now();
+    let mut blinks = false;
     loop {
         let waited = begun.elapsed();
         match authenticator.ask(message, waited) {
-            Outcome::Answer(answer) => return Ok(answer),
+            Outcome::Answer(answer) => {
+                if blinks {
+                    eprintln!("does not blink any more");
+                }
+                return Ok(Worked::Done(answer));
+            }
             Outcome::Touch => {
+                if !blinks {
+                    eprintln!("blinks");
+                    blinks = true;
+                }
                 send(device, channel, KEEPALIVE, &[UP_NEEDED])?;
-                if let Some(report) = device.receive(Some(PACE))?
-                    && report[4] == CANCEL
-                {
-                    return Ok(vec![crate::ctap::KEEPALIVE_CANCEL]);
+                match device.receive(Some(PACE))? {
+                    Some(report) if report[4] == CANCEL => {
+                        return Ok(Worked::Done(vec![crate::ctap::KEEPALIVE_CANCEL]));
+                    }
+                    Some(report) if report[4] == INIT => return Ok(Worked::TakenOver(report)),
+                    _ => {}
                 }
             }
         }
@@ -83,10 +106,14 @@ fn work(
 /// A whole message: its channel, its command, its bytes.
 type Message = ([u8; 4], u8, Vec<u8>);
 
-/// A message. None where the reports do not belong together.
-fn receive(device: &Device) -> anyhow::Result<Option<Message>> {
-    let Some(first) = device.receive(None)? else {
-        return Ok(None);
+/// A message, which may have begun already. None where the reports do not belong together.
+fn receive(device: &Device, begun: Option<[u8; REPORT]>) -> anyhow::Result<Option<Message>> {
+    let first = match begun {
+        Some(report) => report,
+        None => match device.receive(None)? {
+            Some(report) => report,
+            None => return Ok(None),
+        },
     };
     let (channel, rest) = first.split_at(4);
     let length = usize::from(u16::from_be_bytes([rest[1], rest[2]]));

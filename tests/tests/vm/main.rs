@@ -52,6 +52,7 @@ fn a_security_key_opens_what_is_locked_and_what_is_shut() {
     let machine = APPLIANCE.copy("security-key");
     let mut running = boot::again(&machine);
     security_key::is_enrolled_and_opens(&mut running);
+    security_key::is_touched_too_late(&mut running);
     security_key::asks_for_its_pin(&mut running);
     security_key::opens_after_panic_level_2(&machine, running);
 }

@@ -129,6 +129,55 @@ pub fn is_enrolled_and_opens(running: &mut Running) {
     pull(running, 2);
 }
 
+/// Whoever locks the vault while a key blinks need not fear that somebody touches it afterwards.
+pub fn is_touched_too_late(running: &mut Running) {
+    running.run("rm -f /run/button").ok();
+    plug(running, 1, "--button /run/button");
+    for lock in ["holdfast lock", "holdfast panic"] {
+        let blinked = said(running, 1, "^blinks");
+        running.run("holdfast lock").ok();
+        running
+            .run("(holdfast unlock --security-key >/run/unlock 2>&1; echo \"ended $?\" >>/run/unlock) </dev/null >/dev/null 2>&1 &")
+            .ok();
+        running.until("the key to blink", &says(1, "^blinks", blinked + 1));
+        let dark = said(running, 1, "^does not blink");
+        let begun = Instant::now();
+        running.run(lock).ok();
+        running.until("the unlock to end", "grep -q '^ended' /run/unlock");
+        println!(
+            "[measured] `{lock}` while a key blinks: {} ms",
+            begun.elapsed().as_millis()
+        );
+        let unlock = running.run("cat /run/unlock").ok();
+        assert!(
+            unlock.contains("locked meanwhile") && !unlock.contains("ended 0"),
+            "{unlock}"
+        );
+        running.until(
+            "the device to be let go of",
+            "! systemctl is-active --quiet 'holdfast-vault-volume@*'",
+        );
+        running.run("touch /run/button").ok();
+        running.until("the key to be touched", &says(1, "^does not blink", dark + 1));
+        running.run("holdfast vault").ok();
+        assert_eq!(vault(running)["state"], "locked", "the touch opened it");
+        running.run("holdfast unlock --security-key").ok();
+        assert_eq!(vault(running)["state"], "open");
+        running.run("rm /run/button").ok();
+    }
+    pull(running, 1);
+}
+
+/// How often a key has said so.
+fn said(running: &mut Running, key: u32, words: &str) -> u32 {
+    let count = running.run(&format!("journalctl -b -o cat -u key-{key} | grep -c '{words}'"));
+    count.output.trim().parse().unwrap()
+}
+
+fn says(key: u32, words: &str, times: u32) -> String {
+    format!("test $(journalctl -b -o cat -u key-{key} | grep -c '{words}') -ge {times}")
+}
+
 /// A key that asks for its PIN: a wrong one is tried once, and it is nowhere afterwards.
 pub fn asks_for_its_pin(running: &mut Running) {
     plug(running, 3, "");

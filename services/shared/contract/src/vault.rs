@@ -318,6 +318,16 @@ pub enum VolumeRequest {
     TurnOff,
 }
 
+impl VolumeRequest {
+    /// Whether a person has to touch a security key for it. Whoever asked may hang up until then, and nothing is done.
+    pub fn waits_for_a_touch(&self) -> bool {
+        matches!(
+            self,
+            Self::OpenWithSecurityKey { .. } | Self::EnrolTpmWithSecurityKey { .. } | Self::AddSecurityKey { .. }
+        )
+    }
+}
+
 /// How the volume is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,6 +8,7 @@ use holdfast_contract::vault::{Secret, VolumeAnswer, VolumeRequest};
 use rustix::fd::AsFd as _;
 use zeroize::Zeroizing;
 
+use crate::asker::{self, Asker};
 use crate::turn;
 use crate::volume::{Volume, VolumeError, turn_off};
 
@@ -19,7 +20,7 @@ const MAX_REQUEST_BYTES: u64 = 8 << 10;
 /// # Errors
 ///
 /// When there is no request, or the answer cannot be written.
-pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
+pub fn converse(volume: &mut Volume, state: &Path) -> anyhow::Result<()> {
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -32,6 +33,10 @@ pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
         .read_to_end(&mut text)
         .context("read the request")?;
     let request: VolumeRequest = serde_json::from_slice(&text).context("understand the request")?;
+    if request.waits_for_a_touch() {
+        let watched = socket.try_clone().context("watch the socket")?;
+        volume.asker = Asker::behind(watched.into(), asker::end);
+    }
     // Its own program is a file that every instance has.
     let _turn =
         turn::wait("/proc/self/exe".as_ref(), &request).context("wait for the change before this one")?;

@@ -56,6 +56,7 @@ impl Disk {
             signature: "/nonexistent".into(),
             hid_devices: "/nonexistent".into(),
             tpm: "/nonexistent".into(),
+            asker: crate::asker::Asker::default(),
         }
     }
 

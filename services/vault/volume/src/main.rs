@@ -7,6 +7,7 @@
 //! can reach.
 
 mod answer;
+mod asker;
 mod counter;
 mod header;
 mod hid;
@@ -22,6 +23,7 @@ mod volume;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use asker::Asker;
 use volume::Volume;
 
 /// The ledger's file system: what must be on the disk before the machine turns itself off.
@@ -30,17 +32,18 @@ const STATE: &str = "/var/lib/holdfast";
 fn main() -> ExitCode {
     holdfast_telemetry::init("vault-volume");
     raw::listen();
-    let volume = Volume {
+    let mut volume = Volume {
         device: PathBuf::from("/dev/disk/by-partlabel/holdfast-vault"),
         name: "holdfast-vault".to_owned(),
         public_key: PathBuf::from("/usr/share/holdfast/keys/vault.pub"),
         signature: PathBuf::from("/run/systemd/tpm2-pcr-signature.json"),
         hid_devices: PathBuf::from(security_key::DEVICES),
         tpm: PathBuf::from("/dev/tpmrm0"),
+        asker: Asker::default(),
     };
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = match arguments.as_slice() {
-        [] => answer::converse(&volume, STATE.as_ref()),
+        [] => answer::converse(&mut volume, STATE.as_ref()),
         [only] if only == "--release" => volume.release(),
         _ => Err(anyhow::anyhow!("there is one argument, --release")),
     };

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, anyhow};
 use holdfast_contract::vault::Secret;
 
+use crate::asker::Asker;
 use crate::security_key;
 use crate::volume::Result;
 
@@ -71,7 +72,7 @@ pub fn enrol(
 /// # Errors
 ///
 /// When `systemd-cryptenroll` fails, with the reason.
-pub fn enrol_security_key(device: &Path, pin: Option<&Secret>) -> Result<()> {
+pub fn enrol_security_key(device: &Path, pin: Option<&Secret>, asker: &Asker) -> Result<()> {
     let mut command = Command::new("/usr/bin/systemd-cryptenroll");
     command
         .arg("--fido2-device=auto")
@@ -88,7 +89,7 @@ pub fn enrol_security_key(device: &Path, pin: Option<&Secret>) -> Result<()> {
         .env("SYSTEMD_LOG_LEVEL", "info");
     // A credential of one empty string is refused by a sentence where a PIN is needed; without any the program would wait for somebody to ask.
     let pin = pin.map_or("\0", Secret::expose).as_bytes();
-    let ended = start(command, pin, security_key::ends)?;
+    let ended = start(command, pin, security_key::ends, |pid| asker.program(pid))?;
     if ended.well {
         return Ok(());
     }
@@ -116,7 +117,7 @@ pub fn answer_with_errors(name: &str, sectors: u64) -> anyhow::Result<()> {
 }
 
 fn run(command: Command, input: &[u8]) -> anyhow::Result<()> {
-    let ended = start(command, input, |_| false)?;
+    let ended = start(command, input, |_| false, |_| ())?;
     if ended.well { Ok(()) } else { Err(ended.failure()) }
 }
 
@@ -135,7 +136,12 @@ impl Ended {
 }
 
 /// Runs a program to its end, or until it says a line after which it is not to go on.
-fn start(mut command: Command, input: &[u8], ends: impl Fn(&str) -> bool) -> anyhow::Result<Ended> {
+fn start(
+    mut command: Command,
+    input: &[u8],
+    ends: impl Fn(&str) -> bool,
+    runs: impl FnOnce(u32),
+) -> anyhow::Result<Ended> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .env("PATH", "/usr/sbin:/usr/bin")
@@ -145,6 +151,7 @@ fn start(mut command: Command, input: &[u8], ends: impl Fn(&str) -> bool) -> any
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("start {program}"))?;
+    runs(child.id());
     if let Some(mut pipe) = child.stdin.take() {
         // A program that does not want its input has its reasons, and says them.
         let _ = pipe.write_all(input);
@@ -193,7 +200,7 @@ mod tests {
             "for _ in 1 2; do echo \"<$(cat \"$CREDENTIALS_DIRECTORY/cryptenroll.fido2-pin\")>\" >&2; done; env >&2; exit 1",
         );
         command.env("CREDENTIALS_DIRECTORY", credentials.path());
-        let ended = start(command, b"274 1828", |_| false).unwrap();
+        let ended = start(command, b"274 1828", |_| false, |_| ()).unwrap();
         let mut lines = ended.said.lines();
         assert_eq!(lines.next(), Some("<274 1828>"));
         assert_eq!(lines.next(), Some("<>"), "it could be tried again");
@@ -209,6 +216,7 @@ mod tests {
             shell("echo 'PIN incorrect, please try again.' >&2; exec sleep 1000"),
             b"",
             security_key::ends,
+            |_| (),
         )
         .unwrap();
         assert!(!ended.well);
@@ -221,6 +229,7 @@ mod tests {
             shell("i=0; while [ $i -lt 2000 ]; do echo 0123456789 >&2; i=$((i+1)); done; exit 3"),
             b"",
             |_| false,
+            |_| (),
         )
         .unwrap();
         assert!(!ended.well && ended.said.len() < MAX_OUTPUT_BYTES + 100);

@@ -1,13 +1,15 @@
-//! What libcryptsetup can do and its crate does not wrap: resuming and adding a key by token, a security key without a PIN, and hearing
-//! what went wrong.
+//! What libcryptsetup can do and its crate does not wrap: resuming and adding a key by token, the volume's key from a security key, and
+//! hearing what went wrong.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
 use std::path::Path;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use libcryptsetup_rs::{CryptDevice, LibcryptErr};
 use libcryptsetup_rs_sys as sys;
+use zeroize::Zeroizing;
 
 /// Type of the token of a security key.
 pub const SECURITY_KEY: &CStr = c"systemd-fido2";
@@ -27,42 +29,40 @@ pub struct Device {
 pub enum Key<'a> {
     /// A token of this type, without a PIN.
     Token(&'a CStr),
-    /// The FIDO2 security key of one token.
-    Fido {
-        /// The token's number.
-        token: u32,
-        /// The PIN, where the token asks for one.
-        pin: Option<&'a [u8]>,
-    },
     /// A passphrase.
     Passphrase(&'a [u8]),
+    /// The volume's key itself.
+    Volume(&'a [u8]),
 }
 
 /// A token as libcryptsetup is asked for one: which type, which number, and the PIN.
-struct Wanted {
+struct Wanted<'a> {
     kind: *const c_char,
     number: c_int,
     pin: *const c_char,
     pin_bytes: usize,
+    lives: PhantomData<&'a [u8]>,
 }
 
-impl Wanted {
-    fn any(kind: &CStr) -> Self {
+impl<'a> Wanted<'a> {
+    fn any(kind: &'a CStr) -> Self {
         Self {
             kind: kind.as_ptr(),
             number: sys::CRYPT_ANY_TOKEN,
             pin: ptr::null(),
             pin_bytes: 0,
+            lives: PhantomData,
         }
     }
 
     /// No PIN is a null pointer: an empty one would be tried at the key.
-    fn security_key(token: u32, pin: Option<&[u8]>) -> Self {
+    fn security_key(token: u32, pin: Option<&'a [u8]>) -> Self {
         Self {
             kind: SECURITY_KEY.as_ptr(),
             number: token.cast_signed(),
             pin: pin.map_or(ptr::null(), |pin| pin.as_ptr().cast::<c_char>()),
             pin_bytes: pin.map_or(0, <[u8]>::len),
+            lives: PhantomData,
         }
     }
 }
@@ -100,7 +100,6 @@ impl Device {
         let name = text(name)?;
         let wanted = match key {
             Key::Token(kind) => Wanted::any(kind),
-            Key::Fido { token, pin } => Wanted::security_key(token, pin),
             Key::Passphrase(bytes) => {
                 #[expect(unsafe_code, reason = "as below")]
                 // SAFETY: the device is open, both pointers are valid for the call, the length is that of the slice.
@@ -109,6 +108,18 @@ impl Device {
                         self.pointer,
                         name.as_ptr(),
                         sys::CRYPT_ANY_SLOT,
+                        bytes.as_ptr().cast::<c_char>(),
+                        bytes.len(),
+                    )
+                });
+            }
+            Key::Volume(bytes) => {
+                #[expect(unsafe_code, reason = "as below")]
+                // SAFETY: the device is open, both pointers are valid for the call, the length is that of the slice.
+                return checked(unsafe {
+                    sys::crypt_resume_by_volume_key(
+                        self.pointer,
+                        name.as_ptr(),
                         bytes.as_ptr().cast::<c_char>(),
                         bytes.len(),
                     )
@@ -130,32 +141,33 @@ impl Device {
         })
     }
 
-    /// Maps the volume as `name` with a security key.
-    pub fn activate_by_security_key(
-        &mut self,
-        name: &str,
-        token: u32,
-        pin: Option<&[u8]>,
-    ) -> Result<(), LibcryptErr> {
-        let name = text(name)?;
-        let wanted = Wanted::security_key(token, pin);
-        #[expect(
-            unsafe_code,
-            reason = "the crate knows no difference between no PIN and an empty one"
-        )]
-        // SAFETY: the device is open; what `wanted` points to lives as long as `pin`; lengths are those of the slices.
-        checked(unsafe {
-            sys::crypt_activate_by_token_pin(
+    /// The volume's key, from the security key of this token. Whatever is to be opened with it is still as it was.
+    pub fn volume_key(&mut self, token: u32, pin: Option<&[u8]>) -> Result<Zeroizing<Vec<u8>>, LibcryptErr> {
+        let context = self.context_of(&Wanted::security_key(token, pin))?;
+        self.volume_key_of(&context)
+    }
+
+    fn volume_key_of(&mut self, context: &Context<'_>) -> Result<Zeroizing<Vec<u8>>, LibcryptErr> {
+        #[expect(unsafe_code, reason = "it belongs to the call below")]
+        // SAFETY: the device is open.
+        let size = unsafe { sys::crypt_get_volume_key_size(self.pointer) };
+        checked(size)?;
+        let mut key = Zeroizing::new(vec![0; usize::try_from(size).unwrap_or_default()]);
+        let mut length = key.len();
+        #[expect(unsafe_code, reason = "the crate wraps no reading of the volume's key by context")]
+        // SAFETY: device and context are alive; the buffer is as long as `length` says, and no more than that is written.
+        let slot = unsafe {
+            sys::crypt_volume_key_get_by_keyslot_context(
                 self.pointer,
-                name.as_ptr(),
-                wanted.kind,
-                wanted.number,
-                wanted.pin,
-                wanted.pin_bytes,
-                ptr::null_mut(),
-                0,
+                sys::CRYPT_ANY_SLOT,
+                key.as_mut_ptr().cast::<c_char>(),
+                &raw mut length,
+                context.0,
             )
-        })
+        };
+        checked(slot)?;
+        key.truncate(length);
+        Ok(key)
     }
 
     /// Adds a keyslot for `new`, with what opens the volume now. Returns its number.
@@ -180,9 +192,8 @@ impl Device {
 
     fn context<'a>(&mut self, key: Key<'a>) -> Result<Context<'a>, LibcryptErr> {
         let mut context = ptr::null_mut();
-        let wanted = match key {
-            Key::Token(kind) => Wanted::any(kind),
-            Key::Fido { token, pin } => Wanted::security_key(token, pin),
+        match key {
+            Key::Token(kind) => return self.context_of(&Wanted::any(kind)),
             Key::Passphrase(bytes) => {
                 #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
                 // SAFETY: the device is open; the context keeps a pointer into `key`, which its lifetime outlives.
@@ -194,11 +205,27 @@ impl Device {
                         &raw mut context,
                     )
                 })?;
-                return Ok(Context(context, std::marker::PhantomData));
             }
-        };
+            Key::Volume(bytes) => {
+                #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
+                // SAFETY: as above.
+                checked(unsafe {
+                    sys::crypt_keyslot_context_init_by_volume_key(
+                        self.pointer,
+                        bytes.as_ptr().cast::<c_char>(),
+                        bytes.len(),
+                        &raw mut context,
+                    )
+                })?;
+            }
+        }
+        Ok(Context(context, PhantomData))
+    }
+
+    fn context_of<'a>(&mut self, wanted: &Wanted<'a>) -> Result<Context<'a>, LibcryptErr> {
+        let mut context = ptr::null_mut();
         #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
-        // SAFETY: the device is open; the context keeps pointers into `key`, which its lifetime outlives.
+        // SAFETY: the device is open; the context keeps what `wanted` points to, which its lifetime outlives.
         checked(unsafe {
             sys::crypt_keyslot_context_init_by_token(
                 self.pointer,
@@ -210,14 +237,14 @@ impl Device {
                 &raw mut context,
             )
         })?;
-        Ok(Context(context, std::marker::PhantomData))
+        Ok(Context(context, PhantomData))
     }
 }
 
 /// A keyslot context, freed (and what it holds wiped) when dropped.
 struct Context<'a>(
     *mut sys::crypt_keyslot_context,
-    std::marker::PhantomData<&'a [u8]>,
+    PhantomData<&'a [u8]>,
 );
 
 impl Drop for Context<'_> {

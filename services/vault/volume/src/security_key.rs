@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use holdfast_contract::Digest;
 use holdfast_contract::vault::{MAX_SECURITY_KEYS, Secret, SecurityKeyTrouble as Trouble};
 use libcryptsetup_rs::LibcryptErr;
+use zeroize::Zeroizing;
 
 use crate::header::{Header, SecurityKey};
 use crate::raw::{self, Key};
@@ -32,7 +33,8 @@ impl Volume {
             1 => {}
             _ => return Err(Trouble::SeveralPluggedIn.into()),
         }
-        programs::enrol_security_key(&self.device, pin)?;
+        self.asker
+            .wait(|| programs::enrol_security_key(&self.device, pin, &self.asker))?;
         let mut header = self.ready()?;
         let added = header
             .security_keys()
@@ -75,7 +77,10 @@ impl Volume {
             return Ok(());
         };
         let keys = header.security_keys();
-        self.with_security_key(&keys, pin, |key| how.attempt(&mut header, key))
+        let key = self.volume_key(&mut header, &keys, pin)?;
+        how.attempt(&mut header, Key::Volume(&key))
+            .context("open the vault with the key that the security key gave")?;
+        Ok(())
     }
 
     /// Seals the volume to the TPM anew, with the security key that is plugged in. Returns how far the TPM's counter is.
@@ -88,26 +93,35 @@ impl Volume {
         let keys = header.security_keys();
         // What seals it takes a key file, and a security key gives none: a random key stands in for it until that is done.
         let temporary = random_key()?;
-        let mut slot = None;
-        self.with_security_key(&keys, pin, |key| {
-            slot = Some(header.add_temporary(key, temporary.as_bytes())?);
-            Ok(())
-        })?;
+        let key = self.volume_key(&mut header, &keys, pin)?;
+        let slot = header
+            .add_temporary(Key::Volume(&key), temporary.as_bytes())
+            .context("add a temporary key")?;
+        drop(key);
         let sealed = self.enrol_tpm(&Secret::new((*temporary).clone()));
         let mut header: Header = self.ready()?;
-        if let Some(slot) = slot {
-            header.destroy(slot).context("remove the temporary key")?;
-        }
+        header.destroy(slot).context("remove the temporary key")?;
         sealed
     }
 
+    /// The volume's key, from the security key that is plugged in, unless whoever asked hangs up while it waits to be touched.
+    fn volume_key(
+        &self,
+        header: &mut Header,
+        keys: &[SecurityKey],
+        pin: Option<&Secret>,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        self.asker
+            .wait(|| self.with_security_key(keys, pin, |token, pin| header.device.volume_key(token, pin)))
+    }
+
     /// Tries each enrolled key, until one is the one that is plugged in.
-    fn with_security_key(
+    fn with_security_key<T>(
         &self,
         keys: &[SecurityKey],
         pin: Option<&Secret>,
-        mut attempt: impl FnMut(Key<'_>) -> std::result::Result<(), LibcryptErr>,
-    ) -> Result<()> {
+        mut attempt: impl FnMut(u32, Option<&[u8]>) -> std::result::Result<T, LibcryptErr>,
+    ) -> Result<T> {
         if keys.is_empty() {
             return Err(Trouble::NoneEnrolled.into());
         }
@@ -121,12 +135,8 @@ impl Volume {
                 without_pin = true;
                 continue;
             }
-            let tried = attempt(Key::Fido {
-                token: key.token,
-                pin,
-            });
-            match tried {
-                Ok(()) => return Ok(()),
+            match attempt(key.token, pin) {
+                Ok(opened) => return Ok(opened),
                 Err(error) => match verdict(code(&error), pin.is_some()) {
                     Verdict::Next => {}
                     Verdict::Trouble(trouble) => return Err(trouble.into()),

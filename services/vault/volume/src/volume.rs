@@ -14,6 +14,7 @@ use libcryptsetup_rs::{CryptInit, LibcryptErr};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::asker::Asker;
 use crate::counter::Counter;
 use crate::header::{self, Header};
 use crate::raw::Key;
@@ -67,6 +68,8 @@ pub struct Volume {
     pub tpm: PathBuf,
     /// Where the kernel shows HID devices, security keys among them.
     pub hid_devices: PathBuf,
+    /// Whoever asked for what is to be done.
+    pub asker: Asker,
 }
 
 /// A volume that is about to be opened.
@@ -565,7 +568,9 @@ fn activate(header: &mut Header, name: &str, key: Key<'_>) -> std::result::Resul
             .token_handle()
             .activate_by_token_pin::<()>(Some(name), Some(header::TPM), None, &[], None, flags)
             .map(|_| ()),
-        Key::Fido { token, pin } => header.device.activate_by_security_key(name, token, pin),
+        Key::Volume(bytes) => device
+            .activate_handle()
+            .activate_by_volume_key(Some(name), Some(bytes), flags),
         Key::Passphrase(bytes) => device
             .activate_handle()
             .activate_by_passphrase(Some(name), None, bytes, flags)
