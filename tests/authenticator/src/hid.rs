@@ -47,12 +47,10 @@ pub fn serve(device: &Device, authenticator: &mut Authenticator) -> anyhow::Resu
                 send(device, channel, INIT, &answer)?;
             }
             PING => send(device, channel, PING, &message)?,
-            CBOR => {
-                match work(device, channel, authenticator, &message)? {
-                    Worked::Done(answer) => send(device, channel, CBOR, &answer)?,
-                    Worked::TakenOver(report) => begun = Some(report),
-                }
-            }
+            CBOR => match work(device, channel, authenticator, &message)? {
+                Worked::Done(answer) => send(device, channel, CBOR, &answer)?,
+                Worked::TakenOver(report) => begun = Some(report),
+            },
             CANCEL => {}
             _ => send(device, channel, ERROR, &[INVALID_COMMAND])?,
         }

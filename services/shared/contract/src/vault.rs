@@ -323,7 +323,9 @@ impl VolumeRequest {
     pub fn waits_for_a_touch(&self) -> bool {
         matches!(
             self,
-            Self::OpenWithSecurityKey { .. } | Self::EnrolTpmWithSecurityKey { .. } | Self::AddSecurityKey { .. }
+            Self::OpenWithSecurityKey { .. }
+                | Self::EnrolTpmWithSecurityKey { .. }
+                | Self::AddSecurityKey { .. }
         )
     }
 }

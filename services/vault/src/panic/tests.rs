@@ -1,3 +1,4 @@
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Mutex;
 
 use holdfast_contract::Digest;
@@ -88,7 +89,9 @@ impl Device {
         let mut volume = self.volume.lock().unwrap();
         match request {
             VolumeRequest::Suspend => volume.suspended = volume.active && !self.stubborn,
-            VolumeRequest::Open { .. } | VolumeRequest::OpenWithSecurityKey { .. } => (volume.active, volume.suspended) = (true, false),
+            VolumeRequest::Open { .. } | VolumeRequest::OpenWithSecurityKey { .. } => {
+                (volume.active, volume.suspended) = (true, false)
+            }
             VolumeRequest::RemoveTpm => volume.keys.tpm = false,
             VolumeRequest::Erase => (volume.state, volume.keys) = (VolumeState::Erased, Keys::default()),
             _ => {}
@@ -147,11 +150,12 @@ fn place(volume: Volume, stubborn: bool) -> Place {
             let device = Arc::clone(&served);
             tokio::spawn(async move {
                 let mut text = Vec::new();
+                let watched = stream.as_fd().try_clone_to_owned().unwrap();
                 stream.read_to_end(&mut text).await.unwrap();
                 // As the program does it: with whoever has hung up before the touch it is over.
                 let answer = tokio::select! {
                     biased;
-                    () = hung_up(&stream) => return device.gone.notify_one(),
+                    () = hung_up(watched) => return device.gone.notify_one(),
                     answer = device.answer(serde_json::from_slice(&text).unwrap()) => answer,
                 };
                 let _ = stream.write_all(&serde_json::to_vec(&answer).unwrap()).await;
@@ -228,7 +232,8 @@ async fn what_waited_when_a_panic_came_is_not_done_after_it() {
 }
 
 /// Until the other end is closed, and not only done with what it had to say.
-async fn hung_up(stream: &UnixStream) {
+async fn hung_up(socket: OwnedFd) {
+    let stream = UnixStream::from_std(socket.into()).unwrap();
     loop {
         let ready = stream.ready(Interest::WRITABLE).await.unwrap();
         if ready.is_write_closed() {

@@ -179,11 +179,7 @@ mod tests {
         let (asker, theirs, ended) = asker();
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
         let touched = asker.wait(|| {
-            assert!(
-                ended
-                    .recv_timeout(std::time::Duration::from_millis(200))
-                    .is_err()
-            );
+            assert!(ended.recv_timeout(std::time::Duration::from_millis(200)).is_err());
             Ok(())
         });
         assert!(touched.is_ok());

@@ -154,7 +154,10 @@ impl Device {
         checked(size)?;
         let mut key = Zeroizing::new(vec![0; usize::try_from(size).unwrap_or_default()]);
         let mut length = key.len();
-        #[expect(unsafe_code, reason = "the crate wraps no reading of the volume's key by context")]
+        #[expect(
+            unsafe_code,
+            reason = "the crate wraps no reading of the volume's key by context"
+        )]
         // SAFETY: device and context are alive; the buffer is as long as `length` says, and no more than that is written.
         let slot = unsafe {
             sys::crypt_volume_key_get_by_keyslot_context(
@@ -242,10 +245,7 @@ impl Device {
 }
 
 /// A keyslot context, freed (and what it holds wiped) when dropped.
-struct Context<'a>(
-    *mut sys::crypt_keyslot_context,
-    PhantomData<&'a [u8]>,
-);
+struct Context<'a>(*mut sys::crypt_keyslot_context, PhantomData<&'a [u8]>);
 
 impl Drop for Context<'_> {
     fn drop(&mut self) {
