@@ -240,6 +240,10 @@ pub struct Contain {
     pub reason: String,
 }
 
+/// What is written to the socket of the program that turns the machine off, and nothing else. It answers only where it could not: with the
+/// reason, as text.
+pub const TURN_OFF: &str = "turn-off";
+
 /// What the daemon asks of the privileged program that has the device: one request, one answer, end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
@@ -314,8 +318,6 @@ pub enum VolumeRequest {
     RemoveTpm,
     /// Destroy every key.
     Erase,
-    /// Turn the machine off at once, without waiting for anything on the volume.
-    TurnOff,
 }
 
 impl VolumeRequest {

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use holdfast_contract::Digest;
 use holdfast_contract::status::Confinement;
-use holdfast_contract::vault::{Volume, VolumeAnswer, VolumeState};
+use holdfast_contract::vault::{TURN_OFF, Volume, VolumeAnswer, VolumeState};
 use holdfast_ipc::{Recorder, Surroundings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{UnixListener, UnixStream};
@@ -83,14 +83,13 @@ impl Device {
                 self.begun.notify_one();
                 self.touched.notified().await;
             }
-            VolumeRequest::TurnOff => self.off.notify_one(),
             _ => {}
         }
         let mut volume = self.volume.lock().unwrap();
         match request {
             VolumeRequest::Suspend => volume.suspended = volume.active && !self.stubborn,
             VolumeRequest::Open { .. } | VolumeRequest::OpenWithSecurityKey { .. } => {
-                (volume.active, volume.suspended) = (true, false)
+                (volume.active, volume.suspended) = (true, false);
             }
             VolumeRequest::RemoveTpm => volume.keys.tpm = false,
             VolumeRequest::Erase => (volume.state, volume.keys) = (VolumeState::Erased, Keys::default()),
@@ -143,6 +142,15 @@ fn place(volume: Volume, stubborn: bool) -> Place {
         off: Notify::new(),
     });
     let listener = UnixListener::bind(&socket).unwrap();
+    let switch = UnixListener::bind(directory.path().join("off.sock")).unwrap();
+    let switched = Arc::clone(&device);
+    tokio::spawn(async move {
+        let (mut stream, _) = switch.accept().await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, TURN_OFF);
+        switched.off.notify_one();
+    });
     let served = Arc::clone(&device);
     tokio::spawn(async move {
         loop {
@@ -179,7 +187,7 @@ fn vault_in(directory: &tempfile::TempDir) -> Arc<Vault> {
             countdown_erase_seconds: 0,
             ..Config::default()
         },
-        volume: Some(VolumeClient::new(run.join("volume.sock"))),
+        volume: Some(VolumeClient::new(&run)),
         state: run.clone(),
         recorder: Recorder::new(&Surroundings::client(run)),
         confinement: Confinement {
@@ -296,12 +304,7 @@ async fn a_key_that_is_touched_after_a_panic_opens_nothing() {
     device.off.notified().await;
     assert_eq!(
         device.asked(),
-        [
-            TOUCH,
-            VolumeRequest::Suspend,
-            VolumeRequest::Erase,
-            VolumeRequest::TurnOff
-        ]
+        [TOUCH, VolumeRequest::Suspend, VolumeRequest::Erase]
     );
 }
 

@@ -1,7 +1,6 @@
 //! The conversation: one request, the work, one answer.
 
 use std::io::{Read as _, Write as _};
-use std::path::Path;
 
 use anyhow::Context as _;
 use holdfast_contract::vault::{Secret, VolumeAnswer, VolumeRequest};
@@ -10,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::asker::{self, Asker};
 use crate::turn;
-use crate::volume::{Volume, VolumeError, turn_off};
+use crate::volume::{Volume, VolumeError};
 
 /// The longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 8 << 10;
@@ -20,7 +19,7 @@ const MAX_REQUEST_BYTES: u64 = 8 << 10;
 /// # Errors
 ///
 /// When there is no request, or the answer cannot be written.
-pub fn converse(volume: &mut Volume, state: &Path) -> anyhow::Result<()> {
+pub fn converse(volume: &mut Volume) -> anyhow::Result<()> {
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -40,7 +39,7 @@ pub fn converse(volume: &mut Volume, state: &Path) -> anyhow::Result<()> {
     // Its own program is a file that every instance has.
     let _turn =
         turn::wait("/proc/self/exe".as_ref(), &request).context("wait for the change before this one")?;
-    let answer = match work(volume, state, &request) {
+    let answer = match work(volume, &request) {
         Ok(made) => match volume.look() {
             Ok(volume) => VolumeAnswer::Done {
                 volume,
@@ -86,7 +85,7 @@ impl Made {
     }
 }
 
-fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Made, VolumeError> {
+fn work(volume: &Volume, request: &VolumeRequest) -> Result<Made, VolumeError> {
     match request {
         VolumeRequest::Look => Ok(()),
         VolumeRequest::Create { replace, identity } => {
@@ -123,8 +122,6 @@ fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Made, 
         VolumeRequest::RemoveSecurityKeys => volume.remove_security_keys(),
         VolumeRequest::RemoveTpm => volume.remove_tpm(),
         VolumeRequest::Erase => volume.erase(),
-        VolumeRequest::TurnOff => turn_off(state)
-            .map_err(|error| VolumeError::Other(anyhow::Error::from(error).context("turn the machine off"))),
     }
     .map(|()| Made::default())
 }

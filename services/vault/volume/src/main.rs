@@ -26,9 +26,6 @@ use std::process::ExitCode;
 use asker::Asker;
 use volume::Volume;
 
-/// The ledger's file system: what must be on the disk before the machine turns itself off.
-const STATE: &str = "/var/lib/holdfast";
-
 fn main() -> ExitCode {
     holdfast_telemetry::init("vault-volume");
     raw::listen();
@@ -43,7 +40,7 @@ fn main() -> ExitCode {
     };
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = match arguments.as_slice() {
-        [] => answer::converse(&mut volume, STATE.as_ref()),
+        [] => answer::converse(&mut volume),
         [only] if only == "--release" => volume.release(),
         _ => Err(anyhow::anyhow!("there is one argument, --release")),
     };

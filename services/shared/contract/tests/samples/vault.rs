@@ -133,7 +133,6 @@ fn device() -> Vec<Sample> {
             VolumeRequest::RemoveSecurityKeys,
             VolumeRequest::RemoveTpm,
             VolumeRequest::Erase,
-            VolumeRequest::TurnOff,
         ]),
         any(&[
             VolumeState::None,
