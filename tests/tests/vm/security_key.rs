@@ -159,8 +159,11 @@ pub fn is_touched_too_late(running: &mut Running) {
         );
         running.run("touch /run/button").ok();
         running.until("the key to be touched", &says(1, "^does not blink", dark + 1));
-        running.run("holdfast vault").ok();
-        assert_eq!(vault(running)["state"], "locked", "the touch opened it");
+        let suspended = running
+            .run("cat \"$(dirname \"$(grep -lx holdfast-vault /sys/block/dm-*/dm/name)\")/suspended\"")
+            .ok();
+        assert_eq!(suspended.trim(), "1", "the touch opened it");
+        assert_eq!(vault(running)["state"], "locked");
         running.run("holdfast unlock --security-key").ok();
         assert_eq!(vault(running)["state"], "open");
         running.run("rm /run/button").ok();
