@@ -15,6 +15,7 @@ mod container;
 mod faults;
 mod inside;
 mod machine;
+mod security_key;
 mod substitution;
 mod tampering;
 mod vault;
@@ -45,6 +46,16 @@ fn a_running_appliance_serves_and_resists() {
     faults::the_disk_is_full(&mut running);
     faults::the_clock_is_far_off(&mut running);
     running.shut_down();
+}
+
+#[test]
+fn a_security_key_opens_what_is_locked_and_what_is_shut() {
+    let machine = APPLIANCE.copy("security-key");
+    let mut running = boot::again(&machine);
+    security_key::is_enrolled_and_opens(&mut running);
+    security_key::is_touched_too_late(&mut running);
+    security_key::asks_for_its_pin(&mut running);
+    security_key::opens_after_panic_level_2(&machine, running);
 }
 
 #[test]

@@ -16,14 +16,14 @@ pub fn vault(running: &mut Running) -> Value {
     serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{said}"))
 }
 
-fn header(running: &mut Running) -> Value {
+pub fn header(running: &mut Running) -> Value {
     let header = running
         .run("cryptsetup luksDump --dump-json-metadata /dev/disk/by-partlabel/holdfast-vault")
         .ok();
     serde_json::from_str(&header).unwrap()
 }
 
-fn of_type<'a>(header: &'a Value, kind: &str) -> Vec<&'a Value> {
+pub fn of_type<'a>(header: &'a Value, kind: &str) -> Vec<&'a Value> {
     let tokens = header["tokens"].as_object().unwrap();
     tokens.values().filter(|token| token["type"] == kind).collect()
 }

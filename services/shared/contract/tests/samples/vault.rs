@@ -1,8 +1,8 @@
 //! The vault: what is asked of it, what it answers, and what it asks of the program that has the device.
 
 use holdfast_contract::vault::{
-    Backend, Confirmed, Contain, Countdown, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret, Unlock,
-    VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
+    Backend, Confirmed, Contain, Countdown, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret, SecurityKey,
+    SecurityKeyTrouble, Unlock, VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
 };
 
 use super::{Sample, any, digest, moment, strict};
@@ -16,6 +16,8 @@ fn keys() -> Keys {
         tpm: true,
         recovery_key: false,
         passphrase: true,
+        security_key: true,
+        security_key_pin: false,
     }
 }
 
@@ -63,6 +65,7 @@ pub fn samples() -> Vec<Sample> {
             },
         ]),
         strict(&[Given { secret: secret() }]),
+        strict(&[SecurityKey { pin: None }, SecurityKey { pin: Some(secret()) }]),
         strict(&[RecoveryKey { key: secret() }]),
         strict(&[Confirmed {
             phrase: "make a new vault".to_owned(),
@@ -121,6 +124,13 @@ fn device() -> Vec<Sample> {
             VolumeRequest::SetPassphrase { secret: secret() },
             VolumeRequest::RemovePassphrase,
             VolumeRequest::EnrolTpm { secret: secret() },
+            VolumeRequest::OpenWithSecurityKey {
+                pin: None,
+                identity: None,
+            },
+            VolumeRequest::EnrolTpmWithSecurityKey { pin: Some(secret()) },
+            VolumeRequest::AddSecurityKey { pin: Some(secret()) },
+            VolumeRequest::RemoveSecurityKeys,
             VolumeRequest::RemoveTpm,
             VolumeRequest::Erase,
         ]),
@@ -133,6 +143,19 @@ fn device() -> Vec<Sample> {
         ]),
         strict(&[volume]),
         any(&[
+            SecurityKeyTrouble::NonePluggedIn,
+            SecurityKeyTrouble::SeveralPluggedIn,
+            SecurityKeyTrouble::NotCapable,
+            SecurityKeyTrouble::NoneEnrolled,
+            SecurityKeyTrouble::TooMany,
+            SecurityKeyTrouble::OtherKey,
+            SecurityKeyTrouble::PinRequired,
+            SecurityKeyTrouble::NoPin,
+            SecurityKeyTrouble::WrongPin,
+            SecurityKeyTrouble::PinBlocked,
+            SecurityKeyTrouble::NotTouched,
+        ]),
+        any(&[
             VolumeAnswer::Done {
                 volume,
                 recovery_key: Some(secret()),
@@ -141,6 +164,9 @@ fn device() -> Vec<Sample> {
             VolumeAnswer::WrongSecret,
             VolumeAnswer::TpmRefused {
                 why: "a policy does not hold".to_owned(),
+            },
+            VolumeAnswer::SecurityKey {
+                trouble: SecurityKeyTrouble::NotTouched,
             },
             VolumeAnswer::Failed {
                 why: "the disk is gone".to_owned(),
