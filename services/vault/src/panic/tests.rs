@@ -407,15 +407,14 @@ async fn started_again(volume: Volume, note: impl FnOnce(&Notes)) -> (Place, Arc
     (place, started)
 }
 
+/// The same where the power was lost during a panic, which had begun or was still counted down.
+async fn started_during(level: PanicLevel, committed: bool) -> (Place, Arc<Vault>) {
+    started_again(SHUT, |notes| notes.panic_is(UnderWay { level, committed })).await
+}
+
 #[tokio::test]
 async fn a_panic_that_had_begun_is_carried_out_at_the_next_start() {
-    let (place, started) = started_again(SHUT, |notes| {
-        notes.panic_is(UnderWay {
-            level: PanicLevel::RemoveTpm,
-            committed: true,
-        });
-    })
-    .await;
+    let (place, started) = started_during(PanicLevel::RemoveTpm, true).await;
     assert_eq!(
         place.device.asked(),
         [VolumeRequest::Suspend, VolumeRequest::RemoveTpm],
@@ -426,13 +425,7 @@ async fn a_panic_that_had_begun_is_carried_out_at_the_next_start() {
 
 #[tokio::test]
 async fn an_erasure_that_had_begun_does_not_turn_the_next_start_off() {
-    let (place, started) = started_again(SHUT, |notes| {
-        notes.panic_is(UnderWay {
-            level: PanicLevel::Erase,
-            committed: true,
-        });
-    })
-    .await;
+    let (place, started) = started_during(PanicLevel::Erase, true).await;
     assert_eq!(
         place.device.asked(),
         [VolumeRequest::Suspend, VolumeRequest::Erase]
@@ -443,13 +436,7 @@ async fn an_erasure_that_had_begun_does_not_turn_the_next_start_off() {
 
 #[tokio::test]
 async fn a_countdown_that_was_interrupted_destroys_nothing_and_opens_nothing() {
-    let (place, started) = started_again(SHUT, |notes| {
-        notes.panic_is(UnderWay {
-            level: PanicLevel::Erase,
-            committed: false,
-        });
-    })
-    .await;
+    let (place, started) = started_during(PanicLevel::Erase, false).await;
     assert_eq!(place.device.asked(), []);
     assert!(started.status().problem.is_some());
     assert!(

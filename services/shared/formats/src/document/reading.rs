@@ -205,24 +205,14 @@ impl Reading {
         } else {
             Some(Flaw::Unclear("it is longer than such patterns are"))
         };
-        let place = || Place::at(at).of(&self.path.shown());
-        match flaw {
-            None => {}
-            Some(Flaw::Ambiguous) => {
-                let message = format_args!(
-                    "the search pattern \"{}\" can take for ever: it reads the same text in many ways",
-                    text::shown(text)
-                );
-                self.findings.add(&rules::DOC_PATTERN, place(), message);
-            }
-            Some(Flaw::Unclear(why)) => {
-                let message = format_args!(
-                    "the search pattern \"{}\" cannot be judged: {why}",
-                    text::shown(text)
-                );
-                self.findings.add(&rules::DOC_PATTERN, place(), message);
-            }
-        }
+        let what = match flaw {
+            None => return,
+            Some(Flaw::Ambiguous) => "can take for ever: it reads the same text in many ways".to_owned(),
+            Some(Flaw::Unclear(why)) => format!("cannot be judged: {why}"),
+        };
+        let place = Place::at(at).of(&self.path.shown());
+        let message = format_args!("the search pattern \"{}\" {what}", text::shown(text));
+        self.findings.add(&rules::DOC_PATTERN, place, message);
     }
 
     fn too_long(&mut self, at: u64, what: &str) {
