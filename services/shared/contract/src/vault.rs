@@ -6,12 +6,15 @@
 //! Each that changes something answers the [`VaultStatus`] after it, except the recovery key, which is shown once.
 //! `contain`: `POST /v1/contain` ([`Contain`]) locks at once and answers the [`VaultStatus`] that was read back.
 
+mod firmware;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
+pub use self::firmware::Firmware;
 use crate::Digest;
 
 /// The longest passphrase or recovery key that is taken, in bytes.
@@ -100,6 +103,9 @@ pub struct VaultStatus {
     pub since: Timestamp,
     /// What opens it.
     pub keys: Keys,
+    /// Whether the TPM's key depends on the firmware too; none where there is no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
     /// After how many minutes without use it is locked; none for never.
     pub lock_after_minutes: Option<u32>,
     /// A panic level that is being counted down.
@@ -297,6 +303,9 @@ pub struct Volume {
     pub state: VolumeState,
     /// What opens it.
     pub keys: Keys,
+    /// Whether the TPM's key depends on the firmware too; none where there is no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
     /// Which volume it is: stays the same for as long as its volume key does; none where there is no header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Digest>,

@@ -2,15 +2,19 @@
 //!
 //! `holdfast-vault-volume --release`: while the machine is being turned off, whoever waits for a locked volume gets errors instead.
 //!
+//! `holdfast-vault-volume --pin-firmware`: in a unit of its own, makes the policy about the firmware; the answer goes to standard input, a socket.
+//!
 //! It runs as root with the right to map devices, the vault's partition and the TPM, for as long as one change takes. Whoever serves
 //! sockets (`holdfast-vault`) has none of that. The supervisor starts it for each connection to a socket that only `holdfast-vault`
 //! can reach.
 
 mod answer;
 mod counter;
+mod firmware;
 mod header;
 mod mapped;
 mod measured;
+mod pcrlock;
 mod programs;
 mod raw;
 mod recovery;
@@ -34,12 +38,14 @@ fn main() -> ExitCode {
         public_key: PathBuf::from("/usr/share/holdfast/keys/vault.pub"),
         signature: PathBuf::from("/run/systemd/tpm2-pcr-signature.json"),
         tpm: PathBuf::from("/dev/tpmrm0"),
+        firmware: firmware::on_the_appliance(),
     };
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = match arguments.as_slice() {
         [] => answer::converse(&volume, STATE.as_ref()),
         [only] if only == "--release" => volume.release(),
-        _ => Err(anyhow::anyhow!("there is one argument, --release")),
+        [only] if only == "--pin-firmware" => pcrlock::on_the_appliance().answer(),
+        _ => Err(anyhow::anyhow!("there is one argument, --release or --pin-firmware")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -30,7 +30,7 @@ pub fn make_file_system(device: &Path) -> anyhow::Result<()> {
     run(command, b"")
 }
 
-/// Seals the volume to the TPM: to the values of `registers`, and to PCR 11 as `public_key` signed it.
+/// Seals the volume to the TPM: to the values of `registers`, to PCR 11 as `public_key` signed it, and to the policy `pcrlock` where there is one.
 ///
 /// # Errors
 ///
@@ -41,6 +41,7 @@ pub fn enrol(
     registers: &str,
     public_key: &Path,
     signature: &Path,
+    pcrlock: Option<&Path>,
 ) -> anyhow::Result<()> {
     let mut command = Command::new("/usr/bin/systemd-cryptenroll");
     command
@@ -49,6 +50,11 @@ pub fn enrol(
         .arg(format!("--tpm2-public-key={}", public_key.display()))
         .arg("--tpm2-public-key-pcrs=11")
         .arg(format!("--tpm2-signature={}", signature.display()))
+        // Said even where there is none: it would take one that it finds.
+        .arg(format!(
+            "--tpm2-pcrlock={}",
+            pcrlock.unwrap_or_else(|| Path::new("")).display()
+        ))
         .arg("--unlock-key-file=/dev/stdin")
         .arg(device)
         .env("SYSTEMD_LOG_LEVEL", "info");

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use holdfast_contract::Digest;
-use holdfast_contract::vault::{self, Keys, Secret, VolumeState};
+use holdfast_contract::vault::{self, Firmware, Keys, Secret, VolumeState};
 use libcryptsetup_rs::consts::flags::{CryptActivate, CryptDeactivate};
 use libcryptsetup_rs::{CryptInit, LibcryptErr};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::counter::Counter;
+use crate::firmware::Source;
 use crate::header::{self, Header};
 use crate::raw::Key;
 use crate::{mapped, measured, programs, raw, recovery};
@@ -55,6 +56,8 @@ pub struct Volume {
     pub signature: PathBuf,
     /// The TPM.
     pub tpm: PathBuf,
+    /// The policy about the firmware.
+    pub firmware: Source,
 }
 
 impl Volume {
@@ -77,17 +80,18 @@ impl Volume {
     ///
     /// When the device cannot be read.
     pub fn look(&self) -> Result<vault::Volume> {
-        let (state, keys, identity) = match self.header()? {
-            None => (VolumeState::None, Keys::default(), None),
+        let (state, keys, identity, firmware) = match self.header()? {
+            None => (VolumeState::None, Keys::default(), None, None),
             Some(mut header) => {
                 let identity = header.identity().context("find out which volume it is")?;
-                (header.state(), header.keys(), Some(identity))
+                (header.state(), header.keys(), Some(identity), header.firmware())
             }
         };
         let mapped = mapped::find(&self.name);
         Ok(vault::Volume {
             state,
             keys,
+            firmware,
             identity,
             active: mapped.is_some(),
             suspended: mapped.as_ref().is_some_and(mapped::Mapped::is_suspended),
@@ -141,13 +145,52 @@ impl Volume {
         self.open(None, None, None)
     }
 
+    /// Seals the volume to the TPM: bound to the firmware too where that can be said in advance, and without it otherwise.
     fn seal(&self, key: &[u8]) -> anyhow::Result<()> {
+        let mut header = self.header()?.context("the header is gone")?;
+        let before = header.tpm_tokens();
+        let mut firmware = self.firmware.ask();
+        if firmware.is_pinned()
+            && let Err(error) = self.seal_pinned(key, &before)
+        {
+            tracing::warn!(error = %format_args!("{error:#}"), "sealed without the firmware");
+            firmware = Firmware::NotAccepted;
+        }
+        if !firmware.is_pinned() {
+            self.enrol(key, None)?;
+        }
+        let mut header = self.header()?.context("the header is gone")?;
+        header
+            .set_firmware(firmware)
+            .context("note whether the firmware is pinned")
+    }
+
+    /// Seals the volume to the firmware too, and looks whether the TPM gives that key now: one that it never gives is removed again.
+    fn seal_pinned(&self, key: &[u8], before: &[u32]) -> anyhow::Result<()> {
+        self.enrol(key, Some(&self.firmware.policy))?;
+        let mut header = self.header()?.context("the header is gone")?;
+        let new: Vec<_> = header
+            .tpm_tokens()
+            .into_iter()
+            .filter(|token| !before.contains(token))
+            .collect();
+        let opens = !new.is_empty() && new.iter().all(|token| header.token_opens(*token));
+        if !opens {
+            let said = raw::last_error();
+            header.remove_tpm(Some(&new)).context("remove a key of no use")?;
+            bail!("the TPM does not give the key that is bound to the firmware: {said}");
+        }
+        Ok(())
+    }
+
+    fn enrol(&self, key: &[u8], pcrlock: Option<&Path>) -> anyhow::Result<()> {
         programs::enrol(
             &self.device,
             key,
             LITERAL_REGISTERS,
             &self.public_key,
             &self.signature,
+            pcrlock,
         )
         .context("seal the volume to the TPM")
     }
@@ -181,6 +224,7 @@ impl Volume {
             return Ok(None);
         }
         let resume = state.is_some();
+        let pinned = header.firmware().is_some_and(Firmware::is_pinned);
         let mut attempt = |key: Key<'_>| {
             if resume {
                 header.device.resume(&self.name, key)
@@ -193,7 +237,7 @@ impl Volume {
                 if !resume {
                     self.vouch(at_least)?;
                 }
-                attempt(Key::Token(header::TPM_C)).map_err(|error| refused(&error))?;
+                attempt(Key::Token(header::TPM_C)).map_err(|error| self.explain(refused(&error), pinned))?;
                 if resume {
                     return Ok(None);
                 }
@@ -205,6 +249,16 @@ impl Volume {
                 Ok(advanced.ok())
             }
             Some(secrets) => first(&secrets, |secret| attempt(Key::Passphrase(secret))).map(|()| None),
+        }
+    }
+
+    /// Adds what of the firmware differs, where the key depends on it.
+    fn explain(&self, error: VolumeError, pinned: bool) -> VolumeError {
+        match (error, pinned.then(|| self.firmware.difference()).flatten()) {
+            (VolumeError::TpmRefused(why), Some(difference)) => {
+                VolumeError::TpmRefused(format!("{difference}; it said: {why}"))
+            }
+            (error, _) => error,
         }
     }
 
