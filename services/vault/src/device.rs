@@ -158,6 +158,12 @@ impl Vault {
             tracing::info!(state = in_words(state), "the vault changed");
         }
         known.keys = volume.keys;
+        if known.firmware != volume.firmware
+            && let Some(firmware) = volume.firmware
+        {
+            tracing::info!(%firmware, "the vault's key in the TPM");
+        }
+        known.firmware = volume.firmware;
         known.problem = if state == VaultState::Open {
             None
         } else {

@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 const MAX_ANSWER_BYTES: u64 = 16 << 10;
 /// A request that derives keys and asks the TPM. TPMs are slow, emulated machines slower.
 const DEADLINE: Duration = Duration::from_secs(90);
+/// Sealing asks what the firmware will measure at the next boot before.
+const SEAL_DEADLINE: Duration = Duration::from_secs(150);
 /// Making a volume writes a file system and seals a key besides.
 const CREATE_DEADLINE: Duration = Duration::from_mins(10);
 
@@ -49,6 +51,7 @@ impl VolumeClient {
     pub async fn ask(&self, request: &VolumeRequest) -> Result<Done, Problem> {
         let deadline = match request {
             VolumeRequest::Create { .. } => CREATE_DEADLINE,
+            VolumeRequest::EnrolTpm { .. } => SEAL_DEADLINE,
             _ => DEADLINE,
         };
         let answer = tokio::time::timeout(deadline, self.converse(request))

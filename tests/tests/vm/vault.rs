@@ -10,19 +10,19 @@ use crate::machine::{BOOT, Machine, Running};
 /// A passphrase for the tests.
 const PASSPHRASE: &str = "four words that do not belong";
 
-fn vault(running: &mut Running) -> Value {
+pub fn vault(running: &mut Running) -> Value {
     let said = running.run("holdfast vault --json").output;
     serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{said}"))
 }
 
-fn header(running: &mut Running) -> Value {
+pub fn header(running: &mut Running) -> Value {
     let header = running
         .run("cryptsetup luksDump --dump-json-metadata /dev/disk/by-partlabel/holdfast-vault")
         .ok();
     serde_json::from_str(&header).unwrap()
 }
 
-fn of_type<'a>(header: &'a Value, kind: &str) -> Vec<&'a Value> {
+pub fn of_type<'a>(header: &'a Value, kind: &str) -> Vec<&'a Value> {
     let tokens = header["tokens"].as_object().unwrap();
     tokens.values().filter(|token| token["type"] == kind).collect()
 }
@@ -163,6 +163,9 @@ pub fn is_closed_to_others(running: &mut Running) {
         ("holdfast-registry", "operate.sock"),
         ("holdfast-console", "contain.sock"),
         ("holdfast-console", "volume.sock"),
+        ("holdfast-console", "firmware.sock"),
+        // Only the half that has the device asks for a policy.
+        ("holdfast-vault", "firmware.sock"),
         ("holdfast-inference", "volume.sock"),
     ] {
         let script = format!(

@@ -67,7 +67,10 @@ pub async fn run(suite: &Suite, output: Output, command: Option<VaultCommand>) -
         }
         Some(VaultCommand::Seal) => {
             let secret = ask_secret("Recovery key or passphrase: ")?;
-            let status = client.post("/v1/tpm", &Given { secret }).await?;
+            let status: VaultStatus = client.post("/v1/tpm", &Given { secret }).await?;
+            if let Some(firmware) = status.firmware {
+                output.line(format!("The TPM's key: {firmware}."))?;
+            }
             changed(
                 &status,
                 "The vault is sealed to this machine's TPM as it booted now.",
@@ -312,6 +315,9 @@ fn show(status: &VaultStatus, output: Output) -> anyhow::Result<()> {
         "  opened by this machine's TPM  {}",
         has(status.keys.tpm)
     ))?;
+    if let Some(firmware) = status.firmware {
+        output.line(format!("  the TPM's key                 {firmware}"))?;
+    }
     output.line(format!(
         "  opened by a recovery key      {}",
         has(status.keys.recovery_key)

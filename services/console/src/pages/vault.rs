@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::vault::{
-    Backend, CREATE_PHRASE, Confirmed, Countdown, Given, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS, Panic,
+    Backend, CREATE_PHRASE, Confirmed, Countdown, Firmware, Given, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS, Panic,
     PanicLevel, RecoveryKey, Secret, Unlock, VaultState, VaultStatus,
 };
 use http::{HeaderValue, header};
@@ -201,12 +201,24 @@ fn keys(status: &VaultStatus, session: &Session) -> Markup {
                 }
             }
             h3 { "TPM" }
+            @if let Some(firmware) = status.firmware { (pinned(firmware)) }
             p.hint { "Seal the vault anew after a change of the firmware or its settings that you made yourself." }
             form.inline method="post" action="/vault/seal" {
                 (form_token(session))
                 (secret_field("seal-secret", "Recovery key or passphrase"))
                 button type="submit" { "Seal to the TPM" }
             }
+        }
+    }
+}
+
+/// Whether the TPM's key depends on the firmware, and if not, why.
+fn pinned(firmware: Firmware) -> Markup {
+    html! {
+        @if firmware.is_pinned() {
+            p { "Firmware pinned: the TPM gives its key only where the firmware is the one that the vault was sealed under." }
+        } @else {
+            (note(Tone::Plain, &words::sentence(&firmware.to_string())))
         }
     }
 }

@@ -104,6 +104,7 @@ struct Place {
 const OPEN: Volume = Volume {
     state: VolumeState::Ready,
     keys: RECOVERABLE,
+    firmware: None,
     identity: None,
     active: true,
     suspended: false,

@@ -2,15 +2,16 @@
 //! that is wanted what it will be at the next boot. It runs in a unit of its own, which has the TPM and the firmware's log, and no disk.
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use holdfast_contract::vault::Firmware;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd as _;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use serde_json::Value;
 
 /// The firmware's code and settings, and those of the cards in the machine. The boot loader and what comes after it are the owner's
@@ -120,6 +121,8 @@ impl Pcrlock {
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // So that whatever it starts can be ended with it.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("start {}", self.program.display()))?;
         // What it prints is read beside the wait: a full pipe would make it wait in turn.
@@ -129,9 +132,10 @@ impl Pcrlock {
             let _ = pipe.take(MAX_JSON_BYTES).read_to_end(&mut output);
             output
         });
-        let ended = ends(&child, until).context("wait for it")?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("its id")?;
+        let ended = ends(pid, until).context("wait for it")?;
         if !ended {
-            let _ = child.kill();
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
         }
         let status = child.wait().context("wait for it")?;
         if !ended {
@@ -157,8 +161,7 @@ pub fn on_the_appliance() -> Pcrlock {
 }
 
 /// Waits until the program has ended; whether it has by then.
-fn ends(child: &Child, until: Instant) -> anyhow::Result<bool> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("its id")?;
+fn ends(pid: Pid, until: Instant) -> anyhow::Result<bool> {
     let process = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
     loop {
         let left = until.saturating_duration_since(Instant::now());

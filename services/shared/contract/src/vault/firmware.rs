@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Whether the TPM gives the vault's key only where the firmware and its settings are those that the vault was sealed under, and if not,
 /// why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Firmware {
     /// It does.
     Pinned,

@@ -1,7 +1,7 @@
 //! The vault: what is asked of it, what it answers, and what it asks of the program that has the device.
 
 use holdfast_contract::vault::{
-    Backend, Confirmed, Contain, Countdown, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret, Unlock,
+    Backend, Confirmed, Contain, Countdown, Firmware, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret, Unlock,
     VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
 };
 
@@ -30,6 +30,7 @@ pub fn samples() -> Vec<Sample> {
         state: VaultState::Open,
         since: moment(),
         keys: Keys::default(),
+        firmware: None,
         lock_after_minutes: None,
         panic: None,
         problem: None,
@@ -39,6 +40,7 @@ pub fn samples() -> Vec<Sample> {
         state: VaultState::Locked,
         since: moment(),
         keys,
+        firmware: Some(Firmware::NotCovered { register: 2 }),
         lock_after_minutes: Some(30),
         panic: Some(countdown),
         problem: Some("the TPM does not give the key".to_owned()),
@@ -55,6 +57,15 @@ pub fn samples() -> Vec<Sample> {
         ]),
         any(&[secret()]),
         strict(&[keys]),
+        any(&[
+            Firmware::Pinned,
+            Firmware::NotAsked,
+            Firmware::NoEventLog,
+            Firmware::NotCovered { register: 2 },
+            Firmware::ProgramFailed,
+            Firmware::ProgramHung,
+            Firmware::NotAccepted,
+        ]),
         strict(&[quiet, full]),
         strict(&[
             Unlock { secret: None },
@@ -93,6 +104,7 @@ fn device() -> Vec<Sample> {
     let volume = Volume {
         state: VolumeState::Ready,
         keys: keys(),
+        firmware: Some(Firmware::Pinned),
         active: true,
         suspended: false,
         identity: Some(digest(8)),
