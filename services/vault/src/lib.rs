@@ -34,9 +34,9 @@ const LIMITS: Limits = Limits {
     answer_within: None,
 };
 
-/// Where the privileged program is asked.
-fn volume_socket(surroundings: &Surroundings) -> std::path::PathBuf {
-    surroundings.run.join("vault/volume.sock")
+/// The ways to the privileged programs.
+fn privileged(surroundings: &Surroundings) -> VolumeClient {
+    VolumeClient::new(&surroundings.run.join("vault"))
 }
 
 /// Whether this is evaluation mode. Where that cannot be told, it is not: the appliance must never be taken for less than it is.
@@ -46,7 +46,7 @@ fn is_evaluation(surroundings: &Surroundings) -> bool {
     posture.is_some_and(|posture| posture.mode == Mode::Evaluation)
 }
 
-/// What the vault keeps: a note that the volume was made, the way to the ledger, and the way to the privileged program.
+/// What the vault keeps: a note that the volume was made, the way to the ledger, and the ways to the privileged programs.
 ///
 /// # Errors
 ///
@@ -55,9 +55,10 @@ pub fn sandbox(surroundings: &Surroundings) -> anyhow::Result<Sandbox> {
     let mut sandbox = Sandbox::daemon()
         .write(surroundings.state_directory()?)
         .connect(surroundings.role(role::RECORDER_APPEND));
-    let socket = volume_socket(surroundings);
-    if socket.exists() {
-        sandbox = sandbox.connect(socket);
+    for socket in privileged(surroundings).sockets() {
+        if socket.exists() {
+            sandbox = sandbox.connect(socket);
+        }
     }
     let posture = surroundings.run.join("posture.json");
     if posture.exists() {
@@ -77,7 +78,7 @@ pub fn serve(
     mut sockets: Sockets,
     confinement: Confinement,
 ) -> anyhow::Result<()> {
-    let volume = (!is_evaluation(surroundings)).then(|| VolumeClient::new(volume_socket(surroundings)));
+    let volume = (!is_evaluation(surroundings)).then(|| privileged(surroundings));
     let state = surroundings.state_directory()?.to_owned();
     holdfast_ipc::block_on(2, async {
         let server = Server::new(Service::Vault);

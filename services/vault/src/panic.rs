@@ -236,7 +236,10 @@ async fn count_down(
     }
     if level == PanicLevel::Erase {
         // What was decrypted is still in memory, and no key will ever be needed again.
-        let off = vault.ask_in(&turn, VolumeRequest::TurnOff).await;
+        let off = match vault.device() {
+            Ok(device) => device.turn_off().await,
+            Err(problem) => Err(problem),
+        };
         if let Err(problem) = &off {
             tracing::error!(%problem, "the machine could not be turned off");
             let detail = json!({ "by": by, "level": level.number(), "turned_off": false });

@@ -1,11 +1,11 @@
-//! Asking the privileged program that has the device: a connection for each request.
+//! Asking the privileged program that has the device, and the one that turns the machine off: a connection for each request.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
-use holdfast_contract::vault::{Secret, Volume, VolumeAnswer, VolumeRequest};
+use holdfast_contract::vault::{Secret, TURN_OFF, Volume, VolumeAnswer, VolumeRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
@@ -19,10 +19,14 @@ const SEAL_DEADLINE: Duration = Duration::from_secs(150);
 /// Making a volume writes a file system and seals a key besides.
 const CREATE_DEADLINE: Duration = Duration::from_mins(10);
 
-/// The way to the privileged program.
+/// The program that turns the machine off waits at most five seconds for the ledger's disk.
+const OFF_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The ways to the two privileged programs.
 #[derive(Debug, Clone)]
 pub struct VolumeClient {
-    path: PathBuf,
+    volume: PathBuf,
+    off: PathBuf,
 }
 
 /// What came back.
@@ -37,9 +41,17 @@ pub struct Done {
 }
 
 impl VolumeClient {
-    /// The program behind the socket at `path`. Nothing is connected yet.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// The programs behind the sockets in `directory`. Nothing is connected yet.
+    pub fn new(directory: &Path) -> Self {
+        Self {
+            volume: directory.join("volume.sock"),
+            off: directory.join("off.sock"),
+        }
+    }
+
+    /// The sockets.
+    pub fn sockets(&self) -> [&Path; 2] {
+        [&self.volume, &self.off]
     }
 
     /// Asks for one thing.
@@ -83,26 +95,43 @@ impl VolumeClient {
         }
     }
 
+    /// Turns the machine off. Where that works there is nobody left to return to.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` with the reason when it could not be turned off, `Unavailable` or `Deadline` when there is no answer.
+    pub async fn turn_off(&self) -> Result<(), Problem> {
+        let asked = tokio::time::timeout(OFF_DEADLINE, exchange(&self.off, TURN_OFF.as_bytes(), 1 << 10));
+        let answer = asked
+            .await
+            .map_err(|_| Problem::new(ProblemKind::Deadline, "the machine is still on"))?
+            .map_err(|error| {
+                Problem::new(
+                    ProblemKind::Unavailable,
+                    format!("the program that turns the machine off does not answer: {error}"),
+                )
+            })?;
+        if answer.is_empty() {
+            return Ok(());
+        }
+        Err(Problem::new(
+            ProblemKind::Internal,
+            String::from_utf8_lossy(&answer).into_owned(),
+        ))
+    }
+
     async fn converse(&self, request: &VolumeRequest) -> Result<VolumeAnswer, Problem> {
-        let away = |error: std::io::Error| {
-            Problem::new(
-                ProblemKind::Unavailable,
-                format!("the program that has the vault's device does not answer: {error}"),
-            )
-        };
         let mut text = Zeroizing::new(Vec::with_capacity(8 << 10));
         serde_json::to_writer(&mut *text, request)
             .map_err(|error| Problem::new(ProblemKind::Internal, format!("write the request: {error}")))?;
-        let mut stream = UnixStream::connect(&self.path).await.map_err(away)?;
-        stream.write_all(&text).await.map_err(away)?;
-        stream.shutdown().await.map_err(away)?;
-        // The capacity is fixed first: growing would leave copies of a recovery key behind.
-        let mut answer = Zeroizing::new(Vec::with_capacity(32 << 10));
-        stream
-            .take(MAX_ANSWER_BYTES)
-            .read_to_end(&mut answer)
+        let answer = exchange(&self.volume, &text, MAX_ANSWER_BYTES)
             .await
-            .map_err(away)?;
+            .map_err(|error| {
+                Problem::new(
+                    ProblemKind::Unavailable,
+                    format!("the program that has the vault's device does not answer: {error}"),
+                )
+            })?;
         serde_json::from_slice(&answer).map_err(|_| {
             Problem::new(
                 ProblemKind::Unavailable,
@@ -110,4 +139,15 @@ impl VolumeClient {
             )
         })
     }
+}
+
+/// Sends one request and reads the answer up to its end, of which at most `limit` bytes are taken.
+async fn exchange(socket: &Path, request: &[u8], limit: u64) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut stream = UnixStream::connect(socket).await?;
+    stream.write_all(request).await?;
+    stream.shutdown().await?;
+    // The capacity is fixed first: growing would leave copies of a recovery key behind.
+    let mut answer = Zeroizing::new(Vec::with_capacity(32 << 10));
+    stream.take(limit).read_to_end(&mut answer).await?;
+    Ok(answer)
 }

@@ -19,10 +19,12 @@ const CEILINGS: &[(&str, f32)] = &[
     ("holdfast-inference.service", 0.4),
     ("holdfast-quarantine.service", 0.4),
     ("holdfast-registry.service", 0.4),
-    // Root with devices, for the length of one change; who serves sockets has neither.
+    // Root with devices, for the length of one change; who serves sockets has neither. The one that lets go runs while the machine is going off.
     ("holdfast-vault-firmware@.service", 0.9),
     ("holdfast-vault-volume-release.service", 1.2),
-    ("holdfast-vault-volume@.service", 1.7),
+    ("holdfast-vault-volume@.service", 1.2),
+    // Nobody in particular, who may turn the machine off.
+    ("holdfast-vault-off@.service", 0.7),
     ("holdfast-vault.service", 0.4),
     // Is handed the set-up token, asks the page over the loopback and writes to the screen; then it is gone.
     ("holdfast-welcome.service", 0.9),

@@ -167,6 +167,8 @@ pub fn is_closed_to_others(running: &mut Running) {
         // Only the half that has the device asks for a policy.
         ("holdfast-vault", "firmware.sock"),
         ("holdfast-inference", "volume.sock"),
+        ("holdfast-console", "off.sock"),
+        ("holdfast-vault-off", "volume.sock"),
     ] {
         let script = format!(
             "setpriv --reuid {user} --regid {user} --init-groups bash -c 'exec 3<>/dev/null; test -w /run/holdfast/vault/{socket}'"

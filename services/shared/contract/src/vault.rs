@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-pub use self::firmware::Firmware;
+pub use self::firmware::{FIRMWARE_POLICY, Firmware};
 use crate::Digest;
 
 /// The longest passphrase or recovery key that is taken, in bytes.
@@ -224,6 +224,10 @@ pub struct Contain {
     pub reason: String,
 }
 
+/// What is written to the socket of the program that turns the machine off, and nothing else. It answers only where it could not: with the
+/// reason, as text.
+pub const TURN_OFF: &str = "turn-off";
+
 /// What the daemon asks of the privileged program that has the device: one request, one answer, end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
@@ -275,8 +279,6 @@ pub enum VolumeRequest {
     RemoveTpm,
     /// Destroy every key.
     Erase,
-    /// Turn the machine off at once, without waiting for anything on the volume.
-    TurnOff,
 }
 
 /// How the volume is.

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use holdfast_contract::Digest;
 use holdfast_contract::status::Confinement;
-use holdfast_contract::vault::{Volume, VolumeAnswer, VolumeState};
+use holdfast_contract::vault::{TURN_OFF, Volume, VolumeAnswer, VolumeState};
 use holdfast_ipc::{Recorder, Surroundings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
@@ -62,13 +62,9 @@ struct Device {
 impl Device {
     async fn answer(&self, request: VolumeRequest) -> VolumeAnswer {
         self.asked.lock().unwrap().push(request.clone());
-        match request {
-            VolumeRequest::AddRecoveryKey => {
-                self.begun.notify_one();
-                self.held.notified().await;
-            }
-            VolumeRequest::TurnOff => self.off.notify_one(),
-            _ => {}
+        if request == VolumeRequest::AddRecoveryKey {
+            self.begun.notify_one();
+            self.held.notified().await;
         }
         let mut volume = self.volume.lock().unwrap();
         match request {
@@ -124,6 +120,15 @@ fn place(volume: Volume, stubborn: bool) -> Place {
         off: Notify::new(),
     });
     let listener = UnixListener::bind(&socket).unwrap();
+    let switch = UnixListener::bind(directory.path().join("off.sock")).unwrap();
+    let switched = Arc::clone(&device);
+    tokio::spawn(async move {
+        let (mut stream, _) = switch.accept().await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, TURN_OFF);
+        switched.off.notify_one();
+    });
     let served = Arc::clone(&device);
     tokio::spawn(async move {
         loop {
@@ -154,7 +159,7 @@ fn vault_in(directory: &tempfile::TempDir) -> Arc<Vault> {
             countdown_erase_seconds: 0,
             ..Config::default()
         },
-        volume: Some(VolumeClient::new(run.join("volume.sock"))),
+        volume: Some(VolumeClient::new(&run)),
         state: run.clone(),
         recorder: Recorder::new(&Surroundings::client(run)),
         confinement: Confinement {

@@ -1,7 +1,6 @@
 //! The conversation: one request, the work, one answer.
 
 use std::io::{Read as _, Write as _};
-use std::path::Path;
 
 use anyhow::Context as _;
 use holdfast_contract::vault::{Secret, VolumeAnswer, VolumeRequest};
@@ -9,7 +8,7 @@ use rustix::fd::AsFd as _;
 use zeroize::Zeroizing;
 
 use crate::turn;
-use crate::volume::{Volume, VolumeError, turn_off};
+use crate::volume::{Volume, VolumeError};
 
 /// The longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 8 << 10;
@@ -19,7 +18,7 @@ const MAX_REQUEST_BYTES: u64 = 8 << 10;
 /// # Errors
 ///
 /// When there is no request, or the answer cannot be written.
-pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
+pub fn converse(volume: &Volume) -> anyhow::Result<()> {
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -35,7 +34,7 @@ pub fn converse(volume: &Volume, state: &Path) -> anyhow::Result<()> {
     // Its own program is a file that every instance has.
     let _turn =
         turn::wait("/proc/self/exe".as_ref(), &request).context("wait for the change before this one")?;
-    let answer = match work(volume, state, &request) {
+    let answer = match work(volume, &request) {
         Ok(made) => match volume.look() {
             Ok(volume) => VolumeAnswer::Done {
                 volume,
@@ -80,7 +79,7 @@ impl Made {
     }
 }
 
-fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Made, VolumeError> {
+fn work(volume: &Volume, request: &VolumeRequest) -> Result<Made, VolumeError> {
     match request {
         VolumeRequest::Look => Ok(()),
         VolumeRequest::Create { replace, identity } => {
@@ -107,8 +106,6 @@ fn work(volume: &Volume, state: &Path, request: &VolumeRequest) -> Result<Made, 
         VolumeRequest::EnrolTpm { secret } => return volume.enrol_tpm(secret).map(Made::counted),
         VolumeRequest::RemoveTpm => volume.remove_tpm(),
         VolumeRequest::Erase => volume.erase(),
-        VolumeRequest::TurnOff => turn_off(state)
-            .map_err(|error| VolumeError::Other(anyhow::Error::from(error).context("turn the machine off"))),
     }
     .map(|()| Made::default())
 }

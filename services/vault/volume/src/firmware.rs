@@ -5,15 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use holdfast_contract::vault::Firmware;
+use holdfast_contract::vault::{FIRMWARE_POLICY, Firmware};
 use serde_json::Value;
 
-use crate::pcrlock::{WANTED, values};
-
-/// How long the other unit is waited for. It gives itself less ([`PROGRAM_PATIENCE`]); what waits for a seal waits longer.
+/// How long the other unit is waited for, which gives `systemd-pcrlock` less.
 const PATIENCE: Duration = Duration::from_secs(50);
-/// How long the other unit waits for `systemd-pcrlock`.
-pub const PROGRAM_PATIENCE: Duration = Duration::from_secs(40);
 /// Bytes of an answer at most.
 const MAX_ANSWER_BYTES: u64 = 1 << 10;
 
@@ -59,12 +55,12 @@ impl Source {
             Ok(Ok(policy)) => policy,
             _ => return Some(format!("the policy that it was sealed under ({}) is gone", self.policy.display())),
         };
-        let changed: Vec<_> = WANTED
+        let changed: Vec<_> = Firmware::REGISTERS
             .into_iter()
             .filter(|register| {
                 let now = std::fs::read_to_string(self.registers.join(register.to_string()));
                 let now = now.unwrap_or_default();
-                !values(&policy, *register)
+                !Firmware::allowed(&policy, *register)
                     .iter()
                     .any(|value| value.eq_ignore_ascii_case(now.trim()))
             })
@@ -91,13 +87,10 @@ const fn meaning(register: u8) -> &'static str {
 pub fn on_the_appliance() -> Source {
     Source {
         socket: PathBuf::from("/run/holdfast/vault/firmware.sock"),
-        policy: Path::new(POLICY).to_owned(),
+        policy: Path::new(FIRMWARE_POLICY).to_owned(),
         registers: Path::new(crate::measured::REGISTERS).to_owned(),
     }
 }
-
-/// systemd's plug-in for libcryptsetup looks for the policy here.
-pub const POLICY: &str = "/var/lib/systemd/pcrlock.json";
 
 #[cfg(test)]
 #[path = "firmware_tests.rs"]

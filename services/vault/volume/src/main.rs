@@ -2,8 +2,6 @@
 //!
 //! `holdfast-vault-volume --release`: while the machine is being turned off, whoever waits for a locked volume gets errors instead.
 //!
-//! `holdfast-vault-volume --pin-firmware`: in a unit of its own, makes the policy about the firmware; the answer goes to standard input, a socket.
-//!
 //! It runs as root with the right to map devices, the vault's partition and the TPM, for as long as one change takes. Whoever serves
 //! sockets (`holdfast-vault`) has none of that. The supervisor starts it for each connection to a socket that only `holdfast-vault`
 //! can reach.
@@ -14,7 +12,6 @@ mod firmware;
 mod header;
 mod mapped;
 mod measured;
-mod pcrlock;
 mod programs;
 mod raw;
 mod recovery;
@@ -25,9 +22,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use volume::Volume;
-
-/// The ledger's file system: what must be on the disk before the machine turns itself off.
-const STATE: &str = "/var/lib/holdfast";
 
 fn main() -> ExitCode {
     holdfast_telemetry::init("vault-volume");
@@ -42,10 +36,9 @@ fn main() -> ExitCode {
     };
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let done = match arguments.as_slice() {
-        [] => answer::converse(&volume, STATE.as_ref()),
+        [] => answer::converse(&volume),
         [only] if only == "--release" => volume.release(),
-        [only] if only == "--pin-firmware" => pcrlock::on_the_appliance().answer(),
-        _ => Err(anyhow::anyhow!("there is one argument, --release or --pin-firmware")),
+        _ => Err(anyhow::anyhow!("there is one argument, --release")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

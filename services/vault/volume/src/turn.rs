@@ -23,9 +23,7 @@ const URGENT_PATIENCE: Duration = Duration::from_secs(5);
 pub fn wait(path: &Path, request: &VolumeRequest) -> io::Result<Option<File>> {
     let urgent = match request {
         VolumeRequest::Look => return Ok(None),
-        VolumeRequest::Suspend | VolumeRequest::RemoveTpm | VolumeRequest::Erase | VolumeRequest::TurnOff => {
-            true
-        }
+        VolumeRequest::Suspend | VolumeRequest::RemoveTpm | VolumeRequest::Erase => true,
         _ => false,
     };
     let file = File::open(path)?;

@@ -1,10 +1,8 @@
 //! What can be asked of the volume, one function for each request. Each is read back by [`Volume::look`] afterwards.
 
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use holdfast_contract::Digest;
@@ -39,9 +37,6 @@ pub enum VolumeError {
 }
 
 type Result<T> = std::result::Result<T, VolumeError>;
-
-/// How long the ledger's disk is waited for before the machine is turned off.
-const SYNC_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The partition and the name it is mapped under.
 #[derive(Debug, Clone)]
@@ -602,22 +597,4 @@ fn hex(bytes: &[u8]) -> Zeroizing<String> {
         }
     }
     text
-}
-
-/// Turns the machine off at once. Only the ledger's disk is waited for: what is on a locked volume can never be written.
-///
-/// # Errors
-///
-/// When the kernel does not.
-pub fn turn_off(state: &Path) -> io::Result<()> {
-    let state = state.to_owned();
-    let (written, wait) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let synced = File::open(state).map(|directory| rustix::fs::syncfs(&directory));
-        let _ = written.send(synced.is_ok());
-    });
-    // A disk that does not answer must not keep the machine on.
-    let _ = wait.recv_timeout(SYNC_PATIENCE);
-    rustix::system::reboot(rustix::system::RebootCommand::PowerOff)?;
-    Ok(())
 }

@@ -3,6 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The policy. systemd's plug-in for libcryptsetup looks for it here.
+pub const FIRMWARE_POLICY: &str = "/var/lib/systemd/pcrlock.json";
 
 /// Whether the TPM gives the vault's key only where the firmware and its settings are those that the vault was sealed under, and if not,
 /// why not.
@@ -29,6 +33,24 @@ pub enum Firmware {
 }
 
 impl Firmware {
+    /// The PCRs that are pinned: the firmware's code and settings, and those of the cards in the machine. The boot loader and what comes
+    /// after it are the owner's signatures' matter (PCR 7 and 11): they change with each update.
+    pub const REGISTERS: [u8; 4] = [0, 1, 2, 3];
+
+    /// The values that a prediction of `systemd-pcrlock` (`predict --json`) or a policy (`pcrlock.json`) allows a PCR, in hexadecimal digits.
+    pub fn allowed(json: &Value, register: u8) -> Vec<&str> {
+        let registers = json.get("pcrValues").or_else(|| json.get("sha256"));
+        let registers = registers.and_then(Value::as_array).map(Vec::as_slice);
+        registers
+            .unwrap_or_default()
+            .iter()
+            .filter(|entry| entry["pcr"] == register)
+            .filter_map(|entry| entry["values"].as_array())
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
+    }
+
     /// Whether it is pinned.
     pub const fn is_pinned(self) -> bool {
         matches!(self, Self::Pinned)

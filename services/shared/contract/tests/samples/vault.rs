@@ -135,7 +135,6 @@ fn device() -> Vec<Sample> {
             VolumeRequest::EnrolTpm { secret: secret() },
             VolumeRequest::RemoveTpm,
             VolumeRequest::Erase,
-            VolumeRequest::TurnOff,
         ]),
         any(&[
             VolumeState::None,

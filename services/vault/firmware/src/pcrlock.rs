@@ -1,23 +1,20 @@
-//! `holdfast-vault-volume --pin-firmware`: has `systemd-pcrlock` make a policy from what the firmware measured, if it can say of every PCR
-//! that is wanted what it will be at the next boot. It runs in a unit of its own, which has the TPM and the firmware's log, and no disk.
+//! Runs `systemd-pcrlock`: a policy is made only if it can say of every PCR that is wanted what it will be at the next boot.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use holdfast_contract::vault::Firmware;
+use holdfast_contract::vault::{FIRMWARE_POLICY, Firmware};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fd::AsFd as _;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde_json::Value;
 
-/// The firmware's code and settings, and those of the cards in the machine. The boot loader and what comes after it are the owner's
-/// signatures' matter (PCR 7 and 11): they change with each update.
-pub const WANTED: [u8; 4] = [0, 1, 2, 3];
-
+/// How long all runs may take together. Who waits for the answer waits a little longer.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// Bytes of a prediction or a policy at most.
 const MAX_JSON_BYTES: u64 = 1 << 20;
 
@@ -53,22 +50,6 @@ impl From<&RunError> for Firmware {
 }
 
 impl Pcrlock {
-    /// Makes the policy, and says on standard input, a connected socket, what became of it.
-    ///
-    /// # Errors
-    ///
-    /// When the answer cannot be written.
-    pub fn answer(&self) -> anyhow::Result<()> {
-        let socket = std::io::stdin()
-            .as_fd()
-            .try_clone_to_owned()
-            .context("take the socket")?;
-        let text = serde_json::to_vec(&self.pin()).context("write the answer")?;
-        std::fs::File::from(socket)
-            .write_all(&text)
-            .context("send the answer")
-    }
-
     /// Makes the policy, in place of the one before.
     pub fn pin(&self) -> Firmware {
         self.try_to_pin().unwrap_or_else(|error| {
@@ -90,7 +71,7 @@ impl Pcrlock {
                 Err(error) => tracing::warn!(%error, what, "not noted"),
             }
         }
-        let registers = format!("--pcr={}", WANTED.map(|register| register.to_string()).join("+"));
+        let registers = format!("--pcr={}", Firmware::REGISTERS.map(|register| register.to_string()).join("+"));
         let predicted = self.run(until, &["predict", &registers, "--json=short"])?;
         if let Some(register) = missing(&predicted) {
             return Ok(Firmware::NotCovered { register });
@@ -155,8 +136,8 @@ pub fn on_the_appliance() -> Pcrlock {
     Pcrlock {
         program: PathBuf::from("/usr/lib/systemd/systemd-pcrlock"),
         log: PathBuf::from("/sys/kernel/security/tpm0/binary_bios_measurements"),
-        policy: PathBuf::from(crate::firmware::POLICY),
-        patience: crate::firmware::PROGRAM_PATIENCE,
+        policy: PathBuf::from(FIRMWARE_POLICY),
+        patience: PATIENCE,
     }
 }
 
@@ -192,23 +173,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// The first PCR that is wanted and of which a prediction or a policy says nothing.
 fn missing(text: &[u8]) -> Option<u8> {
     let json: Value = serde_json::from_slice(text).unwrap_or_default();
-    WANTED
+    Firmware::REGISTERS
         .into_iter()
-        .find(|register| values(&json, *register).is_empty())
-}
-
-/// The values that a prediction (`predict --json`) or a policy (`pcrlock.json`) allows a PCR, in hexadecimal digits.
-pub fn values(json: &Value, register: u8) -> Vec<&str> {
-    let registers = json.get("pcrValues").or_else(|| json.get("sha256"));
-    let registers = registers.and_then(Value::as_array).map(Vec::as_slice);
-    registers
-        .unwrap_or_default()
-        .iter()
-        .filter(|entry| entry["pcr"] == register)
-        .filter_map(|entry| entry["values"].as_array())
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
+        .find(|register| Firmware::allowed(&json, *register).is_empty())
 }
 
 #[cfg(test)]
