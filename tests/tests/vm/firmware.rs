@@ -34,7 +34,10 @@ fn assert_bound(running: &mut Running, bound: bool) {
     let tpm = of_type(&header, "systemd-tpm2");
     assert_eq!(tpm.len(), 1, "{header}");
     let hashes = tpm[0]["tpm2-policy-hash"].as_array().map_or(1, Vec::len);
-    assert_eq!((tpm[0]["tpm2_pcrlock"] == true, hashes), if bound { (true, 2) } else { (false, 1) });
+    assert_eq!(
+        (tpm[0]["tpm2_pcrlock"] == true, hashes),
+        if bound { (true, 2) } else { (false, 1) }
+    );
     assert_eq!(tpm[0]["tpm2-pcrs"], json!([7, 12, 13, 15]));
     assert_eq!(tpm[0]["tpm2_pubkey_pcrs"], json!([11]));
 }
@@ -54,7 +57,11 @@ pub fn refuses_another_firmware_and_says_what_to_do(running: &mut Running) -> St
     let refused = running.run("holdfast unlock");
     assert_ne!(refused.code, 0, "{}", refused.output);
     println!("[refused] {}", refused.output.trim().replace('\n', " | "));
-    assert!(refused.output.contains("the firmware (PCR 0)"), "{}", refused.output);
+    assert!(
+        refused.output.contains("the firmware (PCR 0)"),
+        "{}",
+        refused.output
+    );
     assert!(refused.output.contains("recovery key"), "{}", refused.output);
     assert_eq!(vault(running)["state"], "locked");
     running
@@ -69,7 +76,10 @@ pub fn falls_back_where_nothing_can_be_said_in_advance(running: &mut Running, ke
     let sealed = running.run(&format!("echo {key} | holdfast vault seal")).ok();
     println!("[sealed] {}", sealed.trim().replace('\n', " | "));
     assert!(sealed.contains("firmware not pinned: PCR 0"), "{sealed}");
-    assert_eq!(vault(running)["firmware"], json!({ "not-covered": { "register": 0 } }));
+    assert_eq!(
+        vault(running)["firmware"],
+        json!({ "not-covered": { "register": 0 } })
+    );
     let said = running.run("holdfast vault").ok();
     assert!(said.contains("firmware not pinned: PCR 0"), "{said}");
     assert_bound(running, false);
@@ -81,7 +91,10 @@ pub fn is_pinned_again_by_one_command(machine: &Machine, running: Running, key: 
     running.shut_down();
     let mut running = machine.boot();
     running.await_suite();
-    assert_eq!(vault(&mut running)["firmware"], json!({ "not-covered": { "register": 0 } }));
+    assert_eq!(
+        vault(&mut running)["firmware"],
+        json!({ "not-covered": { "register": 0 } })
+    );
     let sealed = running.run(&format!("echo {key} | holdfast vault seal")).ok();
     assert!(sealed.contains("firmware pinned"), "{sealed}");
     assert_bound(&mut running, true);
@@ -117,6 +130,9 @@ pub fn another_firmware_is_refused_until_it_is_meant(machine: &mut Machine, key:
     let mut running = machine.boot();
     running.await_suite();
     let status = vault(&mut running);
-    assert_eq!((&status["state"], &status["firmware"]), (&json!("open"), &json!("pinned")));
+    assert_eq!(
+        (&status["state"], &status["firmware"]),
+        (&json!("open"), &json!("pinned"))
+    );
     running.shut_down();
 }

@@ -8,8 +8,8 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::vault::{
-    Backend, CREATE_PHRASE, Confirmed, Countdown, Firmware, Given, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS, Panic,
-    PanicLevel, RecoveryKey, Secret, Unlock, VaultState, VaultStatus,
+    Backend, CREATE_PHRASE, Confirmed, Countdown, Firmware, Given, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS,
+    Panic, PanicLevel, RecoveryKey, Secret, Unlock, VaultState, VaultStatus,
 };
 use http::{HeaderValue, header};
 use maud::{Markup, html};

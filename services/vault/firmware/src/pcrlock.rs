@@ -71,7 +71,10 @@ impl Pcrlock {
                 Err(error) => tracing::warn!(%error, what, "not noted"),
             }
         }
-        let registers = format!("--pcr={}", Firmware::REGISTERS.map(|register| register.to_string()).join("+"));
+        let registers = format!(
+            "--pcr={}",
+            Firmware::REGISTERS.map(|register| register.to_string()).join("+")
+        );
         let predicted = self.run(until, &["predict", &registers, "--json=short"])?;
         if let Some(register) = missing(&predicted) {
             return Ok(Firmware::NotCovered { register });
@@ -113,7 +116,10 @@ impl Pcrlock {
             let _ = pipe.take(MAX_JSON_BYTES).read_to_end(&mut output);
             output
         });
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("its id")?;
+        let pid = i32::try_from(child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("its id")?;
         let ended = ends(pid, until).context("wait for it")?;
         if !ended {
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
@@ -166,7 +172,9 @@ fn has_content(path: &Path) -> bool {
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut text = Vec::new();
-    std::fs::File::open(path)?.take(MAX_JSON_BYTES).read_to_end(&mut text)?;
+    std::fs::File::open(path)?
+        .take(MAX_JSON_BYTES)
+        .read_to_end(&mut text)?;
     Ok(text)
 }
 

@@ -53,7 +53,12 @@ impl Source {
     pub fn difference(&self) -> Option<String> {
         let policy: Value = match std::fs::read(&self.policy).map(|text| serde_json::from_slice(&text)) {
             Ok(Ok(policy)) => policy,
-            _ => return Some(format!("the policy that it was sealed under ({}) is gone", self.policy.display())),
+            _ => {
+                return Some(format!(
+                    "the policy that it was sealed under ({}) is gone",
+                    self.policy.display()
+                ));
+            }
         };
         let changed: Vec<_> = Firmware::REGISTERS
             .into_iter()
@@ -69,14 +74,16 @@ impl Source {
         if changed.is_empty() {
             return None;
         }
-        Some(format!("not as when the vault was sealed: {}", changed.join(", ")))
+        Some(format!(
+            "not as when the vault was sealed: {}",
+            changed.join(", ")
+        ))
     }
 }
 
 const fn meaning(register: u8) -> &'static str {
     match register {
         0 => "the firmware",
-        1 => "the firmware's settings or the machine's parts",
         2 => "the firmware of cards",
         3 => "the settings of cards",
         _ => "the boot",

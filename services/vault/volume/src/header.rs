@@ -248,7 +248,10 @@ impl Header {
 
     /// Puts a token in the place of the one of its type, if there is one.
     fn note(&mut self, json: &Value) -> Result<(), LibcryptErr> {
-        let old = self.tokens().into_iter().find(|token| token.json["type"] == json["type"]);
+        let old = self
+            .tokens()
+            .into_iter()
+            .find(|token| token.json["type"] == json["type"]);
         let mut handle = self.device.device.token_handle();
         match old {
             Some(token) => handle.json_set(TokenInput::ReplaceToken(token.number, json))?,

@@ -404,18 +404,30 @@ fn the_firmware_is_pinned_as_systemds_tokens_have_it_and_the_note_says_why_not()
     assert_eq!(disk.header().firmware(), Some(Firmware::Pinned));
     let covered = Firmware::NotCovered { register: 1 };
     disk.header().set_firmware(covered).unwrap();
-    assert_eq!(disk.header().firmware(), Some(Firmware::Pinned), "the token counts");
+    assert_eq!(
+        disk.header().firmware(),
+        Some(Firmware::Pinned),
+        "the token counts"
+    );
 
     // One key that does not depend on the firmware is enough to open it.
     disk.header().add_token(&sealed(false)).unwrap();
     assert_eq!(disk.header().firmware(), Some(covered));
     disk.header().set_firmware(Firmware::NoEventLog).unwrap();
-    assert_eq!(disk.header().firmware(), Some(Firmware::NoEventLog), "one note, the last");
+    assert_eq!(
+        disk.header().firmware(),
+        Some(Firmware::NoEventLog),
+        "one note, the last"
+    );
     disk.header().set_firmware(Firmware::Pinned).unwrap();
     assert_eq!(
         disk.header().firmware(),
         Some(Firmware::NotAsked),
         "a note alone makes nothing pinned"
     );
-    assert_eq!(disk.header().state(), VolumeState::Ready, "the other note is as it was");
+    assert_eq!(
+        disk.header().state(),
+        VolumeState::Ready,
+        "the other note is as it was"
+    );
 }

@@ -33,9 +33,10 @@ pub enum Firmware {
 }
 
 impl Firmware {
-    /// The PCRs that are pinned: the firmware's code and settings, and those of the cards in the machine. The boot loader and what comes
-    /// after it are the owner's signatures' matter (PCR 7 and 11): they change with each update.
-    pub const REGISTERS: [u8; 4] = [0, 1, 2, 3];
+    /// The PCRs that are pinned: the firmware's code, and code and settings of the cards in the machine. PCR 1 is not among them: the list of what can be
+    /// started from is in it, which a stick that is plugged in changes. The boot loader and what comes after it are the owner's
+    /// signatures' matter (PCR 7 and 11): they change with each update.
+    pub const REGISTERS: [u8; 3] = [0, 2, 3];
 
     /// The values that a prediction of `systemd-pcrlock` (`predict --json`) or a policy (`pcrlock.json`) allows a PCR, in hexadecimal digits.
     pub fn allowed(json: &Value, register: u8) -> Vec<&str> {
@@ -70,7 +71,9 @@ impl fmt::Display for Firmware {
                     "firmware not pinned: PCR {register} is not what the firmware's log says, or the log does not say what it will be at the next boot"
                 );
             }
-            Self::ProgramFailed => "systemd-pcrlock failed; the journal of holdfast-vault-firmware has the cause",
+            Self::ProgramFailed => {
+                "systemd-pcrlock failed; the journal of holdfast-vault-firmware has the cause"
+            }
             Self::ProgramHung => "systemd-pcrlock did not end in time",
             Self::NotAccepted => "the TPM did not give the key that was bound to it",
         };

@@ -1,8 +1,8 @@
 //! The vault: what is asked of it, what it answers, and what it asks of the program that has the device.
 
 use holdfast_contract::vault::{
-    Backend, Confirmed, Contain, Countdown, Firmware, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret, Unlock,
-    VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
+    Backend, Confirmed, Contain, Countdown, Firmware, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret,
+    Unlock, VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
 };
 
 use super::{Sample, any, digest, moment, strict};
