@@ -7,7 +7,7 @@ use crate::machine::{Machine, Running};
 use crate::vault::{header, of_type, vault};
 
 /// Another build of the same firmware: with the same keys for Secure Boot, and other code.
-const OTHER_FIRMWARE: &str = "OVMF_CODE_4M.fd";
+const OTHER_FIRMWARE: &str = "OVMF_CODE_4M.secboot.strictnx.fd";
 
 /// What the first boot sealed, and this one was opened with.
 pub fn is_pinned(running: &mut Running) {
@@ -21,6 +21,8 @@ pub fn is_pinned(running: &mut Running) {
     running
         .run("ls /boot/loader && test -z \"$(find /boot -iname 'pcrlock*')\"")
         .ok();
+    // Nobody else makes policies.
+    assert_ne!(running.run("systemctl is-active systemd-pcrlock.socket").code, 0);
     // Nothing but the TPM and two places to write.
     let unit = running
         .run("systemctl show -P CapabilityBoundingSet -P ReadWritePaths holdfast-vault-firmware@x.service")
