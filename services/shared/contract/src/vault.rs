@@ -6,16 +6,14 @@
 //! Each that changes something answers the [`VaultStatus`] after it, except the recovery key, which is shown once.
 //! `contain`: `POST /v1/contain` ([`Contain`]) locks at once and answers the [`VaultStatus`] that was read back.
 
-mod firmware;
-
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-pub use self::firmware::{FIRMWARE_POLICY, Firmware};
 use crate::Digest;
+pub use crate::firmware::{FIRMWARE_POLICY, Firmware};
 
 /// The longest passphrase or recovery key that is taken, in bytes.
 pub const MAX_SECRET_BYTES: usize = 1024;

@@ -19,6 +19,19 @@ fn keys() -> Keys {
     }
 }
 
+/// Whether the key in the TPM depends on the firmware.
+pub fn firmware() -> Vec<Sample> {
+    vec![any(&[
+        Firmware::Pinned,
+        Firmware::NotAsked,
+        Firmware::NoEventLog,
+        Firmware::NotCovered { register: 2 },
+        Firmware::ProgramFailed,
+        Firmware::ProgramHung,
+        Firmware::NotAccepted,
+    ])]
+}
+
 pub fn samples() -> Vec<Sample> {
     let keys = keys();
     let countdown = Countdown {
@@ -57,15 +70,6 @@ pub fn samples() -> Vec<Sample> {
         ]),
         any(&[secret()]),
         strict(&[keys]),
-        any(&[
-            Firmware::Pinned,
-            Firmware::NotAsked,
-            Firmware::NoEventLog,
-            Firmware::NotCovered { register: 2 },
-            Firmware::ProgramFailed,
-            Firmware::ProgramHung,
-            Firmware::NotAccepted,
-        ]),
         strict(&[quiet, full]),
         strict(&[
             Unlock { secret: None },
