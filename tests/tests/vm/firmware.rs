@@ -101,13 +101,19 @@ pub fn is_pinned_again_by_one_command(machine: &Machine, running: Running, key: 
     );
     let begun = Instant::now();
     let sealed = running.run(&format!("echo {key} | holdfast vault seal")).ok();
-    println!("[measured] seal with the firmware: {} ms", begun.elapsed().as_millis());
+    println!(
+        "[measured] seal with the firmware: {} ms",
+        begun.elapsed().as_millis()
+    );
     assert!(sealed.contains("firmware pinned"), "{sealed}");
     assert_bound(&mut running, true);
     running.run("holdfast lock").ok();
     let begun = Instant::now();
     running.run("holdfast unlock").ok();
-    println!("[measured] unlock with the firmware: {} ms", begun.elapsed().as_millis());
+    println!(
+        "[measured] unlock with the firmware: {} ms",
+        begun.elapsed().as_millis()
+    );
     running.shut_down();
 }
 
