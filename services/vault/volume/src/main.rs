@@ -15,6 +15,7 @@ mod measured;
 mod programs;
 mod raw;
 mod recovery;
+mod seal;
 mod turn;
 mod volume;
 
