@@ -1,7 +1,9 @@
 //! Archives: members that are not what they say, and what ordinary programs pack.
 
+use holdfast_formats::testing::apple::{downloaded, ds_store};
 use holdfast_formats::testing::{
-    Assembler, Built, Member, archive, deflate, tar_archive, tar_header, tar_member, tar_records, weights,
+    Assembler, Built, Hdf5Builder, Member, SafetensorsBuilder, archive, deflate, tar_archive, tar_header,
+    tar_member, tar_records, weights,
 };
 
 use super::Corpus;
@@ -142,6 +144,31 @@ fn zip(corpus: &mut Corpus) {
         archive(&[Member::stored("a.zip", &inner)]).bytes,
     );
     corpus.accept(
+        "zip/macos.zip",
+        archive(&[
+            Member::stored("m/", b""),
+            Member::stored("m/a.pkl", &good()),
+            Member::stored("m/.DS_Store", &ds_store()),
+            Member::stored("__MACOSX/m/._a.pkl", &downloaded()),
+            Member::stored("__MACOSX/._m", &downloaded()),
+        ])
+        .bytes,
+    );
+    corpus.refuse(
+        "zip/macos-call.zip",
+        archive(&[
+            Member::stored("a.pkl", &good()),
+            Member::stored("__MACOSX/._a.pkl", &evil()),
+        ])
+        .bytes,
+        "HF-PKL-001",
+    );
+    corpus.refuse(
+        "zip/macos-other.zip",
+        archive(&[Member::stored("__MACOSX/a.pkl", &good())]).bytes,
+        "HF-FMT-020",
+    );
+    corpus.accept(
         "zip/directory.zip",
         archive(&[Member::stored("d/", b""), Member::stored("d/a.pkl", &good())]).bytes,
     );
@@ -262,6 +289,34 @@ fn changed(corpus: &mut Corpus, built: &Built) {
 }
 
 fn tar(corpus: &mut Corpus) {
+    corpus.accept(
+        "tar/macos.tar",
+        tar_archive(&[
+            tar_member("./._a.pkl", b'0', &downloaded()),
+            tar_member("./a.pkl", b'0', &good()),
+            tar_member("./.DS_Store", b'0', &ds_store()),
+        ]),
+    );
+    corpus.refuse(
+        "tar/macos-other.tar",
+        tar_archive(&[tar_member("./._a.pkl", b'0', &good())]),
+        "HF-FMT-020",
+    );
+    let hdf5 = Hdf5Builder::weights().build().bytes;
+    corpus.accept("tar/hdf5.tar", tar_archive(&[tar_member("a.h5", b'0', &hdf5)]));
+    let tensor = SafetensorsBuilder::new()
+        .tensor("t", "U8", &[64 << 10], 64 << 10)
+        .build()
+        .bytes;
+    let mut hidden = tensor;
+    let place = 4096 - 3 * 512;
+    hidden.splice(place..place + hdf5.len(), hdf5);
+    let text = tar_member("a.txt", b'0', b"A text.\n");
+    corpus.refuse(
+        "tar/hdf5-in-tensor.tar",
+        tar_archive(&[text, tar_member("b.safetensors", b'0', &hidden)]),
+        "HF-FMT-005",
+    );
     let file = || tar_member("a.pkl", b'0', &good());
     corpus.accept("tar/plain.tar", tar_archive(&[file()]));
     corpus.accept(

@@ -1,5 +1,6 @@
 //! Files of other kinds, under their own and under borrowed names: recognised by content, refused by name.
 
+use holdfast_formats::testing::apple::{apple_double, downloaded, ds_store};
 use holdfast_formats::testing::{Member, archive, tar_archive, tar_member};
 
 use super::Corpus;
@@ -53,6 +54,18 @@ pub fn add(corpus: &mut Corpus) {
     corpus.refuse("kind/model.skops", skops.bytes.clone(), "HF-FMT-011");
     let nested = tar_archive(&[tar_member("model.gguf", b'0', &skops.bytes)]);
     corpus.refuse("kind/skops.tar", nested, "HF-FMT-011");
+    corpus.accept("kind/._model.gguf", downloaded());
+    corpus.accept("kind/.DS_Store", ds_store());
+    let broken = apple_double(&[("com.apple.quarantine", b"x")], b"");
+    corpus.refuse(
+        "kind/._broken.gguf",
+        [broken.as_slice(), b"more"].concat(),
+        "HF-FMT-019",
+    );
+    let packed = Member::stored("a.7z", b"7z\xbc\xaf\x27\x1c\0\x04");
+    corpus.refuse("kind/7z.zip", archive(&[packed]).bytes, "HF-FMT-012");
+    let packed = tar_archive(&[tar_member("a.7z", b'0', b"7z\xbc\xaf\x27\x1c\0\x04")]);
+    corpus.refuse("kind/7z.tar", packed, "HF-FMT-012");
     let tflite = tar_archive(&[tar_member("model.gguf", b'0', b"\x1c\0\0\0TFL3\0\0\0\0")]);
     corpus.refuse("kind/tflite.tar", tflite, "HF-FMT-014");
 }

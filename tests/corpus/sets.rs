@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use holdfast_formats::testing::apple::{downloaded, ds_store};
 use holdfast_formats::testing::{
     Assembler, GgufBuilder, Proto, SafetensorsBuilder, Value, onnx, weights, zip,
 };
@@ -321,6 +322,24 @@ fn external(corpus: &mut Corpus) {
 }
 
 fn folders(corpus: &mut Corpus) {
+    corpus.whole(
+        "macos",
+        vec![
+            ("config.json", CONFIG.into()),
+            ("model.safetensors", shard(&["a"])),
+            ("._model.safetensors", downloaded()),
+            (".DS_Store", ds_store()),
+        ],
+    );
+    corpus.contradictory(
+        "macos-other",
+        vec![
+            ("config.json", CONFIG.into()),
+            ("model.safetensors", shard(&["a"])),
+            ("._model.safetensors", shard(&["b"])),
+        ],
+        "HF-SET-002",
+    );
     let adapter = br#"{"peft_type": "LORA", "r": 8, "base_model_name_or_path": "a/b"}"#.to_vec();
     let lora = shard(&[
         "base_model.model.q.lora_A.weight",

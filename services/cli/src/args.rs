@@ -63,17 +63,22 @@ pub enum Command {
     /// Lock the vault: its key leaves the kernel, and whoever works with files in it waits
     #[command(after_help = "Example:\n  holdfast lock")]
     Lock,
-    /// Unlock the vault with this machine's TPM, or with a recovery key or passphrase
-    #[command(after_help = "Example:\n  holdfast unlock\n  holdfast unlock --secret")]
+    /// Unlock the vault with this machine's TPM, or with a recovery key, a passphrase or a security key
+    #[command(
+        after_help = "Example:\n  holdfast unlock\n  holdfast unlock --secret\n  holdfast unlock --security-key"
+    )]
     Unlock {
         /// Ask for the recovery key or the passphrase (a line of standard input, without a terminal)
         #[arg(long)]
         secret: bool,
+        /// Use the security key that is plugged in: touch it when it blinks. Its PIN is asked for where it wants one
+        #[arg(long, conflicts_with = "secret")]
+        security_key: bool,
     },
     /// Lock the vault, remove the TPM's key, or destroy every key: counted down, read back, recorded
     #[command(
         after_help = "Levels:\n  1, lock        the key leaves the kernel; the TPM gives it back (holdfast unlock)\n  \
-                      2, remove-tpm  and the TPM's key is removed; the recovery key or the passphrase opens the vault\n  \
+                      2, remove-tpm  and the TPM's key is removed; another key opens the vault\n  \
                       3, erase       every key is destroyed, and the machine turns itself off\n\n\
                       Examples:\n  holdfast panic\n  holdfast panic 3 --phrase \"erase everything\"\n  holdfast panic --call-off"
     )]
@@ -273,8 +278,24 @@ pub enum VaultCommand {
         #[arg(long)]
         remove: bool,
     },
+    /// Enrol the FIDO2 security key that is plugged in, or remove all of them
+    #[command(
+        after_help = "It has to be plugged in when the machine starts. Touch it each time it blinks, twice in all."
+    )]
+    SecurityKey {
+        /// Ask for its PIN, now and each time it opens the vault; without this the touch is enough
+        #[arg(long, conflicts_with = "remove")]
+        pin: bool,
+        /// Remove every security key
+        #[arg(long)]
+        remove: bool,
+    },
     /// Seal the vault anew to this machine's TPM as it booted now, for example after a firmware update
-    Seal,
+    Seal {
+        /// Open it with the security key that is plugged in, instead of the recovery key or the passphrase
+        #[arg(long)]
+        security_key: bool,
+    },
     /// Make a new vault where the old one cannot be opened any more; what was in it is lost
     Create {
         /// The phrase that confirms it, instead of being asked

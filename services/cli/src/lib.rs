@@ -69,7 +69,10 @@ async fn command(arguments: Arguments, suite: &Suite, output: Output) -> anyhow:
         Command::Vault(vault) => commands::vault::run(suite, output, vault.command).await,
         Command::Setup => commands::vault::setup(suite, output).await,
         Command::Lock => commands::vault::lock(suite, output).await,
-        Command::Unlock { secret } => commands::vault::unlock(suite, output, secret).await,
+        Command::Unlock {
+            security_key: true, ..
+        } => commands::vault::unlock_with_security_key(suite, output).await,
+        Command::Unlock { secret, .. } => commands::vault::unlock(suite, output, secret).await,
         Command::Panic(panic) => commands::vault::panic(suite, output, panic).await,
         Command::Inspect(inspect) => commands::inspect::run(output, inspect).await,
         Command::Check(check) => commands::check::run(output, &check),

@@ -54,6 +54,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/vault/recovery-key/confirm", post(vault::confirm))
         .route("/vault/passphrase", post(vault::passphrase))
         .route("/vault/passphrase/remove", post(vault::remove_passphrase))
+        .route("/vault/security-key", post(vault::enrol_security_key))
+        .route(
+            "/vault/security-key/unlock",
+            post(vault::unlock_with_security_key),
+        )
+        .route("/vault/security-key/seal", post(vault::seal_with_security_key))
+        .route("/vault/security-key/remove", post(vault::remove_security_keys))
         .route("/vault/seal", post(vault::seal))
         .route("/vault/create", post(vault::create))
         .route("/vault/panic", post(vault::panic))

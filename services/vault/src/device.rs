@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::vault::{VaultState, Volume, VolumeRequest, VolumeState};
 use holdfast_contract::{Problem, Timestamp};
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, watch};
 
 use crate::service::{Vault, in_words, state_of};
 use crate::volume::{Done, VolumeClient};
@@ -20,6 +20,8 @@ pub(crate) struct Turns {
     turn: tokio::sync::Mutex<()>,
     /// How many panics were carried out so far.
     panics: AtomicU64,
+    /// How many locks and panics were asked for so far.
+    locks: watch::Sender<u64>,
 }
 
 /// A turn of one's own; none where it was not to be waited for any longer.
@@ -27,6 +29,7 @@ pub(crate) type Turn<'a> = Option<MutexGuard<'a, ()>>;
 
 impl Turns {
     async fn urgent(&self) -> Turn<'_> {
+        self.locks.send_modify(|locks| *locks += 1);
         let turn = tokio::time::timeout(URGENT_PATIENCE, self.turn.lock()).await.ok();
         if turn.is_none() {
             tracing::warn!("the change before this one is not done; not waiting for it");
@@ -84,8 +87,24 @@ impl Vault {
     /// As the device has it. The state is looked at anew then.
     pub(crate) async fn ask(&self, request: VolumeRequest) -> Result<Done, Problem> {
         self.device()?;
-        let turn = self.turns.ordinary(&request).await?;
-        self.ask_in(&turn, request).await
+        if !request.waits_for_a_touch() {
+            let turn = self.turns.ordinary(&request).await?;
+            return self.ask_in(&turn, request).await;
+        }
+        // A key can be touched half a minute later. Not waiting any more hangs up, and the device does nothing then.
+        let mut locked = self.turns.locks.subscribe();
+        let answer = async {
+            let turn = self.turns.ordinary(&request).await?;
+            self.ask_in(&turn, request).await
+        };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            _ = locked.changed() => Err(Problem::new(
+                ProblemKind::Conflict,
+                "the vault was locked meanwhile; the security key is not waited for any longer",
+            )),
+        }
     }
 
     /// The same in a turn that the caller has.
@@ -103,8 +122,7 @@ impl Vault {
                 if request != VolumeRequest::Look
                     && let Ok(done) = device.ask(&VolumeRequest::Look).await
                 {
-                    let opening =
-                        matches!(request, VolumeRequest::Open { .. } | VolumeRequest::Create { .. });
+                    let opening = opens(&request) || matches!(request, VolumeRequest::Create { .. });
                     self.found(&done.volume, opening.then_some(problem));
                 } else {
                     self.known().problem = Some(problem);
@@ -127,7 +145,7 @@ impl Vault {
             self.notes.counted(counter);
         }
         let made = matches!(request, VolumeRequest::Create { .. });
-        let opened = matches!(request, VolumeRequest::Open { .. });
+        let opened = opens(request);
         if let Some(identity) = done.volume.identity
             && (made || opened && self.notes.identity().is_none())
         {
@@ -170,4 +188,11 @@ impl Vault {
             problem.or_else(|| known.problem.take())
         };
     }
+}
+
+fn opens(request: &VolumeRequest) -> bool {
+    matches!(
+        request,
+        VolumeRequest::Open { .. } | VolumeRequest::OpenWithSecurityKey { .. }
+    )
 }

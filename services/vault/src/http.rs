@@ -8,8 +8,8 @@ use axum::routing::{delete, get, post};
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::status::ServiceStatus;
 use holdfast_contract::vault::{
-    CREATE_PHRASE, Confirmed, Contain, Given, Panic, RecoveryKey, Unlock, VaultState, VaultStatus,
-    VolumeRequest,
+    CREATE_PHRASE, Confirmed, Contain, Given, Panic, RecoveryKey, SecurityKey, Unlock, VaultState,
+    VaultStatus, VolumeRequest,
 };
 use holdfast_contract::{Problem, ledger};
 use holdfast_ipc::{Answer, Json, Peer, carry_out};
@@ -28,6 +28,12 @@ pub fn operate(vault: Arc<Vault>) -> Router {
         .route("/v1/recovery-key", post(recovery_key))
         .route("/v1/recovery-key/confirm", post(confirm))
         .route("/v1/passphrase", post(passphrase).delete(remove_passphrase))
+        .route(
+            "/v1/security-key",
+            post(security_key).delete(remove_security_keys),
+        )
+        .route("/v1/security-key/unlock", post(unlock_with_security_key))
+        .route("/v1/security-key/seal", post(seal_with_security_key))
         .route("/v1/tpm", post(tpm))
         .route("/v1/create", post(create))
         .route("/v1/panic", post(panic))
@@ -99,6 +105,37 @@ async fn passphrase(State(vault): Shared, peer: Peer, Json(body): Json<Given>) -
 
 async fn remove_passphrase(State(vault): Shared, peer: Peer) -> Answer<VaultStatus> {
     change(vault, peer, "passphrase removed", VolumeRequest::RemovePassphrase).await
+}
+
+async fn security_key(
+    State(vault): Shared,
+    peer: Peer,
+    Json(body): Json<SecurityKey>,
+) -> Answer<VaultStatus> {
+    let request = VolumeRequest::AddSecurityKey { pin: body.pin };
+    change(vault, peer, "security key enrolled", request).await
+}
+
+async fn remove_security_keys(State(vault): Shared, peer: Peer) -> Answer<VaultStatus> {
+    let request = VolumeRequest::RemoveSecurityKeys;
+    change(vault, peer, "security keys removed", request).await
+}
+
+async fn unlock_with_security_key(
+    State(vault): Shared,
+    peer: Peer,
+    Json(body): Json<SecurityKey>,
+) -> Answer<VaultStatus> {
+    carry_out(async move { vault.unlock_with_security_key(&peer.name, body.pin).await }).await
+}
+
+async fn seal_with_security_key(
+    State(vault): Shared,
+    peer: Peer,
+    Json(body): Json<SecurityKey>,
+) -> Answer<VaultStatus> {
+    let request = VolumeRequest::EnrolTpmWithSecurityKey { pin: body.pin };
+    change(vault, peer, "sealed to the TPM", request).await
 }
 
 async fn tpm(State(vault): Shared, peer: Peer, Json(body): Json<Given>) -> Answer<VaultStatus> {

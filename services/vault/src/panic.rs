@@ -40,10 +40,10 @@ fn permitted(level: PanicLevel, phrase: Option<&str>, keys: Keys) -> Result<(), 
             ),
         ));
     }
-    if level == PanicLevel::RemoveTpm && !keys.recovery_key && !keys.passphrase {
+    if level == PanicLevel::RemoveTpm && !keys.recovery_key && !keys.passphrase && !keys.security_key {
         return Err(Problem::new(
             ProblemKind::Conflict,
-            "without the TPM's key nothing would open the vault again: there is no confirmed recovery key and no passphrase",
+            "without the TPM's key nothing would open the vault again: there is no confirmed recovery key, no passphrase and no security key",
         )
         .next("Make a recovery key first, lock with level 1, or destroy every key with level 3."));
     }

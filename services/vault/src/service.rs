@@ -9,8 +9,8 @@ use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::role::Service;
 use holdfast_contract::status::{Confinement, ServiceStatus};
 use holdfast_contract::vault::{
-    Backend, Firmware, Keys, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS, Secret, VaultState, VaultStatus, Volume,
-    VolumeRequest, VolumeState,
+    Backend, Firmware, Keys, MAX_PIN_BYTES, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS, Secret, VaultState,
+    VaultStatus, Volume, VolumeRequest, VolumeState,
 };
 use holdfast_contract::{Problem, Timestamp};
 use holdfast_daemon::Throttle;
@@ -166,17 +166,59 @@ impl Vault {
     /// When the secret does not fit, the TPM refuses, or it cannot be recorded.
     pub async fn unlock(&self, by: &str, secret: Option<Secret>) -> Result<VaultStatus, Problem> {
         self.device()?;
-        let how = if secret.is_some() { "secret" } else { "tpm" };
         if let Some(secret) = &secret {
             self.admissible(secret)?;
         }
+        let how = if secret.is_some() { "secret" } else { "tpm" };
+        let guessed = secret.is_some();
+        let request = self.open_request(secret);
+        self.unlock_with(by, how, guessed, request).await
+    }
+
+    /// Asks for the vault to be opened; without a secret by the TPM, if that is no earlier copy of itself.
+    pub(crate) fn open_request(&self, secret: Option<Secret>) -> VolumeRequest {
+        let at_least = secret.is_none().then(|| self.notes.counter()).flatten();
+        VolumeRequest::Open {
+            secret,
+            at_least,
+            identity: self.notes.identity(),
+        }
+    }
+
+    /// Opens the vault with the security key that is plugged in, or lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// When the key is of no use, or it cannot be recorded.
+    pub async fn unlock_with_security_key(
+        &self,
+        by: &str,
+        pin: Option<Secret>,
+    ) -> Result<VaultStatus, Problem> {
+        self.device()?;
+        usable_pin(pin.as_ref())?;
+        if let Some(pin) = &pin {
+            self.admissible(pin)?;
+        }
+        let guessed = pin.is_some();
+        let identity = self.notes.identity();
+        let request = VolumeRequest::OpenWithSecurityKey { pin, identity };
+        self.unlock_with(by, "security key", guessed, request).await
+    }
+
+    async fn unlock_with(
+        &self,
+        by: &str,
+        how: &str,
+        guessed: bool,
+        request: VolumeRequest,
+    ) -> Result<VaultStatus, Problem> {
         self.must_record(
             Event::VaultState,
             json!({ "by": by, "with": how, "state": "unlock asked" }),
         )
         .await?;
-        let guessed = secret.is_some();
-        let opened = self.open(by, how, secret).await;
+        let opened = self.open(by, how, request).await;
         if guessed {
             self.count(&opened);
         }
@@ -190,14 +232,7 @@ impl Vault {
     /// # Errors
     ///
     /// When the secret does not fit, or the TPM refuses.
-    pub(crate) async fn open(&self, by: &str, how: &str, secret: Option<Secret>) -> Result<Done, Problem> {
-        let at_least = secret.is_none().then(|| self.notes.counter()).flatten();
-        let identity = self.notes.identity();
-        let request = VolumeRequest::Open {
-            secret,
-            at_least,
-            identity,
-        };
+    pub(crate) async fn open(&self, by: &str, how: &str, request: VolumeRequest) -> Result<Done, Problem> {
         let opened = self.ask(request).await;
         let detail = json!({ "by": by, "with": how, "state": "open" });
         self.note(Event::VaultState, &opened, detail).await;
@@ -213,6 +248,10 @@ impl Vault {
         self.device()?;
         let secret = match &request {
             VolumeRequest::ConfirmRecoveryKey { secret } | VolumeRequest::EnrolTpm { secret } => Some(secret),
+            VolumeRequest::AddSecurityKey { pin } | VolumeRequest::EnrolTpmWithSecurityKey { pin } => {
+                usable_pin(pin.as_ref())?;
+                pin.as_ref()
+            }
             _ => None,
         };
         let guessed = secret.is_some();
@@ -315,6 +354,25 @@ pub fn usable_passphrase(secret: &Secret) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether a security key could have this PIN; the key itself knows more.
+///
+/// # Errors
+///
+/// When it is empty, too long, or has a zero byte.
+fn usable_pin(pin: Option<&Secret>) -> Result<(), Problem> {
+    let usable = pin.is_none_or(|pin| {
+        let pin = pin.expose().as_bytes();
+        !pin.is_empty() && pin.len() <= MAX_PIN_BYTES && !pin.contains(&0)
+    });
+    if usable {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemKind::Invalid,
+        format!("a security key's PIN has 1 to {MAX_PIN_BYTES} bytes"),
+    ))
+}
+
 pub(crate) fn state_of(volume: &Volume) -> VaultState {
     match volume.state {
         VolumeState::Erased => VaultState::Erased,
@@ -369,6 +427,16 @@ mod tests {
     fn a_vault_without_keys_is_erased_whatever_the_kernel_still_has() {
         assert_eq!(volume(VolumeState::Erased, true, true), VaultState::Erased);
         assert_eq!(volume(VolumeState::Erased, true, false), VaultState::Erased);
+    }
+
+    #[test]
+    fn no_key_has_an_empty_or_endless_pin() {
+        let of = |text: &str| usable_pin(Some(&Secret::new(text.to_owned())));
+        assert!(usable_pin(None).is_ok());
+        assert!(of("1234").is_ok() && of(&"1".repeat(MAX_PIN_BYTES)).is_ok());
+        for pin in ["", "12\u{0}34", &"1".repeat(MAX_PIN_BYTES + 1)] {
+            assert!(of(pin).is_err(), "{pin:?}");
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub async fn settle(vault: Arc<Vault>) {
         Start::Create => create(&vault).await,
         Start::Open if done.volume.active => {}
         Start::Open => {
-            if let Err(problem) = vault.open("start", "tpm", None).await {
+            if let Err(problem) = vault.open("start", "tpm", vault.open_request(None)).await {
                 tracing::error!(%problem, "the vault stays shut");
             }
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
-use holdfast_contract::vault::{Secret, TURN_OFF, Volume, VolumeAnswer, VolumeRequest};
+use holdfast_contract::vault::{
+    MAX_SECURITY_KEYS, Secret, SecurityKeyTrouble, TURN_OFF, Volume, VolumeAnswer, VolumeRequest,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
@@ -16,6 +18,8 @@ const MAX_ANSWER_BYTES: u64 = 16 << 10;
 const DEADLINE: Duration = Duration::from_secs(90);
 /// Sealing asks what the firmware will measure at the next boot before.
 const SEAL_DEADLINE: Duration = Duration::from_secs(150);
+/// A security key waits half a minute for each touch; enrolling takes two.
+const TOUCH_DEADLINE: Duration = Duration::from_secs(150);
 /// Making a volume writes a file system and seals a key besides.
 const CREATE_DEADLINE: Duration = Duration::from_mins(10);
 
@@ -64,6 +68,8 @@ impl VolumeClient {
         let deadline = match request {
             VolumeRequest::Create { .. } => CREATE_DEADLINE,
             VolumeRequest::EnrolTpm { .. } => SEAL_DEADLINE,
+            VolumeRequest::EnrolTpmWithSecurityKey { .. } => TOUCH_DEADLINE + SEAL_DEADLINE,
+            request if request.waits_for_a_touch() => TOUCH_DEADLINE,
             _ => DEADLINE,
         };
         let answer = tokio::time::timeout(deadline, self.converse(request))
@@ -91,6 +97,7 @@ impl VolumeClient {
                 format!("the TPM does not give the vault's key: {why}"),
             )
             .next("If the firmware or its settings were changed on purpose, open the vault with its recovery key and seal it anew.")),
+            VolumeAnswer::SecurityKey { trouble } => Err(of_no_use(trouble)),
             VolumeAnswer::Failed { why } => Err(Problem::new(ProblemKind::Internal, why)),
         }
     }
@@ -150,4 +157,98 @@ async fn exchange(socket: &Path, request: &[u8], limit: u64) -> std::io::Result<
     let mut answer = Zeroizing::new(Vec::with_capacity(32 << 10));
     stream.take(limit).read_to_end(&mut answer).await?;
     Ok(answer)
+}
+
+/// What is wrong with a security key, and what helps.
+fn of_no_use(trouble: SecurityKeyTrouble) -> Problem {
+    use SecurityKeyTrouble as Trouble;
+    let too_many = format!("{MAX_SECURITY_KEYS} security keys are enrolled, and no more may be");
+    let (kind, detail, next) = match trouble {
+        Trouble::NonePluggedIn => (
+            ProblemKind::Conflict,
+            "no security key is plugged in",
+            "USB devices that are plugged in while the machine runs are not let in: plug the key in, and start the machine again.",
+        ),
+        Trouble::SeveralPluggedIn => (
+            ProblemKind::Conflict,
+            "several security keys are plugged in",
+            "Leave only the one that is to be enrolled.",
+        ),
+        Trouble::NotCapable => (
+            ProblemKind::Conflict,
+            "this security key cannot open a disk: it lacks FIDO2's extension hmac-secret, or it does not ask to be touched",
+            "A FIDO2 key with hmac-secret is needed; keys for U2F only are too old.",
+        ),
+        Trouble::NoneEnrolled => (
+            ProblemKind::Conflict,
+            "no security key was enrolled for this vault",
+            "Open it with what there is, then `holdfast vault security-key`.",
+        ),
+        Trouble::TooMany => (
+            ProblemKind::Conflict,
+            too_many.as_str(),
+            "Remove them and enrol those that are in use.",
+        ),
+        Trouble::OtherKey => (
+            ProblemKind::Denied,
+            "the security key that is plugged in was not enrolled for this vault",
+            "Use another one, the recovery key or the passphrase.",
+        ),
+        Trouble::PinRequired => (
+            ProblemKind::Denied,
+            "the security key asks for its PIN",
+            "Give the PIN too.",
+        ),
+        Trouble::NoPin => (
+            ProblemKind::Conflict,
+            "the security key has no PIN yet, so it cannot ask for one",
+            "Set its PIN on another machine with its maker's program, or enrol it without a PIN.",
+        ),
+        Trouble::WrongPin => (
+            ProblemKind::Denied,
+            "the security key's PIN is wrong",
+            "The key counts: after three wrong ones it has to be without power, after eight in all it never takes a PIN again.",
+        ),
+        Trouble::PinBlocked => (
+            ProblemKind::Denied,
+            "the security key takes no PIN any more",
+            "Start the machine again with the key plugged in. If it still takes none, it is blocked for good: use the recovery key or the passphrase.",
+        ),
+        Trouble::NotTouched => (
+            ProblemKind::Denied,
+            "nobody touched the security key in time",
+            "Try again, and touch it when it blinks.",
+        ),
+    };
+    Problem::new(kind, detail).next(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_somebody_may_have_guessed_is_denied() {
+        use SecurityKeyTrouble as Trouble;
+        assert_eq!(of_no_use(Trouble::WrongPin).kind, ProblemKind::Denied);
+        assert_eq!(of_no_use(Trouble::OtherKey).kind, ProblemKind::Denied);
+        for trouble in [
+            Trouble::NonePluggedIn,
+            Trouble::SeveralPluggedIn,
+            Trouble::NotCapable,
+        ] {
+            assert_eq!(of_no_use(trouble).kind, ProblemKind::Conflict);
+        }
+    }
+
+    #[test]
+    fn a_missing_key_says_when_it_has_to_be_plugged_in() {
+        let problem = of_no_use(SecurityKeyTrouble::NonePluggedIn);
+        assert!(
+            problem
+                .next
+                .unwrap_or_default()
+                .contains("start the machine again")
+        );
+    }
 }

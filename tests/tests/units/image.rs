@@ -124,10 +124,52 @@ fn the_containers_recipe_has_no_known_mistakes() {
     assert!(!output.status.success(), "a base without a version is a mistake");
 }
 
+/// The committed lists of packages: each name once, in order under its heading.
+#[test]
+fn lists_of_packages_are_in_order() {
+    let mut seen = BTreeSet::new();
+    for list in ["debian.list", "debian-test.list", "debian-initrd.list"] {
+        let text = read(&format!("os-image/packages/{list}"));
+        for group in text.split("\n\n").skip(1) {
+            let (heading, names) = group.split_once('\n').unwrap();
+            assert!(heading.starts_with("# "), "{list}: {heading}");
+            let names: Vec<&str> = names.split_whitespace().collect();
+            assert!(names.is_sorted(), "{list}: {heading}");
+            for name in names {
+                // What the profile adds is not in the list that it is added to; the initrd has one of its own.
+                let of = if list == "debian-initrd.list" {
+                    "initrd"
+                } else {
+                    "image"
+                };
+                assert!(
+                    seen.insert((of, name.to_owned())),
+                    "{list}: {name} is there twice"
+                );
+            }
+        }
+    }
+    // What mkosi is told to install is in them.
+    let image: BTreeSet<&str> = seen
+        .iter()
+        .filter(|(of, _)| *of == "image")
+        .map(|(_, name)| name.as_str())
+        .collect();
+    for package in setting("os-image/mkosi.conf.d/debian.conf", "Packages") {
+        // Debian kept the older names of some libraries for others to depend on.
+        let renamed = format!("{package}t64");
+        assert!(
+            image.contains(package.as_str()) || image.contains(renamed.as_str()),
+            "{package}"
+        );
+    }
+}
+
 /// A root with this distribution's name, SELinux's setting and policy, and little else.
 fn root(distribution: &str, setting: &str, policy: &str) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     put(&root, "etc/os-release", format!("ID={distribution}\n"));
+    put(&root, "etc/passwd", "root:x:0:0:root:/root:/bin/bash\n");
     put(&root, "etc/shadow", "root:*:1::::::\n");
     let selinux = format!("SELINUX={setting}\nSELINUXTYPE=targeted\n");
     put(&root, "etc/selinux/config", &selinux);
@@ -169,12 +211,6 @@ fn what_must_not_be_in_an_image_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     for (path, text, wanted) in [
         (
-            "etc/shadow",
-            "root:*:1::::::\nme:$y$j9T$x:1::::::\n",
-            "me has a password",
-        ),
-        ("etc/shadow", "root::1::::::\n", "root has a password"),
-        (
             "usr/bin/gcc",
             "",
             "a program that no appliance needs: usr/bin/gcc",
@@ -214,6 +250,120 @@ fn what_must_not_be_in_an_image_is_refused() {
     let open = std::fs::Permissions::from_mode(0o666);
     std::fs::set_permissions(root.path().join("etc/anything"), open).unwrap();
     assert_eq!(against(&root), ["everybody may write: ./etc/anything"]);
+}
+
+/// Ways for somebody to be let in: a file, what is in it, and what is said of it.
+const WAYS_IN: [(&str, &str, &str); 18] = [
+    (
+        "etc/shadow",
+        "root:*:1::::::\nme:$y$j9T$x:1::::::\n",
+        "me has a password in etc/shadow",
+    ),
+    (
+        "etc/shadow",
+        "root::1::::::\n",
+        "root has an empty password in etc/shadow",
+    ),
+    // The last line counts, though it has no end.
+    (
+        "etc/shadow",
+        "root:*:1::::::\nme:$y$j9T$x:1::::::",
+        "me has a password in etc/shadow",
+    ),
+    // Locked by a sign before the hash: whoever takes it away has the password.
+    (
+        "etc/shadow",
+        "root:!$y$j9T$x:1::::::\n",
+        "root has a password in etc/shadow",
+    ),
+    (
+        "etc/shadow-",
+        "root:$y$j9T$x:1::::::\n",
+        "root has a password in etc/shadow-",
+    ),
+    (
+        "etc/passwd",
+        "root:$y$j9T$x:0:0::/:/bin/sh\n",
+        "root has a password in etc/passwd",
+    ),
+    (
+        "etc/passwd",
+        "root::0:0::/:/bin/sh\n",
+        "root has an empty password in etc/passwd",
+    ),
+    (
+        "etc/passwd-",
+        "root::0:0::/:/bin/sh\n",
+        "root has an empty password in etc/passwd-",
+    ),
+    (
+        "etc/group",
+        "wheel:$y$j9T$x:10:\n",
+        "wheel has a password in etc/group",
+    ),
+    (
+        "etc/gshadow",
+        "wheel:$y$j9T$x::\n",
+        "wheel has a password in etc/gshadow",
+    ),
+    (
+        "etc/security/opasswd",
+        "root:0:1:$1$x\n",
+        "there are old passwords in etc/security/opasswd",
+    ),
+    (
+        "etc/userdb/me.user",
+        "{}",
+        "an account beside etc/passwd: etc/userdb/me.user",
+    ),
+    (
+        "usr/lib/userdb/me.user-privileged",
+        "{}",
+        "an account beside etc/passwd: usr/lib/userdb/me.user-privileged",
+    ),
+    (
+        "usr/local/lib/userdb/me.user",
+        "{}",
+        "an account beside etc/passwd: usr/local/lib/userdb/me.user",
+    ),
+    (
+        "run/userdb/1000.user",
+        "{}",
+        "an account beside etc/passwd: run/userdb/1000.user",
+    ),
+    (
+        "run/host/userdb/me.user",
+        "{}",
+        "an account beside etc/passwd: run/host/userdb/me.user",
+    ),
+    (
+        "var/lib/systemd/home/me.identity",
+        "{}",
+        "an account beside etc/passwd: var/lib/systemd/home/me.identity",
+    ),
+    (
+        "usr/lib/credstore/passwd.hashed-password.root",
+        "x",
+        "a credential that sets passwords: usr/lib/credstore/passwd.hashed-password.root",
+    ),
+];
+
+#[test]
+fn whoever_could_be_let_in_is_refused() {
+    for (path, text, wanted) in WAYS_IN {
+        let root = root("debian", "disabled", "none");
+        put(&root, path, text);
+        assert_eq!(against(&root), [wanted]);
+    }
+    let root = root("debian", "disabled", "none");
+    let shadow = root.path().join("etc/shadow");
+    std::fs::remove_file(&shadow).unwrap();
+    assert_eq!(against(&root), ["there is no etc/shadow"]);
+    std::os::unix::fs::symlink("../run/shadow", &shadow).unwrap();
+    assert_eq!(
+        against(&root),
+        ["there is no etc/shadow", "etc/shadow is no file"]
+    );
 }
 
 #[test]

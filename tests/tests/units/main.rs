@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod finished_image;
 mod graph;
 mod image;
 mod sandbox;

@@ -2,7 +2,7 @@
 //! filter and sandboxes are the image's; what needs its kernel, its volumes or a TPM is tried in virtual machines only.
 
 use crate::machine::{Running, SERVING};
-use crate::{faults, inside};
+use crate::{faults, inside, vault};
 
 #[test]
 fn the_root_as_a_container() {
@@ -17,6 +17,7 @@ fn the_root_as_a_container() {
     assert_eq!(failed.trim(), "", "units failed");
     users(&mut running);
     sockets(&mut running);
+    vault::its_sockets_are_closed_to_others(&mut running);
     packet_filter(&mut running);
     inside::every_service_proves_its_confinement(&mut running);
     inside::root_of_a_service_reaches_nothing(&mut running);

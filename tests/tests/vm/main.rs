@@ -16,6 +16,8 @@ mod faults;
 mod firmware;
 mod inside;
 mod machine;
+mod security_key;
+mod substitution;
 mod tampering;
 mod vault;
 
@@ -56,6 +58,16 @@ fn the_vault_is_sealed_to_the_firmware() {
     firmware::falls_back_where_nothing_can_be_said_in_advance(&mut running, &key);
     firmware::is_pinned_again_by_one_command(&machine, running, &key);
     firmware::another_firmware_is_refused_until_it_is_meant(&mut machine, &key);
+}
+
+#[test]
+fn a_security_key_opens_what_is_locked_and_what_is_shut() {
+    let machine = APPLIANCE.copy("security-key");
+    let mut running = boot::again(&machine);
+    security_key::is_enrolled_and_opens(&mut running);
+    security_key::is_touched_too_late(&mut running);
+    security_key::asks_for_its_pin(&mut running);
+    security_key::opens_after_panic_level_2(&machine, running);
 }
 
 #[test]

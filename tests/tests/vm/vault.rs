@@ -10,6 +10,7 @@ use crate::machine::{BOOT, Machine, Running};
 /// A passphrase for the tests.
 const PASSPHRASE: &str = "four words that do not belong";
 
+/// What `holdfast vault` says.
 pub fn vault(running: &mut Running) -> Value {
     let said = running.run("holdfast vault --json").output;
     serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{said}"))
@@ -157,23 +158,48 @@ pub fn has_a_recovery_key_and_a_passphrase(running: &mut Running) -> String {
     key
 }
 
+/// A script as a service runs it, with the groups that its unit gives it.
+fn as_service(service: &str, script: &str) -> String {
+    format!(
+        "groups=$(systemctl show -P SupplementaryGroups holdfast-{service} | tr ' ' ,)
+        setpriv --reuid holdfast-{service} --regid holdfast-{service} --groups ${{groups:-holdfast-{service}}} bash -c '{script}'"
+    )
+}
+
+/// To connect is to write to a socket. Who may shows that who may not is not kept away by the way of asking.
+pub fn its_sockets_are_closed_to_others(running: &mut Running) {
+    for (service, socket, may) in [
+        ("console", "operate.sock", true),
+        ("registry", "operate.sock", false),
+        ("vault", "contain.sock", true),
+        ("console", "contain.sock", false),
+        ("vault", "volume.sock", true),
+        ("console", "volume.sock", false),
+        ("inference", "volume.sock", false),
+        // Only the half that has the device asks for a policy: root.
+        ("console", "firmware.sock", false),
+        ("vault", "firmware.sock", false),
+        ("vault", "off.sock", true),
+        ("console", "off.sock", false),
+        ("vault-off", "volume.sock", false),
+    ] {
+        running.run(&format!("test -S /run/holdfast/vault/{socket}")).ok();
+        let answer = running.run(&as_service(
+            service,
+            &format!("test -w /run/holdfast/vault/{socket}"),
+        ));
+        assert_eq!(answer.code == 0, may, "{service}, {socket}: {}", answer.output);
+    }
+}
+
 /// Nobody but the console and the operator reaches the vault, and nobody but its daemon the program that has the device.
 pub fn is_closed_to_others(running: &mut Running) {
-    for (user, socket) in [
-        ("holdfast-registry", "operate.sock"),
-        ("holdfast-console", "contain.sock"),
-        ("holdfast-console", "volume.sock"),
-        ("holdfast-console", "firmware.sock"),
-        // Only the half that has the device asks for a policy.
-        ("holdfast-vault", "firmware.sock"),
-        ("holdfast-inference", "volume.sock"),
-        ("holdfast-console", "off.sock"),
-        ("holdfast-vault-off", "volume.sock"),
-    ] {
-        let script = format!(
-            "setpriv --reuid {user} --regid {user} --init-groups bash -c 'exec 3<>/dev/null; test -w /run/holdfast/vault/{socket}'"
-        );
-        assert_ne!(running.run(&script).code, 0, "{user} may write to {socket}");
+    its_sockets_are_closed_to_others(running);
+    // Where a connection is made, somebody answers, or nobody does.
+    for (service, may) in [("console", true), ("registry", false)] {
+        let answer = running.run(&as_service(service, "holdfast vault --json"));
+        let answered = answer.code == 0 && answer.output.contains("\"state\":\"open\"");
+        assert_eq!(answered, may, "{service}: {}", answer.output);
     }
     // The daemon itself, were it taken over, has no device.
     for device in [
@@ -294,7 +320,20 @@ pub fn panic_level_2(machine: &Machine, key: &str) {
 /// Level 3 on a copy: the machine turns itself off, and neither TPM, nor recovery key, nor passphrase opens what is on the disk.
 pub fn panic_level_3(machine: &Machine, key: &str) {
     let copy = machine.copy("panic-3");
-    let before = on_the_disk(&copy, "sha256sum </tmp/vault.raw");
+    let opens = |file: &str| {
+        format!(
+            "for secret in '{key}' '{PASSPHRASE}'; do
+                printf %s \"$secret\" | cryptsetup open --test-passphrase --key-file=- {file} 2>/dev/null && echo opens
+            done || true"
+        )
+    };
+    // Each opens it before, else that they do not open it afterwards would say nothing.
+    let before = on_the_disk(
+        &copy,
+        &format!("cp /tmp/vault.raw $1/before.raw; {}", opens("/tmp/vault.raw")),
+    );
+    assert_eq!(before, "opens\nopens\n");
+
     let mut running = copy.boot();
     running.await_suite();
     running.leave("holdfast panic erase --phrase 'erase everything'");
@@ -302,11 +341,37 @@ pub fn panic_level_3(machine: &Machine, key: &str) {
     let dump = on_the_disk(&copy, "cryptsetup luksDump --dump-json-metadata /tmp/vault.raw");
     let header: Value = serde_json::from_str(&dump).unwrap();
     assert!(header["keyslots"].as_object().unwrap().is_empty(), "{header}");
-    let opens = format!(
-        "for secret in '{key}' '{PASSPHRASE}'; do printf %s \"$secret\" | cryptsetup open --test-passphrase --key-file=- /tmp/vault.raw && echo opens; done; true"
+    assert_eq!(on_the_disk(&copy, &opens("/tmp/vault.raw")), "");
+    // The keyslots themselves are destroyed, not only what says where they are: of every keyslot's place no sector is as it was ...
+    let left = on_the_disk(
+        &copy,
+        "cryptsetup luksDump --dump-json-metadata $1/before.raw | jq -r '.keyslots[].area | \"\\(.offset) \\(.size)\"' >/tmp/areas
+        while read -r offset size; do
+            for file in $1/before.raw /tmp/vault.raw; do
+                tail -c +$((offset + 1)) $file | head -c $size | od -An -v -w512 -tx1 >/tmp/sectors.$(basename $file)
+            done
+            echo $(wc -l </tmp/sectors.vault.raw) $(paste -d = /tmp/sectors.before.raw /tmp/sectors.vault.raw | awk -F = '$1 == $2' | wc -l)
+        done </tmp/areas",
     );
-    assert_eq!(on_the_disk(&copy, &opens), "");
-    assert_ne!(before, on_the_disk(&copy, "sha256sum </tmp/vault.raw"));
+    assert_eq!(
+        left.lines().count(),
+        3,
+        "the TPM's keyslot, the recovery key's and the passphrase's: {left}"
+    );
+    for area in left.lines() {
+        let (sectors, same) = area.split_once(' ').unwrap();
+        assert!(sectors.parse::<u32>().unwrap() > 100, "{left}");
+        assert_eq!(same, "0", "sectors that are as they were: {left}");
+    }
+    // ... and whoever kept the header's description, but not the keyslots, opens nothing.
+    let described = format!(
+        "first=$(cryptsetup luksDump --dump-json-metadata $1/before.raw | jq '[.keyslots[].area.offset | tonumber] | min')
+        head -c $first $1/before.raw | dd of=/tmp/vault.raw conv=notrunc status=none
+        cryptsetup luksDump --dump-json-metadata /tmp/vault.raw | jq '.keyslots | length'
+        {}",
+        opens("/tmp/vault.raw")
+    );
+    assert_eq!(on_the_disk(&copy, &described), "3\n");
     // And the ledger, on the other volume, says what happened.
     let mut running = copy.boot();
     running.await_shut();
@@ -316,15 +381,34 @@ pub fn panic_level_3(machine: &Machine, key: &str) {
     running.run("holdfast ledger verify").ok();
     let again = running.run("holdfast vault create --phrase 'yes please'");
     assert_ne!(again.code, 0, "{}", again.output);
+    // Power is lost while the new one is made: it is not begun again by itself, because there was one here, and the next boot says so.
+    let create = "holdfast vault create --phrase 'make a new vault'";
     running
-        .run("holdfast vault create --phrase 'make a new vault'")
+        .run(&format!("setsid {create} >/dev/null 2>&1 </dev/null &"))
         .ok();
+    crate::faults::power_is_lost_during(running, "systemd-crypten");
+    assert_unfinished(&copy);
+    let mut running = copy.boot();
+    running.await_shut();
+    let said = running.run("holdfast vault").output;
+    assert!(said.contains("make a new vault"), "{said}");
+    println!("after a loss of power: {}", said.trim().replace('\n', " | "));
+    running.run(create).ok();
     running.await_suite();
     assert_eq!(vault(&mut running)["state"], "open");
 }
 
+/// The vault on the disk of a machine that is off was begun and not finished.
+pub fn assert_unfinished(machine: &Machine) {
+    let dump = on_the_disk(machine, "cryptsetup luksDump --dump-json-metadata /tmp/vault.raw");
+    let header: Value = serde_json::from_str(&dump).unwrap();
+    let states = of_type(&header, "holdfast-vault");
+    assert_eq!(states.len(), 1, "{header}");
+    assert_eq!(states[0]["state"], "unfinished", "{header}");
+}
+
 /// Runs a script on the tools' side with the beginning of the vault's partition in `/tmp/vault.raw`: header, keyslots, and a bit.
-fn on_the_disk(machine: &Machine, script: &str) -> String {
+pub fn on_the_disk(machine: &Machine, script: &str) -> String {
     machine.tools(&format!(
         "start=$(sfdisk --json $1/disk.raw | jq '[.partitiontable.partitions[] | select(.name == \"holdfast-vault\")][0].start')
         dd if=$1/disk.raw of=/tmp/vault.raw bs=512 skip=$start count=65536 status=none

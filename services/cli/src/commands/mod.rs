@@ -6,6 +6,7 @@ pub mod import;
 pub mod inspect;
 pub mod ledger;
 pub mod models;
+mod profile;
 pub mod status;
 pub mod vault;
 pub mod welcome;

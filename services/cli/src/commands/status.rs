@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use holdfast_contract::Problem;
 use holdfast_contract::ledger::Entries;
+use holdfast_contract::profile::Profile;
 use holdfast_contract::role::{self, Role, Service};
 use holdfast_contract::status::{Mode, Posture, ServiceStatus};
 use serde::Serialize;
@@ -35,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Status {
     running: bool,
     posture: Option<Posture>,
+    profile: Profile,
     services: Vec<ServiceRow>,
     ledger: Option<LedgerHead>,
 }
@@ -101,6 +103,7 @@ pub async fn run(suite: &Suite, output: Output) -> anyhow::Result<u8> {
     let status = Status {
         running: services.iter().all(|row| row.running),
         posture,
+        profile: Profile::current(),
         services,
         ledger: head(suite).await,
     };
@@ -162,6 +165,11 @@ fn text(status: &Status, output: Output) -> anyhow::Result<()> {
             }
         }
     }
+    output.line(format!(
+        "\nProfile: {}, {}.",
+        status.profile.name(),
+        status.profile.meaning()
+    ))?;
     if let Some(posture) = &status.posture {
         posture_text(posture, output)?;
     }

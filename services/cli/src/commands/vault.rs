@@ -7,8 +7,8 @@ use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::role;
 use holdfast_contract::vault::{
-    Backend, CREATE_PHRASE, Confirmed, Given, Panic, PanicLevel, RecoveryKey, Secret, Unlock, VaultState,
-    VaultStatus,
+    Backend, CREATE_PHRASE, Confirmed, Given, Panic, PanicLevel, RecoveryKey, Secret, SecurityKey, Unlock,
+    VaultState, VaultStatus,
 };
 use holdfast_ipc::Client;
 use serde_json::{Value, json};
@@ -65,17 +65,25 @@ pub async fn run(suite: &Suite, output: Output, command: Option<VaultCommand>) -
             let status = client.post("/v1/passphrase", &Given { secret }).await?;
             changed(&status, "The passphrase opens the vault.", output)
         }
-        Some(VaultCommand::Seal) => {
+        Some(VaultCommand::SecurityKey { remove: true, .. }) => {
+            let status = client.delete("/v1/security-key").await?;
+            changed(&status, "No security key opens the vault any more.", output)
+        }
+        Some(VaultCommand::SecurityKey { pin, .. }) => {
+            let pin = pin.then(|| ask_secret("PIN of the security key: ")).transpose()?;
+            output.line("Touch the security key when it blinks, and again when it blinks again.")?;
+            let status = client.post("/v1/security-key", &SecurityKey { pin }).await?;
+            changed(&status, "The security key opens the vault.", output)
+        }
+        Some(VaultCommand::Seal { security_key: true }) => {
+            let key = touched(&client, output).await?;
+            let status = client.post("/v1/security-key/seal", &key).await?;
+            sealed(&status, output)
+        }
+        Some(VaultCommand::Seal { security_key: false }) => {
             let secret = ask_secret("Recovery key or passphrase: ")?;
-            let status: VaultStatus = client.post("/v1/tpm", &Given { secret }).await?;
-            if let Some(firmware) = status.firmware {
-                output.line(format!("The TPM's key: {firmware}."))?;
-            }
-            changed(
-                &status,
-                "The vault is sealed to this machine's TPM as it booted now.",
-                output,
-            )
+            let status = client.post("/v1/tpm", &Given { secret }).await?;
+            sealed(&status, output)
         }
         Some(VaultCommand::Create { phrase }) => {
             let phrase = typed(
@@ -129,6 +137,8 @@ pub async fn setup(suite: &Suite, output: Output) -> anyhow::Result<u8> {
             output.line("The passphrase opens the vault.")?;
         }
     }
+    output.line("\n3. What the machine is for\n")?;
+    super::profile::choose(output)?;
     output.line("\nThis appliance is set up.")?;
     Ok(exit::OK)
 }
@@ -160,6 +170,30 @@ pub async fn unlock(suite: &Suite, output: Output, with_secret: bool) -> anyhow:
     };
     let status: VaultStatus = client(suite).post("/v1/unlock", &Unlock { secret }).await?;
     changed(&status, "The vault is open.", output)
+}
+
+/// Unlocks the vault with the security key that is plugged in.
+///
+/// # Errors
+///
+/// When it is of no use.
+pub async fn unlock_with_security_key(suite: &Suite, output: Output) -> anyhow::Result<u8> {
+    let client = client(suite);
+    let key = touched(&client, output).await?;
+    let status: VaultStatus = client.post("/v1/security-key/unlock", &key).await?;
+    changed(&status, "The vault is open.", output)
+}
+
+/// The security key as it is used: its PIN is asked for where an enrolled one wants it, and a person is told to touch it.
+async fn touched(client: &Client, output: Output) -> anyhow::Result<SecurityKey> {
+    let status: VaultStatus = client.get("/v1/vault").await?;
+    let pin = status
+        .keys
+        .security_key_pin
+        .then(|| ask_secret("PIN of the security key: "))
+        .transpose()?;
+    output.line("Touch the security key when it blinks.")?;
+    Ok(SecurityKey { pin })
 }
 
 /// Begins a panic, counts it down, and calls it off on Ctrl-C.
@@ -236,7 +270,7 @@ fn consequences(level: PanicLevel) -> &'static str {
     match level {
         PanicLevel::Lock => "The vault will be locked.",
         PanicLevel::RemoveTpm => {
-            "The vault will be locked, and only the recovery key or the passphrase will open it."
+            "The vault will be locked, and only the recovery key, the passphrase or a security key will open it."
         }
         PanicLevel::Erase => {
             "Every key of the vault will be destroyed. Nobody, you included, will be able to read it again."
@@ -283,6 +317,17 @@ async fn recovery_key(client: &Client, output: Output, no_proof: bool) -> anyhow
     bail!("the recovery key was not confirmed, so it does not count; make another one")
 }
 
+fn sealed(status: &VaultStatus, output: Output) -> anyhow::Result<u8> {
+    if let Some(firmware) = status.firmware {
+        output.line(format!("The TPM's key: {firmware}."))?;
+    }
+    changed(
+        status,
+        "The vault is sealed to this machine's TPM as it booted now.",
+        output,
+    )
+}
+
 fn changed(status: &VaultStatus, done: &str, output: Output) -> anyhow::Result<u8> {
     output.value(status)?;
     output.line(done)?;
@@ -325,6 +370,14 @@ fn show(status: &VaultStatus, output: Output) -> anyhow::Result<()> {
     output.line(format!(
         "  opened by a passphrase        {}",
         has(status.keys.passphrase)
+    ))?;
+    output.line(format!(
+        "  opened by a security key      {}",
+        match (status.keys.security_key, status.keys.security_key_pin) {
+            (false, _) => "no",
+            (true, false) => "yes, when it is touched",
+            (true, true) => "yes, with its PIN when it is touched",
+        }
     ))?;
     output.line(match status.lock_after_minutes {
         Some(minutes) => format!("  locked after                  {minutes} minutes without use"),

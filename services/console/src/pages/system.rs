@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use holdfast_contract::inference::{Engine, Engines};
 use holdfast_contract::ledger::{Entries, IndexedEntry};
+use holdfast_contract::profile::Profile;
 use holdfast_contract::registry::ModelSummary;
 use holdfast_contract::role::Service;
 use holdfast_contract::status::{Confinement, Mode, Posture, ServiceStatus};
@@ -37,6 +38,7 @@ pub async fn page(State(app): State<Arc<App>>, SignedIn(session): SignedIn) -> H
         div.column.wide {
             h1 { "System" }
             (posture(app.neighbours.posture().as_ref()))
+            (profile(Profile::current()))
             section aria-labelledby="services-title" {
                 h2 #services-title { "Services" }
                 ul.cards.services {
@@ -90,6 +92,19 @@ fn posture(posture: Option<&Posture>) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What the machine is for, and what else there will be.
+fn profile(current: Profile) -> Markup {
+    html! {
+        section #profile aria-labelledby="profile-title" {
+            h2 #profile-title { "Profile: " (current.name()) }
+            p { (words::sentence(current.meaning())) }
+            @for other in Profile::ALL { @if let Some(missing) = other.missing() {
+                p.hint { strong { (other.name()) } " (" (other.meaning()) ") needs " (missing) ", which this version does not have." }
+            } }
         }
     }
 }

@@ -8,8 +8,9 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::vault::{
-    Backend, CREATE_PHRASE, Confirmed, Countdown, Firmware, Given, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS,
-    Panic, PanicLevel, RecoveryKey, Secret, Unlock, VaultState, VaultStatus,
+    Backend, CREATE_PHRASE, Confirmed, Countdown, Firmware, Given, MAX_PIN_BYTES, MAX_SECRET_BYTES,
+    MIN_PASSPHRASE_CHARS, Panic, PanicLevel, RecoveryKey, Secret, SecurityKey, Unlock, VaultState,
+    VaultStatus,
 };
 use http::{HeaderValue, header};
 use maud::{Markup, html};
@@ -23,8 +24,8 @@ use crate::auth::{Form, SignedIn};
 use crate::session::Session;
 use crate::words::{self, Tone};
 
-/// A TPM takes its time, and so does stretching a passphrase.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// A TPM takes its time, and so do stretching a passphrase and touching a security key twice.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// `GET /vault`
 pub async fn page(State(app): State<Arc<App>>, SignedIn(session): SignedIn) -> Response {
@@ -81,7 +82,7 @@ fn directory() -> Markup {
     html! {
         div.line { h2 { "State" } (badge(("Not encrypted", Tone::Warn))) }
         p { "This is evaluation mode: the vault is a directory. Nothing in it is encrypted, so nothing can be locked or destroyed." }
-        p { "On the appliance the vault is an encrypted volume that only this machine's TPM, a recovery key or a passphrase opens." }
+        p { "On the appliance the vault is an encrypted volume that only this machine's TPM, a recovery key, a passphrase or a security key opens." }
     }
 }
 
@@ -144,6 +145,14 @@ fn state(status: &VaultStatus, session: &Session) -> Markup {
                         (secret_field("unlock-secret", "Or with the recovery key or the passphrase"))
                         button type="submit" { "Unlock" }
                     }
+                    @if status.keys.security_key {
+                        form.inline method="post" action="/vault/security-key/unlock" {
+                            (form_token(session))
+                            (pin_field("unlock-pin", "PIN of the security key", status.keys.security_key_pin))
+                            button type="submit" { "Unlock with the security key" }
+                        }
+                        p.hint { "Then touch the key when it blinks. It has to be plugged in since the machine started." }
+                    }
                 },
                 VaultState::Preparing if status.problem.is_none() => {},
                 VaultState::Preparing | VaultState::Erased | VaultState::Foreign => {
@@ -173,6 +182,7 @@ fn keys(status: &VaultStatus, session: &Session) -> Markup {
                 dt { "This machine's TPM" } dd { (badge(row(status.keys.tpm))) }
                 dt { "A recovery key" } dd { (badge(row(status.keys.recovery_key))) }
                 dt { "A passphrase" } dd { (badge(row(status.keys.passphrase))) }
+                dt { "A security key" } dd { (badge(row(status.keys.security_key))) }
             }
             @if !status.keys.recovery_key {
                 (note(Tone::Warn, "Without a recovery key everything is lost when the TPM stops agreeing: after some firmware updates, or with the mainboard."))
@@ -200,6 +210,7 @@ fn keys(status: &VaultStatus, session: &Session) -> Markup {
                     button type="submit" { "Remove the passphrase" }
                 }
             }
+            (security_key(status, session))
             h3 { "TPM" }
             @if let Some(firmware) = status.firmware { (pinned(firmware)) }
             p.hint { "Seal the vault anew after a change of the firmware or its settings that you made yourself." }
@@ -208,6 +219,47 @@ fn keys(status: &VaultStatus, session: &Session) -> Markup {
                 (secret_field("seal-secret", "Recovery key or passphrase"))
                 button type="submit" { "Seal to the TPM" }
             }
+            @if status.keys.security_key {
+                form.inline method="post" action="/vault/security-key/seal" {
+                    (form_token(session))
+                    (pin_field("seal-pin", "PIN of the security key", status.keys.security_key_pin))
+                    button type="submit" { "Seal to the TPM with the security key" }
+                }
+            }
+        }
+    }
+}
+
+fn security_key(status: &VaultStatus, session: &Session) -> Markup {
+    html! {
+        h3 { "Security key" }
+        p { "A FIDO2 key with hmac-secret, plugged in when the machine starts. After pressing the button touch the key each time it blinks, twice in all." }
+        form.inline method="post" action="/vault/security-key" {
+            (form_token(session))
+            (pin_field("security-key-pin", "Its PIN, if it is to ask for it each time", true))
+            button type="submit" {
+                @if status.keys.security_key { "Enrol another security key" } @else { "Enrol the security key" }
+            }
+        }
+        @if status.keys.security_key {
+            form.actions method="post" action="/vault/security-key/remove" {
+                (form_token(session))
+                button type="submit" { "Remove every security key" }
+            }
+        }
+    }
+}
+
+/// A field for a PIN, which may stay empty; where no key asks for one, there is none to fill in.
+fn pin_field(id: &str, label: &str, shown: bool) -> Markup {
+    html! {
+        @if shown {
+            div.field {
+                label for=(id) { (label) }
+                input id=(id) type="password" name="pin" maxlength=(MAX_PIN_BYTES) autocomplete="off";
+            }
+        } @else {
+            input type="hidden" name="pin" value="";
         }
     }
 }
@@ -250,7 +302,7 @@ fn panic_section(status: &VaultStatus, session: &Session) -> Markup {
                 None => {
                     p { "Each level is counted down and can be called off until then. It is recorded first, and looked at afterwards." }
                     (level(PanicLevel::Lock, "Lock", "The key leaves the kernel at once. The TPM gives it back when you unlock.", session))
-                    (level(PanicLevel::RemoveTpm, "Lock and remove the TPM’s key", "Only the recovery key or the passphrase opens the vault afterwards.", session))
+                    (level(PanicLevel::RemoveTpm, "Lock and remove the TPM’s key", "Only the recovery key, the passphrase or a security key opens the vault afterwards.", session))
                     (level(PanicLevel::Erase, "Destroy every key", "Nobody can read the vault again, you included. The machine turns itself off.", session))
                 },
             }
@@ -295,6 +347,20 @@ fn counting(countdown: Countdown, session: &Session) -> Markup {
 #[derive(Deserialize)]
 pub struct SecretForm {
     secret: Secret,
+}
+
+/// A form with a security key's PIN, which may be empty.
+#[derive(Deserialize)]
+pub struct PinForm {
+    pin: Secret,
+}
+
+impl From<PinForm> for SecurityKey {
+    fn from(form: PinForm) -> Self {
+        Self {
+            pin: (!form.pin.expose().is_empty()).then_some(form.pin),
+        }
+    }
 }
 
 /// A form with a phrase.
@@ -421,6 +487,40 @@ pub async fn remove_passphrase(
 ) -> Response {
     let client = app.neighbours.vault.clone().with_deadline(PATIENCE);
     let done: Result<VaultStatus, Problem> = client.delete("/v1/passphrase").await;
+    after(&app, &session, done).await
+}
+
+/// `POST /vault/security-key`: answers when the key was touched, or was not in time.
+pub async fn enrol_security_key(State(app): State<Arc<App>>, Form(session, form): Form<PinForm>) -> Response {
+    let done = post(&app, "/v1/security-key", &SecurityKey::from(form)).await;
+    after(&app, &session, done).await
+}
+
+/// `POST /vault/security-key/unlock`
+pub async fn unlock_with_security_key(
+    State(app): State<Arc<App>>,
+    Form(session, form): Form<PinForm>,
+) -> Response {
+    let done = post(&app, "/v1/security-key/unlock", &SecurityKey::from(form)).await;
+    after(&app, &session, done).await
+}
+
+/// `POST /vault/security-key/seal`
+pub async fn seal_with_security_key(
+    State(app): State<Arc<App>>,
+    Form(session, form): Form<PinForm>,
+) -> Response {
+    let done = post(&app, "/v1/security-key/seal", &SecurityKey::from(form)).await;
+    after(&app, &session, done).await
+}
+
+/// `POST /vault/security-key/remove`
+pub async fn remove_security_keys(
+    State(app): State<Arc<App>>,
+    Form(session, Nothing {}): Form<Nothing>,
+) -> Response {
+    let client = app.neighbours.vault.clone().with_deadline(PATIENCE);
+    let done: Result<VaultStatus, Problem> = client.delete("/v1/security-key").await;
     after(&app, &session, done).await
 }
 

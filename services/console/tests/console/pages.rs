@@ -14,6 +14,8 @@ async fn the_system_page_shows_posture_services_engines_and_the_ledger() {
     for part in [
         "Evaluation",
         "The vault is a directory and not encrypted.",
+        "Profile: offline",
+        "<strong>research</strong> (",
         "Incident recorder",
         "Landlock",
         " ABI 7",

@@ -39,6 +39,59 @@ async fn it_locks_and_unlocks_with_the_tpm_or_a_secret() {
 }
 
 #[tokio::test]
+async fn a_security_key_is_enrolled_used_and_removed() {
+    let console = Console::new();
+    let mut browser = console.signed_in().await;
+    let page = browser.get("/vault").await;
+    assert!(page.text.contains("touch the key each time it blinks"));
+    assert!(!page.text.contains("action=\"/vault/security-key/remove\""));
+    assert!(!page.text.contains("action=\"/vault/security-key/seal\""));
+    browser.post("/vault/lock", &[]).await;
+    let page = browser.get("/vault").await;
+    assert!(
+        !page.text.contains("action=\"/vault/security-key/unlock\""),
+        "none is enrolled"
+    );
+    browser.post("/vault/unlock", &[("secret", "")]).await;
+    browser.post("/vault/security-key", &[("pin", "")]).await;
+    browser.post("/vault/lock", &[]).await;
+    let page = browser.get("/vault").await;
+    assert!(page.text.contains("Then touch the key"), "{}", page.text);
+    assert!(!page.text.contains("id=\"unlock-pin\""), "no key asks for a PIN");
+    browser.post("/vault/security-key/unlock", &[("pin", "")]).await;
+    browser.post("/vault/security-key", &[("pin", "2741828")]).await;
+    browser
+        .post("/vault/security-key/seal", &[("pin", "2741828")])
+        .await;
+    browser.post("/vault/lock", &[]).await;
+    assert!(browser.get("/vault").await.text.contains("id=\"unlock-pin\""));
+    let wrong = browser
+        .post("/vault/security-key/unlock", &[("pin", "wrong")])
+        .await;
+    assert_eq!(wrong.status, StatusCode::FORBIDDEN);
+    assert!(wrong.text.contains("PIN is wrong") && !wrong.text.contains("value=\"wrong\""));
+    browser
+        .post("/vault/security-key/unlock", &[("pin", "2741828")])
+        .await;
+    browser.post("/vault/security-key/remove", &[]).await;
+    assert_eq!(
+        asked(&console),
+        [
+            "lock",
+            "unlock tpm",
+            "security key no PIN",
+            "lock",
+            "unlock by key, no PIN",
+            "security key 2741828",
+            "seal by key, 2741828",
+            "lock",
+            "unlock by key, 2741828",
+            "no security key"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_recovery_key_is_shown_once_and_has_to_be_typed_in() {
     let console = Console::new();
     let mut browser = console.signed_in().await;
@@ -108,9 +161,16 @@ async fn nothing_can_be_asked_without_a_session_or_from_another_page() {
         "/vault/panic",
         "/vault/recovery-key",
         "/vault/unlock",
+        "/vault/security-key",
+        "/vault/security-key/unlock",
+        "/vault/security-key/seal",
+        "/vault/security-key/remove",
     ] {
         let answer = stranger
-            .post(path, &[("level", "lock"), ("phrase", ""), ("secret", "")])
+            .post(
+                path,
+                &[("level", "lock"), ("phrase", ""), ("secret", ""), ("pin", "")],
+            )
             .await;
         assert!(
             answer.status.is_redirection() || answer.status.is_client_error(),

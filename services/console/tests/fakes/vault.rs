@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::vault::{
-    Backend, Countdown, Firmware, Given, Keys, Panic, RecoveryKey, Secret, Unlock, VaultState, VaultStatus,
+    Backend, Countdown, Firmware, Given, Keys, Panic, RecoveryKey, Secret, SecurityKey, Unlock, VaultState,
+    VaultStatus,
 };
 use holdfast_contract::{Problem, Timestamp};
 use holdfast_ipc::{Answer, Json};
@@ -52,6 +53,12 @@ pub fn operate(vault: Arc<Vault>) -> Router {
         .route("/v1/recovery-key", post(recovery_key))
         .route("/v1/recovery-key/confirm", post(confirm))
         .route("/v1/passphrase", post(passphrase))
+        .route(
+            "/v1/security-key",
+            post(security_key).delete(remove_security_keys),
+        )
+        .route("/v1/security-key/unlock", post(unlock_with_security_key))
+        .route("/v1/security-key/seal", post(seal_with_security_key))
         .route("/v1/panic", post(panic).delete(call_off))
         .with_state(vault)
 }
@@ -107,6 +114,40 @@ async fn confirm(State(vault): Shared, Json(body): Json<Given>) -> Answer<VaultS
 async fn passphrase(State(vault): Shared, Json(body): Json<Given>) -> Answer<VaultStatus> {
     let asked = format!("passphrase {}", body.secret.expose());
     Ok(vault.change(asked, |status| status.keys.passphrase = true))
+}
+
+fn pin(body: &SecurityKey) -> &str {
+    body.pin.as_ref().map_or("no PIN", Secret::expose)
+}
+
+async fn security_key(State(vault): Shared, Json(body): Json<SecurityKey>) -> Answer<VaultStatus> {
+    Ok(vault.change(format!("security key {}", pin(&body)), |status| {
+        status.keys.security_key = true;
+        status.keys.security_key_pin |= body.pin.is_some();
+    }))
+}
+
+async fn remove_security_keys(State(vault): Shared) -> Answer<VaultStatus> {
+    Ok(vault.change("no security key".to_owned(), |status| {
+        status.keys.security_key = false;
+        status.keys.security_key_pin = false;
+    }))
+}
+
+async fn unlock_with_security_key(
+    State(vault): Shared,
+    Json(body): Json<SecurityKey>,
+) -> Answer<VaultStatus> {
+    if pin(&body) == "wrong" {
+        return Err(Problem::new(ProblemKind::Denied, "the security key's PIN is wrong").into());
+    }
+    Ok(vault.change(format!("unlock by key, {}", pin(&body)), |status| {
+        status.state = VaultState::Open;
+    }))
+}
+
+async fn seal_with_security_key(State(vault): Shared, Json(body): Json<SecurityKey>) -> Answer<VaultStatus> {
+    Ok(vault.change(format!("seal by key, {}", pin(&body)), |_| {}))
 }
 
 async fn panic(State(vault): Shared, Json(body): Json<Panic>) -> Answer<VaultStatus> {

@@ -12,4 +12,6 @@ mod source;
 mod vocabulary;
 
 pub use judge::{Concern, Note, judge};
-pub use render::{ChatMessage, ChatTemplate, MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES, Rendered, TemplateError};
+pub use render::{
+    ChatMessage, ChatTemplate, Judged, MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES, Rendered, TemplateError,
+};

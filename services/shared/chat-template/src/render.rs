@@ -67,6 +67,28 @@ pub struct ChatTemplate {
     eos: String,
 }
 
+/// A template that was judged, with what that came to.
+#[derive(Debug)]
+pub struct Judged<'a> {
+    source: &'a str,
+    notes: Vec<Note>,
+}
+
+impl<'a> Judged<'a> {
+    /// Judges a template. There is no other way to one of these, so that nothing is compiled that was not judged.
+    pub fn new(source: &'a str) -> Self {
+        Self {
+            source,
+            notes: judge(source),
+        }
+    }
+
+    /// What it came to.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+}
+
 /// What came of a rendering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -85,8 +107,8 @@ struct Variables<'a> {
 }
 
 /// Why a template was not judged.
-fn unreadable(note: Note) -> Option<String> {
-    match note.concern {
+fn unreadable(note: &Note) -> Option<&str> {
+    match &note.concern {
         Concern::Unreadable(why) => Some(why),
         _ => None,
     }
@@ -108,10 +130,27 @@ impl ChatTemplate {
         }
         // What cannot be read is left to the compiler to say.
         if tree(&source).is_ok()
-            && let Some(why) = judge(&source).into_iter().find_map(unreadable)
+            && let Some(why) = judge(&source).iter().find_map(unreadable)
         {
-            return Err(TemplateError::Compile(why));
+            return Err(TemplateError::Compile(why.to_owned()));
         }
+        Self::prepare(&source, bos, eos)
+    }
+
+    /// Compiles a template that was judged, without judging it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile`](Self::compile).
+    pub fn of_judged(judged: &Judged<'_>, bos: &str, eos: &str) -> Result<Self, TemplateError> {
+        match judged.notes.iter().find_map(unreadable) {
+            Some(why) => Err(TemplateError::Compile(why.to_owned())),
+            None => Self::prepare(&without_generation_marks(judged.source), bos, eos),
+        }
+    }
+
+    /// Compiles what was judged and can be read.
+    fn prepare(source: &str, bos: &str, eos: &str) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
@@ -128,7 +167,7 @@ impl ChatTemplate {
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", to_json);
-        let source = measure::measured(&source);
+        let source = measure::measured(source);
         guarded(|| {
             environment
                 .add_template_owned(NAME, source)
@@ -406,6 +445,25 @@ mod tests {
     fn render(source: &str) -> Result<String, TemplateError> {
         let messages = [message("user", "Hi \"there\" <b>")];
         ChatTemplate::compile(source, "<s>", "</s>").and_then(|template| template.render(&messages))
+    }
+
+    #[test]
+    fn what_was_judged_is_compiled_as_anything_else() {
+        for source in [
+            "{{ messages[0].content }}{% generation %}x{% endgeneration %}",
+            "{{ bos_token }}{% if false %}",
+            "{{ 'a' * 99999999999 }}",
+            "{{ [messages] * 1000 * 1000 }}",
+            &"x".repeat(MAX_TEMPLATE_BYTES + 1),
+            &format!("{{{{ {}1 }}}}", "1 + ".repeat(9000)),
+        ] {
+            let whole = ChatTemplate::compile(source, "<s>", "</s>");
+            let judged = ChatTemplate::of_judged(&Judged::new(source), "<s>", "</s>");
+            assert_eq!(whole.is_ok(), judged.is_ok(), "{source:.60}");
+            if let (Ok(whole), Ok(judged)) = (whole, judged) {
+                assert_eq!(whole.render(&[]).ok(), judged.render(&[]).ok());
+            }
+        }
     }
 
     #[test]

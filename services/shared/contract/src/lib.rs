@@ -11,6 +11,7 @@ pub mod inference;
 pub mod ledger;
 pub mod limits;
 pub mod problem;
+pub mod profile;
 pub mod quarantine;
 pub mod registry;
 pub mod report;

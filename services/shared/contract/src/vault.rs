@@ -2,6 +2,7 @@
 //!
 //! `operate`: `GET /v1/vault` ([`VaultStatus`]), `POST /v1/lock`, `POST /v1/unlock` ([`Unlock`]), `POST /v1/recovery-key`
 //! ([`RecoveryKey`]), `POST /v1/recovery-key/confirm` ([`Given`]), `POST /v1/passphrase` ([`Given`]), `DELETE /v1/passphrase`,
+//! `POST /v1/security-key`, `POST /v1/security-key/unlock` and `POST /v1/security-key/seal` ([`SecurityKey`]), `DELETE /v1/security-key`,
 //! `POST /v1/tpm` ([`Given`]), `POST /v1/create` ([`Confirmed`]), `POST /v1/panic` ([`Panic`]), `DELETE /v1/panic`, `GET /v1/status`.
 //! Each that changes something answers the [`VaultStatus`] after it, except the recovery key, which is shown once.
 //! `contain`: `POST /v1/contain` ([`Contain`]) locks at once and answers the [`VaultStatus`] that was read back.
@@ -19,6 +20,10 @@ pub use crate::firmware::{FIRMWARE_POLICY, Firmware};
 pub const MAX_SECRET_BYTES: usize = 1024;
 /// The shortest passphrase that is taken, in characters.
 pub const MIN_PASSPHRASE_CHARS: usize = 12;
+/// The longest PIN of a security key, in bytes (CTAP 2.1, section 6.5.1).
+pub const MAX_PIN_BYTES: usize = 63;
+/// How many security keys may be enrolled.
+pub const MAX_SECURITY_KEYS: usize = 4;
 
 /// A passphrase or recovery key on its way. Wiped when dropped, and never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +83,10 @@ pub enum VaultState {
 }
 
 /// What there is to open the vault with.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says of another key whether it is there"
+)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
@@ -87,6 +96,10 @@ pub struct Keys {
     pub recovery_key: bool,
     /// A passphrase.
     pub passphrase: bool,
+    /// A FIDO2 security key, or several.
+    pub security_key: bool,
+    /// Whether a security key asks for its PIN besides the touch.
+    pub security_key_pin: bool,
 }
 
 /// Answer of `GET /v1/vault`.
@@ -129,6 +142,15 @@ pub struct Given {
     pub secret: Secret,
 }
 
+/// The security key that is plugged in. Whatever is done with it waits until somebody touches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecurityKey {
+    /// Its PIN. Enrolled with one, it asks for it each time; enrolled without, the touch is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Secret>,
+}
+
 /// Answer of `POST /v1/recovery-key`. It is not kept anywhere, and counts only when it was confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -154,7 +176,7 @@ pub const CREATE_PHRASE: &str = "make a new vault";
 pub enum PanicLevel {
     /// Level 1: the key leaves the kernel. The TPM gives it back.
     Lock,
-    /// Level 2: and the TPM's key is removed. The recovery key or the passphrase opens the vault.
+    /// Level 2: and the TPM's key is removed. The recovery key, the passphrase or a security key opens the vault.
     RemoveTpm,
     /// Level 3: every key is destroyed, and the machine turns itself off. Nothing opens the vault again.
     Erase,
@@ -252,6 +274,15 @@ pub enum VolumeRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         identity: Option<Digest>,
     },
+    /// Open it, or let it go on, with the security key.
+    OpenWithSecurityKey {
+        /// Its PIN.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin: Option<Secret>,
+        /// Which volume it has to be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<Digest>,
+    },
     /// Take its key out of the kernel.
     Suspend,
     /// Add a recovery key, not confirmed yet; it takes the place of one that was never confirmed.
@@ -273,10 +304,36 @@ pub enum VolumeRequest {
         /// Recovery key or passphrase.
         secret: Secret,
     },
+    /// Seal the volume to the TPM anew, with the security key.
+    EnrolTpmWithSecurityKey {
+        /// Its PIN.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin: Option<Secret>,
+    },
+    /// Enrol the security key that is plugged in, besides those from before.
+    AddSecurityKey {
+        /// Its PIN, if it is to ask for it each time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin: Option<Secret>,
+    },
+    /// Remove every security key.
+    RemoveSecurityKeys,
     /// Remove the TPM's key.
     RemoveTpm,
     /// Destroy every key.
     Erase,
+}
+
+impl VolumeRequest {
+    /// Whether a person has to touch a security key for it. Whoever asked may hang up until then, and nothing is done.
+    pub fn waits_for_a_touch(&self) -> bool {
+        matches!(
+            self,
+            Self::OpenWithSecurityKey { .. }
+                | Self::EnrolTpmWithSecurityKey { .. }
+                | Self::AddSecurityKey { .. }
+        )
+    }
 }
 
 /// How the volume is.
@@ -317,6 +374,34 @@ pub struct Volume {
     pub transfers: u64,
 }
 
+/// Why a security key was of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecurityKeyTrouble {
+    /// None is plugged in.
+    NonePluggedIn,
+    /// More than one is plugged in, where one has to be chosen.
+    SeveralPluggedIn,
+    /// It lacks the extension `hmac-secret`, or does not know when it is touched.
+    NotCapable,
+    /// No security key opens this volume.
+    NoneEnrolled,
+    /// As many as there may be are enrolled.
+    TooMany,
+    /// What is plugged in was never enrolled.
+    OtherKey,
+    /// It asks for its PIN.
+    PinRequired,
+    /// It has no PIN yet.
+    NoPin,
+    /// The PIN is wrong.
+    WrongPin,
+    /// It takes no PIN any more until it was without power, or never again.
+    PinBlocked,
+    /// Nobody touched it in time.
+    NotTouched,
+}
+
 /// Answer to a [`VolumeRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -338,6 +423,11 @@ pub enum VolumeAnswer {
     TpmRefused {
         /// Why, as far as it says.
         why: String,
+    },
+    /// The security key was of no use.
+    SecurityKey {
+        /// Why.
+        trouble: SecurityKeyTrouble,
     },
     /// It could not be done.
     Failed {

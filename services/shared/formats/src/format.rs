@@ -99,6 +99,9 @@ formats! {
     Text "text" "plain text" None,
         ["txt", "md", "yaml", "yml", "toml", "ini", "csv", "jinja", "j2", "template", "py", "cfg", "log", "index"];
 
+    AppleDouble "apple-double" "notes of macOS on a file (AppleDouble)" None, [];
+    DsStore "ds-store" "notes of macOS on a directory (.DS_Store)" None, [];
+
     Empty "empty" "an empty file" Some(&rules::FMT_EMPTY), [];
     Unknown "unknown" "of no known kind" Some(&rules::FMT_UNKNOWN), [];
 }
@@ -183,6 +186,8 @@ mod tests {
                 &Format::TensorflowGraph,
                 &Format::Json,
                 &Format::Text,
+                &Format::AppleDouble,
+                &Format::DsStore,
             ]
         );
     }

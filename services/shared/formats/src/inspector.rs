@@ -8,6 +8,7 @@ use std::sync::Arc;
 use holdfast_contract::Digest;
 use holdfast_contract::report::ModelFacts;
 
+use crate::apple::{self, Notes};
 use crate::compressed::Compressed;
 use crate::detect::{self, PROBE_BYTES};
 use crate::disarm::Weights;
@@ -54,6 +55,8 @@ pub struct Found {
     pub own: Option<Own>,
     /// What ties it to other files, where that was asked for.
     pub ties: Ties,
+    /// Where HDF5 files begin that lie in it as they are and were inspected.
+    pub hdf5: Vec<u64>,
 }
 
 /// Adds what a further member of an archive is known to hold.
@@ -88,6 +91,8 @@ pub struct Outcome {
     pub size_bytes: u64,
     /// Which rules it was searched for.
     pub rules: Option<Digest>,
+    /// Where HDF5 files begin that were inspected: itself, or files in it that are not compressed.
+    pub(crate) hdf5: Vec<u64>,
 }
 
 enum Stage {
@@ -291,6 +296,8 @@ impl FileInspector {
                 Ahead::Hdf5(outline) => Box::new(Hdf5::new(*outline, budget.clone())),
                 _ => Box::new(hdf5::Held::new(budget.clone())),
             }],
+            Format::AppleDouble => vec![Box::new(Notes::double())],
+            Format::DsStore => vec![Box::new(Notes::store())],
             Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
             Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
             _ => Vec::new(),
@@ -358,6 +365,7 @@ impl FileInspector {
         };
         let (mut facts, mut weights, mut ties) = (None, None, Ties::default());
         let mut inner = Findings::default();
+        let mut hdf5 = Vec::new();
         for inspector in inspectors.into_iter().chain(self.further) {
             let found = inspector.finish(size);
             inner.append(found.findings);
@@ -365,6 +373,7 @@ impl FileInspector {
             format = found.format.unwrap_or(format);
             weights = weights.or(found.weights);
             own = found.own.unwrap_or(own);
+            hdf5.extend(found.hdf5);
             if !found.ties.is_empty() {
                 ties = found.ties;
             }
@@ -372,9 +381,11 @@ impl FileInspector {
         if let Some(weights) = weights.as_ref().filter(|_| self.tying) {
             ties = weights.ties();
         }
-        // What lies in archives is inspected by itself.
-        let holds_files = matches!(format, Format::Hdf5 | Format::Zip | Format::Keras | Format::Tar);
-        if let Some(at) = self.elsewhere.found().filter(|_| !holds_files) {
+        // A file in an archive is inspected by itself, and what programs find of an HDF5 file that begins where it does is this file. At any
+        // other place they find something that nobody has looked at.
+        let holds_files = matches!(format, Format::Zip | Format::Keras | Format::Tar);
+        let is_known = |at: u64| format == Format::Hdf5 || (holds_files && hdf5.contains(&at));
+        if let Some(at) = self.elsewhere.found().filter(|at| !is_known(*at)) {
             findings.add(
                 &rules::FMT_POLYGLOT,
                 Place::at(at),
@@ -385,6 +396,9 @@ impl FileInspector {
         refuse(format, &mut findings);
         judge_name(format, &self.name, &mut findings);
         findings.append(inner);
+        if format == Format::Hdf5 {
+            hdf5 = vec![0];
+        }
         Outcome {
             format,
             findings,
@@ -393,6 +407,7 @@ impl FileInspector {
             ties,
             size_bytes: size,
             rules: self.budget.scanner().rules(),
+            hdf5,
         }
     }
 }
@@ -456,9 +471,23 @@ fn judge_name(format: Format, name: &str, findings: &mut Findings) {
             "the file's name has characters that do not show",
         );
     }
-    if let Some(extension) = format.contradicted_by(name) {
+    let promised = apple::promised(name);
+    if let Some(promised) = promised.filter(|promised| *promised != format) {
+        let message = format_args!(
+            "{format} content where macOS keeps {}, and where nobody looks for anything else",
+            promised.description()
+        );
+        findings.add(&rules::FMT_NOTES_PRETENDED, Place::whole(), message);
+    }
+    // The notes on a file have its name, with `._` before it.
+    if promised != Some(format)
+        && let Some(extension) = format.contradicted_by(name)
+    {
         // A page or a text under the name of a model is a download that went wrong, not a document that goes with one.
-        if matches!(format, Format::Json | Format::Text) {
+        if matches!(
+            format,
+            Format::Json | Format::Text | Format::AppleDouble | Format::DsStore
+        ) {
             let message = format_args!("this is {}, not what its name says", format.description());
             findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);
         }

@@ -4,6 +4,7 @@
 //! executed, memory is bounded by constants whatever the file claims, and the result does not depend on how the bytes were cut.
 //! Trust boundary: every byte fed in, and the file's name, are hostile. Text from a file leaves this crate sanitised.
 
+mod apple;
 pub mod bytes;
 mod compressed;
 pub mod detect;

@@ -146,6 +146,18 @@ rules! {
          the one that was inspected.",
         REMAKE;
 
+    FMT_NOTES "HF-FMT-018" Low: "Notes that macOS keeps",
+        "macOS writes a file `._name` beside a file and `.DS_Store` into a directory, for the Finder. Its archives hold them. They are no part \
+         of a model, and no loader reads them.",
+        NOTHING;
+    FMT_NOTES_BROKEN "HF-FMT-019" High: "Notes of macOS that are none",
+        "It begins as the notes that macOS keeps on a file or a directory, and does not go on like these, or is far longer. Something else is \
+         hidden in it, or it is damaged.",
+        "Remove it; no model needs it. If it was hidden on purpose, do not use the rest either.";
+    FMT_NOTES_PRETENDED "HF-FMT-020" High: "Something else where macOS keeps its notes",
+        "People and many programs pass over `__MACOSX`, `._name` and `.DS_Store`. Nothing but what macOS writes there has a reason to be there.",
+        REMAKE;
+
     SIG_PROGRAM "HF-SIG-001" Critical: "A program within the file",
         "In the middle of the file begins what an operating system or a language machine would load as a program: not only its \
          first bytes, but the fields behind them that its loader checks. Weights do not look so by chance; whoever put it there \
@@ -418,6 +430,9 @@ rules! {
     ST_SCRIPT "HF-ST-024" High: "A program in the metadata",
         "Metadata describes a model. Commands and program text in it wait for a page, a tool or a person that runs them.",
         REMAKE;
+    ST_LONG "HF-ST-025" High: "A text in the metadata that is too long",
+        "Keys are names, and the longest texts that tools write there are far below what is looked at. What was not looked at cannot be admitted.",
+        REMAKE;
 
     PKL_DANGEROUS "HF-PKL-001" Critical: "A pickle that takes control",
         "Loading it would import, and perhaps call, something that runs commands or code, opens files or connections, or loads \
@@ -533,6 +548,15 @@ rules! {
         "Instead of the usual index of packages it names another server, a repository or a file, so that an installer runs code that \
          nobody else has looked at.",
         "Remove the list: the model does not need it here.";
+    DOC_PATTERN "HF-DOC-015" High: "A search pattern that can take for ever",
+        "Tokenizers and adapters run the search patterns of their configuration. One with a loop that reads the same text in many ways tries them \
+         all when it does not match: a line of some dozen characters then keeps the program busy for years. A pattern that cannot be followed is \
+         refused as well.",
+        REMAKE;
+    DOC_LAYERS "HF-DOC-016" High: "An adapter that makes a model of very many layers",
+        "The configuration has a loader put ranges of layers after each other, each a part of the model in memory. More than a few hundred are of \
+         no use, and so many can take all of the machine's memory.",
+        REMAKE;
     SEC_CREDENTIAL "HF-SEC-001" Low: "What looks like a credential",
         "Somebody may have left a key or a token in the document. It does not make the model dangerous to you.",
         "Tell the publisher. If it is yours, revoke it.";

@@ -1,6 +1,6 @@
 //! Chat templates, wherever they stand: judged by their syntax tree, then tried on ordinary conversations.
 
-use holdfast_chat_template::{ChatMessage, ChatTemplate, Concern, TemplateError, judge};
+use holdfast_chat_template::{ChatMessage, ChatTemplate, Concern, Judged, TemplateError};
 
 use crate::finding::{Findings, Place};
 use crate::rules;
@@ -23,19 +23,20 @@ pub fn inspect(source: &str, at: u64, part: &str, findings: &mut Findings) {
         );
         findings.add(&rules::TPL_HIDDEN, place(offset), message);
     }
-    let notes = judge(source);
-    let readable = !notes
+    let judged = Judged::new(source);
+    let readable = !judged
+        .notes()
         .iter()
         .any(|note| matches!(note.concern, Concern::Unreadable(_)));
-    for note in notes {
-        let (rule, message) = match note.concern {
+    for note in judged.notes() {
+        let (rule, message) = match &note.concern {
             Concern::Unreadable(why) => (
                 &rules::TPL_UNREADABLE,
-                format!("the chat template cannot be read: {}", text::shown(&why)),
+                format!("the chat template cannot be read: {}", text::shown(why)),
             ),
             Concern::Reaches(name) => (
                 &rules::TPL_REACHES,
-                format!("the chat template uses the name \"{}\"", text::shown(&name)),
+                format!("the chat template uses the name \"{}\"", text::shown(name)),
             ),
             Concern::Computed => (
                 &rules::TPL_COMPUTED,
@@ -47,13 +48,13 @@ pub fn inspect(source: &str, at: u64, part: &str, findings: &mut Findings) {
             ),
             Concern::Unknown(name) => (
                 &rules::TPL_UNKNOWN,
-                format!("the chat template uses \"{}\"", text::shown(&name)),
+                format!("the chat template uses \"{}\"", text::shown(name)),
             ),
             Concern::Trigger(words) => (
                 &rules::TPL_TRIGGER,
                 format!(
                     "the chat template looks for \"{}\" in what is said",
-                    text::shown(&words)
+                    text::shown(words)
                 ),
             ),
             Concern::Dated => (
@@ -64,7 +65,7 @@ pub fn inspect(source: &str, at: u64, part: &str, findings: &mut Findings) {
         findings.add(rule, place(note.offset), message);
     }
     if readable {
-        attempt(source, place(0), findings);
+        attempt(&judged, place(0), findings);
     }
 }
 
@@ -74,8 +75,8 @@ fn is_hidden(character: char) -> bool {
 }
 
 /// Renders the template with ordinary conversations. It may refuse some of them; one that fails with all is of no use.
-fn attempt(source: &str, place: Place, findings: &mut Findings) {
-    let template = match ChatTemplate::compile(source, "<s>", "</s>") {
+fn attempt(judged: &Judged<'_>, place: Place, findings: &mut Findings) {
+    let template = match ChatTemplate::of_judged(judged, "<s>", "</s>") {
         Ok(template) => template,
         Err(error) => {
             findings.add(&rules::TPL_UNREADABLE, place, text::shown(&error.to_string()));

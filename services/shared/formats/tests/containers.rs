@@ -13,7 +13,8 @@ use holdfast_contract::report::Verdict;
 use holdfast_formats::Format;
 use holdfast_formats::testing::torch;
 use holdfast_formats::testing::{
-    Assembler, GgufBuilder, Member, archive, tar_archive, tar_header, tar_member, tar_records, weights,
+    Assembler, GgufBuilder, Hdf5Builder, Member, SafetensorsBuilder, archive, tar_archive, tar_header,
+    tar_member, tar_records, weights,
 };
 
 const EVIL: &[u8] = b"cos\nsystem\n(S'true'\ntR.";
@@ -316,4 +317,62 @@ fn an_ordinary_archive_may_have_members_of_such_names() {
     ]);
     admitted(&built);
     assert_eq!(inspect(&built).format, Format::Tar);
+}
+
+#[test]
+fn an_hdf5_file_that_programs_find_in_an_archive_is_one_of_its_members() {
+    let hdf5 = Hdf5Builder::weights().build().bytes;
+    // A tar archive whose first member it is begins, for programs that read HDF5, with a block of the user's.
+    let first = tar_archive(&[
+        tar_member("a.h5", b'0', &hdf5),
+        tar_member("b.pkl", b'0', &good()),
+    ]);
+    admitted(&first);
+    let nested = tar_archive(&[tar_member(
+        "a.tar",
+        b'0',
+        &tar_archive(&[tar_member("a.h5", b'0', &hdf5)]),
+    )]);
+    admitted(&nested);
+    let text = |length: usize| {
+        b"A text. "
+            .iter()
+            .copied()
+            .cycle()
+            .take(length)
+            .collect::<Vec<_>>()
+    };
+    // In a tensor of a member: its own readers see numbers, programs that read HDF5 the second model.
+    let mut numbers = weights(64 << 10);
+    let tensors = SafetensorsBuilder::new()
+        .tensor("t", "U8", &[64 << 10], 64 << 10)
+        .build()
+        .bytes;
+    let header = tensors.len() - numbers.len();
+    let index = 4096 - 3 * 512 - header;
+    numbers[index..index + hdf5.len()].copy_from_slice(&hdf5);
+    let tensors = [&tensors[..header], &numbers].concat();
+    let is_at = |bytes: &[u8], place: usize| bytes[place..].starts_with(b"\x89HDF\r\n\x1a\n");
+    admitted(&tensors);
+    let tar = |text: &[u8]| {
+        tar_archive(&[
+            tar_member("a.txt", b'0', text),
+            tar_member("b.safetensors", b'0', &tensors),
+        ])
+    };
+    assert!(is_at(&tar(&text(10)), 4096));
+    refused(&tar(&text(10)), "HF-FMT-005");
+    admitted(&tar(&text(513)));
+    let zip = |text: &[u8]| {
+        archive(&[
+            Member::stored("a.txt", text),
+            Member::stored("b.safetensors", &tensors),
+        ])
+        .bytes
+    };
+    let at = (0..8192).find(|place| is_at(&zip(&text(10)), *place)).unwrap();
+    let long = text(10 + 4096 - at);
+    assert!(is_at(&zip(&long), 4096));
+    refused(&zip(&long), "HF-FMT-005");
+    admitted(&zip(&text(11 + 4096 - at)));
 }

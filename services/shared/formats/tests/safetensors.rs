@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use common::{findings, ids, inspect, inspect_in, judged};
 use holdfast_contract::report::Verdict;
 use holdfast_formats::Format;
-use holdfast_formats::testing::{SafetensorsBuilder, weights, zip};
+use holdfast_formats::testing::{SafetensorsBuilder, stowaways, weights, zip};
 
 const NONE: [&str; 0] = [];
 
@@ -354,4 +354,57 @@ fn programs_in_the_metadata_are_refused() {
     ] {
         assert!(!with(value).contains(&"HF-ST-024".to_owned()), "{value}");
     }
+}
+
+#[test]
+fn metadata_is_looked_at_as_other_texts_are() {
+    let with = |key: &str, value: &str| {
+        let built = SafetensorsBuilder::new()
+            .metadata(key, value)
+            .tensor("t", "U8", &[8], 8);
+        ids(&built.build().bytes)
+    };
+    let token = format!("hf_{}", "a".repeat(34));
+    for (text, id) in [
+        ("a\u{202e}b", "HF-DOC-005"),
+        ("a\\u202eb", "HF-DOC-005"),
+        ("a\\udb40\\udc41", "HF-DOC-005"),
+        ("\u{e0041}\u{e0042}", "HF-DOC-005"),
+        ("a\u{200b}b", "HF-DOC-011"),
+        (&token, "HF-SEC-001"),
+        (&token.replace('_', "\\u005f"), "HF-SEC-001"),
+        ("x = eval('1')", "HF-ST-024"),
+    ] {
+        assert!(
+            with("note", text).contains(&id.to_owned()),
+            "{text}: {:?}",
+            with("note", text)
+        );
+        assert!(
+            with(text, "x").contains(&id.to_owned()),
+            "{text}: {:?}",
+            with(text, "x")
+        );
+    }
+    // Programs whose bytes are escaped: the loader has them unescaped.
+    let programs: Vec<_> = stowaways()
+        .into_iter()
+        .filter(|(_, id, bytes)| *id == "HF-SIG-001" && bytes.is_ascii())
+        .collect();
+    assert!(!programs.is_empty());
+    for (name, id, bytes) in programs {
+        let escaped: String = bytes.iter().map(|byte| format!("\\u{byte:04x}")).collect();
+        assert!(with("note", &escaped).contains(&id.to_owned()), "{name}");
+    }
+    let long = |count: usize| "word ".repeat(count);
+    assert_eq!(with("note", &long(800 << 10)), NONE);
+    assert_eq!(with("note", &long(840 << 10)), ["HF-ST-025"]);
+    assert_eq!(with(&long(800), "x"), NONE);
+    assert_eq!(with(&long(900), "x"), ["HF-ST-025"]);
+    // What follows a long text is found all the same.
+    let late = format!("{} rm -rf /", long(800 << 10));
+    assert_eq!(with("note", &late), ["HF-ST-024"]);
+    // Nobody has to say which library wrote the file.
+    assert_eq!(with("format", "pt"), NONE);
+    assert_eq!(with("format", "another"), NONE);
 }

@@ -1,11 +1,12 @@
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Mutex;
 
 use holdfast_contract::Digest;
 use holdfast_contract::status::Confinement;
 use holdfast_contract::vault::{TURN_OFF, Volume, VolumeAnswer, VolumeState};
 use holdfast_ipc::{Recorder, Surroundings};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::*;
@@ -19,6 +20,8 @@ const RECOVERABLE: Keys = Keys {
     tpm: true,
     recovery_key: true,
     passphrase: false,
+    security_key: false,
+    security_key_pin: false,
 };
 
 #[test]
@@ -44,6 +47,11 @@ fn the_tpms_key_is_not_removed_where_it_is_the_only_one() {
         ..only_tpm
     };
     assert!(permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), passphrase).is_ok());
+    let security_key = Keys {
+        security_key: true,
+        ..only_tpm
+    };
+    assert!(permitted(PanicLevel::RemoveTpm, Some("remove the tpm key"), security_key).is_ok());
 }
 
 /// Stands for the privileged program: a volume in memory, and what was asked of it.
@@ -56,20 +64,33 @@ struct Device {
     /// [`VolumeRequest::AddRecoveryKey`] is answered after this.
     held: Notify,
     begun: Notify,
+    /// [`VolumeRequest::OpenWithSecurityKey`] is answered after this.
+    touched: Notify,
+    /// Somebody has hung up before the answer.
+    gone: Notify,
     off: Notify,
 }
 
 impl Device {
     async fn answer(&self, request: VolumeRequest) -> VolumeAnswer {
         self.asked.lock().unwrap().push(request.clone());
-        if request == VolumeRequest::AddRecoveryKey {
-            self.begun.notify_one();
-            self.held.notified().await;
+        match request {
+            VolumeRequest::AddRecoveryKey => {
+                self.begun.notify_one();
+                self.held.notified().await;
+            }
+            VolumeRequest::OpenWithSecurityKey { .. } => {
+                self.begun.notify_one();
+                self.touched.notified().await;
+            }
+            _ => {}
         }
         let mut volume = self.volume.lock().unwrap();
         match request {
             VolumeRequest::Suspend => volume.suspended = volume.active && !self.stubborn,
-            VolumeRequest::Open { .. } => (volume.active, volume.suspended) = (true, false),
+            VolumeRequest::Open { .. } | VolumeRequest::OpenWithSecurityKey { .. } => {
+                (volume.active, volume.suspended) = (true, false);
+            }
             VolumeRequest::RemoveTpm => volume.keys.tpm = false,
             VolumeRequest::Erase => (volume.state, volume.keys) = (VolumeState::Erased, Keys::default()),
             _ => {}
@@ -117,6 +138,8 @@ fn place(volume: Volume, stubborn: bool) -> Place {
         stubborn,
         held: Notify::new(),
         begun: Notify::new(),
+        touched: Notify::new(),
+        gone: Notify::new(),
         off: Notify::new(),
     });
     let listener = UnixListener::bind(&socket).unwrap();
@@ -136,8 +159,14 @@ fn place(volume: Volume, stubborn: bool) -> Place {
             let device = Arc::clone(&served);
             tokio::spawn(async move {
                 let mut text = Vec::new();
+                let watched = stream.as_fd().try_clone_to_owned().unwrap();
                 stream.read_to_end(&mut text).await.unwrap();
-                let answer = device.answer(serde_json::from_slice(&text).unwrap()).await;
+                // As the program does it: with whoever has hung up before the touch it is over.
+                let answer = tokio::select! {
+                    biased;
+                    () = hung_up(watched) => return device.gone.notify_one(),
+                    answer = device.answer(serde_json::from_slice(&text).unwrap()) => answer,
+                };
                 let _ = stream.write_all(&serde_json::to_vec(&answer).unwrap()).await;
             });
         }
@@ -209,6 +238,95 @@ async fn what_waited_when_a_panic_came_is_not_done_after_it() {
     let status = vault.status();
     assert_eq!(status.state, VaultState::Locked);
     assert!(!status.keys.tpm);
+}
+
+/// Until the other end is closed, and not only done with what it had to say.
+async fn hung_up(socket: OwnedFd) {
+    let stream = UnixStream::from_std(socket.into()).unwrap();
+    loop {
+        let ready = stream.ready(Interest::WRITABLE).await.unwrap();
+        if ready.is_write_closed() {
+            return;
+        }
+        // That it can be written to is not news any more.
+        let _ = stream.try_io(Interest::WRITABLE, || {
+            Err::<(), _>(std::io::ErrorKind::WouldBlock.into())
+        });
+    }
+}
+
+const TOUCH: VolumeRequest = VolumeRequest::OpenWithSecurityKey {
+    pin: None,
+    identity: None,
+};
+
+/// A vault that is locked, and somebody who is asked to touch the key.
+async fn waits_for_a_touch() -> (Place, tokio::task::JoinHandle<Result<(), Problem>>) {
+    let locked = Volume {
+        suspended: true,
+        ..OPEN
+    };
+    let place = place(locked, false);
+    let vault = Arc::clone(&place.vault);
+    let unlock = tokio::spawn(async move { vault.ask(TOUCH).await.map(|_| ()) });
+    place.device.begun.notified().await;
+    (place, unlock)
+}
+
+#[tokio::test]
+async fn a_key_that_is_touched_opens_the_vault() {
+    let (Place { device, vault, .. }, unlock) = &mut waits_for_a_touch().await;
+    device.touched.notify_one();
+    unlock.await.unwrap().unwrap();
+    assert_eq!(vault.status().state, VaultState::Open);
+}
+
+#[tokio::test]
+async fn a_key_that_is_touched_after_a_lock_opens_nothing() {
+    let (Place { device, vault, .. }, unlock) = &mut waits_for_a_touch().await;
+    vault.lock("test", "test").await.unwrap();
+    assert_eq!(unlock.await.unwrap().unwrap_err().kind, ProblemKind::Conflict);
+    device.gone.notified().await;
+    device.touched.notify_one();
+    vault.ask(VolumeRequest::Look).await.unwrap();
+    assert_eq!(vault.status().state, VaultState::Locked);
+    assert_eq!(device.asked(), [TOUCH, VolumeRequest::Suspend]);
+}
+
+#[tokio::test]
+async fn a_key_that_is_touched_after_a_panic_opens_nothing() {
+    let (Place { device, vault, .. }, unlock) = &mut waits_for_a_touch().await;
+    vault
+        .panic("test", PanicLevel::Erase, Some("erase everything"))
+        .await
+        .unwrap();
+    assert_eq!(unlock.await.unwrap().unwrap_err().kind, ProblemKind::Conflict);
+    device.gone.notified().await;
+    device.off.notified().await;
+    assert_eq!(
+        device.asked(),
+        [TOUCH, VolumeRequest::Suspend, VolumeRequest::Erase]
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_waits_for_its_turn_is_not_asked_for_after_a_lock() {
+    let Place { device, vault, .. } = &place(OPEN, false);
+    let first = Arc::clone(vault);
+    let first = tokio::spawn(async move { first.ask(VolumeRequest::AddRecoveryKey).await });
+    device.begun.notified().await;
+    let mut waiting = Box::pin(vault.ask(TOUCH));
+    assert!(futures_now(&mut waiting).await.is_none());
+    let mut lock = Box::pin(vault.ask(VolumeRequest::Suspend));
+    assert!(futures_now(&mut lock).await.is_none());
+    assert_eq!(waiting.await.unwrap_err().kind, ProblemKind::Conflict);
+    device.held.notify_one();
+    lock.await.unwrap();
+    first.await.unwrap().unwrap();
+    assert_eq!(
+        device.asked(),
+        [VolumeRequest::AddRecoveryKey, VolumeRequest::Suspend]
+    );
 }
 
 /// Polls once.

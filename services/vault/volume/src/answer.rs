@@ -7,6 +7,7 @@ use holdfast_contract::vault::{Secret, VolumeAnswer, VolumeRequest};
 use rustix::fd::AsFd as _;
 use zeroize::Zeroizing;
 
+use crate::asker::{self, Asker};
 use crate::turn;
 use crate::volume::{Volume, VolumeError};
 
@@ -18,7 +19,7 @@ const MAX_REQUEST_BYTES: u64 = 8 << 10;
 /// # Errors
 ///
 /// When there is no request, or the answer cannot be written.
-pub fn converse(volume: &Volume) -> anyhow::Result<()> {
+pub fn converse(volume: &mut Volume) -> anyhow::Result<()> {
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -31,6 +32,10 @@ pub fn converse(volume: &Volume) -> anyhow::Result<()> {
         .read_to_end(&mut text)
         .context("read the request")?;
     let request: VolumeRequest = serde_json::from_slice(&text).context("understand the request")?;
+    if request.waits_for_a_touch() {
+        let watched = socket.try_clone().context("watch the socket")?;
+        volume.asker = Asker::behind(watched.into(), asker::end);
+    }
     // Its own program is a file that every instance has.
     let _turn =
         turn::wait("/proc/self/exe".as_ref(), &request).context("wait for the change before this one")?;
@@ -57,6 +62,7 @@ fn answer_of(error: &VolumeError) -> VolumeAnswer {
     match error {
         VolumeError::WrongSecret => VolumeAnswer::WrongSecret,
         VolumeError::TpmRefused(why) => VolumeAnswer::TpmRefused { why: why.clone() },
+        VolumeError::SecurityKey(trouble) => VolumeAnswer::SecurityKey { trouble: *trouble },
         VolumeError::Other(error) => VolumeAnswer::Failed {
             why: format!("{error:#}"),
         },
@@ -93,6 +99,9 @@ fn work(volume: &Volume, request: &VolumeRequest) -> Result<Made, VolumeError> {
             let opened = volume.open(secret.as_ref(), *at_least, *identity);
             return opened.map(Made::counted);
         }
+        VolumeRequest::OpenWithSecurityKey { pin, identity } => {
+            volume.open_with_security_key(pin.as_ref(), *identity)
+        }
         VolumeRequest::Suspend => volume.suspend(),
         VolumeRequest::AddRecoveryKey => {
             return volume.add_recovery_key().map(|key| Made {
@@ -104,6 +113,13 @@ fn work(volume: &Volume, request: &VolumeRequest) -> Result<Made, VolumeError> {
         VolumeRequest::SetPassphrase { secret } => volume.set_passphrase(secret),
         VolumeRequest::RemovePassphrase => volume.remove_passphrase(),
         VolumeRequest::EnrolTpm { secret } => return volume.enrol_tpm(secret).map(Made::counted),
+        VolumeRequest::EnrolTpmWithSecurityKey { pin } => {
+            return volume
+                .enrol_tpm_with_security_key(pin.as_ref())
+                .map(Made::counted);
+        }
+        VolumeRequest::AddSecurityKey { pin } => volume.add_security_key(pin.as_ref()),
+        VolumeRequest::RemoveSecurityKeys => volume.remove_security_keys(),
         VolumeRequest::RemoveTpm => volume.remove_tpm(),
         VolumeRequest::Erase => volume.erase(),
     }

@@ -1,6 +1,7 @@
 //! The LUKS2 header: which keyslot is what, by the tokens in it.
 //!
-//! The TPM's and the recovery key's tokens are systemd's own (`systemd-tpm2`, `systemd-recovery`), so that its tools understand the volume.
+//! The tokens of the TPM, the recovery key and the security keys are systemd's own (`systemd-tpm2`, `systemd-recovery`, `systemd-fido2`), so
+//! that its tools understand the volume.
 //! Three are Holdfast's: one says which keyslot is the passphrase's, one how far the making or destroying of the volume has come, one why the
 //! firmware is not pinned.
 
@@ -22,6 +23,7 @@ use crate::raw::{Device, Key};
 pub const TPM: &str = "systemd-tpm2";
 /// The same for libcryptsetup.
 pub const TPM_C: &std::ffi::CStr = c"systemd-tpm2";
+const SECURITY_KEY: &str = "systemd-fido2";
 const RECOVERY: &str = "systemd-recovery";
 const PASSPHRASE: &str = "holdfast-passphrase";
 const STATE: &str = "holdfast-vault";
@@ -60,6 +62,10 @@ impl Token {
             .collect()
     }
 
+    fn asks(&self, what: &str) -> bool {
+        self.json[what] == true
+    }
+
     fn confirmed(&self) -> bool {
         self.json[CONFIRMED] == true
     }
@@ -67,6 +73,17 @@ impl Token {
     fn generation(&self) -> u64 {
         self.json[GENERATION].as_u64().unwrap_or(0)
     }
+}
+
+/// A security key that opens the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecurityKey {
+    /// Its token's number.
+    pub token: u32,
+    /// Whether it asks for its PIN.
+    pub pin: bool,
+    /// Whether it has to be touched.
+    pub touch: bool,
 }
 
 /// An open header.
@@ -273,7 +290,45 @@ impl Header {
             tpm: has(&|token| token.is(TPM)),
             recovery_key: has(&|token| token.is(RECOVERY) && token.confirmed()),
             passphrase: has(&|token| token.is(PASSPHRASE)),
+            security_key: has(&|token| token.is(SECURITY_KEY)),
+            security_key_pin: self.security_keys().iter().any(|key| key.pin),
         }
+    }
+
+    /// The security keys that open it.
+    pub fn security_keys(&mut self) -> Vec<SecurityKey> {
+        let active = self.slots();
+        self.tokens()
+            .iter()
+            .filter(|token| token.is(SECURITY_KEY) && token.slots().iter().any(|slot| active.contains(slot)))
+            .map(|token| SecurityKey {
+                token: token.number,
+                // Tokens of systemd before 249 do not say; their keys ask for both.
+                pin: token.json.get("fido2-clientPin-required").is_none()
+                    || token.asks("fido2-clientPin-required"),
+                touch: token.json.get("fido2-up-required").is_none() || token.asks("fido2-up-required"),
+            })
+            .collect()
+    }
+
+    /// Removes the security keys, or the one of this token.
+    ///
+    /// # Errors
+    ///
+    /// When the header cannot be written.
+    pub fn remove_security_keys(&mut self, only: Option<u32>) -> Result<(), LibcryptErr> {
+        self.remove(|token| token.is(SECURITY_KEY) && only.is_none_or(|only| only == token.number))
+    }
+
+    /// Adds 256 random bits that open it for a moment. No token names them: what is left of them by an accident is removed when the volume is
+    /// opened next.
+    ///
+    /// # Errors
+    ///
+    /// When `key` does not open the volume, or the header cannot be written.
+    pub fn add_temporary(&mut self, key: Key<'_>, new: &[u8]) -> Result<u32, LibcryptErr> {
+        self.derive_quickly()?;
+        self.device.add_keyslot(key, new)
     }
 
     /// Which volume it is: SHA-256 of what the header's digests say, which fit one volume key and no other.
@@ -472,4 +527,4 @@ impl Header {
 #[cfg(test)]
 #[path = "header_tests.rs"]
 #[allow(clippy::unwrap_used, reason = "these are tests")]
-mod tests;
+pub mod tests;

@@ -11,18 +11,18 @@ use crate::volume::{Volume, VolumeError};
 
 /// Enough for a header with all its keyslots.
 const SIZE: u64 = 32 << 20;
-const FIRST: &[u8] = b"the first key";
+pub const FIRST: &[u8] = b"the first key";
 
 /// libcryptsetup is for one thread at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-struct Disk {
+pub struct Disk {
     _directory: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
-    path: PathBuf,
+    pub path: PathBuf,
 }
 
-fn blank() -> Disk {
+pub fn blank() -> Disk {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("disk");
@@ -34,7 +34,7 @@ fn blank() -> Disk {
     }
 }
 
-fn made() -> Disk {
+pub fn made() -> Disk {
     let disk = blank();
     Header::format(&disk.path, FIRST)
         .unwrap()
@@ -44,26 +44,28 @@ fn made() -> Disk {
 }
 
 impl Disk {
-    fn header(&self) -> Header {
+    pub fn header(&self) -> Header {
         Header::open(&self.path).unwrap().unwrap()
     }
 
-    fn volume(&self) -> Volume {
+    pub fn volume(&self) -> Volume {
         Volume {
             device: self.path.clone(),
             name: "holdfast-test-that-is-not-mapped".to_owned(),
             public_key: "/nonexistent".into(),
             signature: "/nonexistent".into(),
+            hid_devices: "/nonexistent".into(),
             tpm: "/nonexistent".into(),
             firmware: crate::firmware::Source {
                 socket: "/nonexistent".into(),
                 policy: "/nonexistent".into(),
                 registers: "/nonexistent".into(),
             },
+            asker: crate::asker::Asker::default(),
         }
     }
 
-    fn opens(&self, secret: &[u8]) -> bool {
+    pub fn opens(&self, secret: &[u8]) -> bool {
         self.header().slot_of(secret).is_ok()
     }
 }

@@ -1,12 +1,18 @@
-//! What libcryptsetup can do and its crate does not wrap: resuming and adding a key by token, and hearing what went wrong.
+//! What libcryptsetup can do and its crate does not wrap: resuming and adding a key by token, the volume's key from a security key, and
+//! hearing what went wrong.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
 use std::path::Path;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use libcryptsetup_rs::{CryptDevice, LibcryptErr};
 use libcryptsetup_rs_sys as sys;
+use zeroize::Zeroizing;
+
+/// Type of the token of a security key.
+pub const SECURITY_KEY: &CStr = c"systemd-fido2";
 
 /// The last error that libcryptsetup or a token's plug-in logged.
 static LAST_ERROR: Mutex<String> = Mutex::new(String::new());
@@ -25,6 +31,40 @@ pub enum Key<'a> {
     Token(&'a CStr),
     /// A passphrase.
     Passphrase(&'a [u8]),
+    /// The volume's key itself.
+    Volume(&'a [u8]),
+}
+
+/// A token as libcryptsetup is asked for one: which type, which number, and the PIN.
+struct Wanted<'a> {
+    kind: *const c_char,
+    number: c_int,
+    pin: *const c_char,
+    pin_bytes: usize,
+    lives: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Wanted<'a> {
+    fn any(kind: &'a CStr) -> Self {
+        Self {
+            kind: kind.as_ptr(),
+            number: sys::CRYPT_ANY_TOKEN,
+            pin: ptr::null(),
+            pin_bytes: 0,
+            lives: PhantomData,
+        }
+    }
+
+    /// No PIN is a null pointer: an empty one would be tried at the key.
+    fn security_key(token: u32, pin: Option<&'a [u8]>) -> Self {
+        Self {
+            kind: SECURITY_KEY.as_ptr(),
+            number: token.cast_signed(),
+            pin: pin.map_or(ptr::null(), |pin| pin.as_ptr().cast::<c_char>()),
+            pin_bytes: pin.map_or(0, <[u8]>::len),
+            lives: PhantomData,
+        }
+    }
 }
 
 fn checked(code: c_int) -> Result<(), LibcryptErr> {
@@ -58,28 +98,79 @@ impl Device {
     /// Gives the kernel the key of the suspended device `name` back.
     pub fn resume(&mut self, name: &str, key: Key<'_>) -> Result<(), LibcryptErr> {
         let name = text(name)?;
-        #[expect(unsafe_code, reason = "the crate wraps no resuming by token")]
-        // SAFETY: the device is open, every pointer is valid for the call, lengths are those of the slices.
-        checked(unsafe {
-            match key {
-                Key::Token(kind) => sys::crypt_resume_by_token_pin(
-                    self.pointer,
-                    name.as_ptr(),
-                    kind.as_ptr(),
-                    sys::CRYPT_ANY_TOKEN,
-                    ptr::null(),
-                    0,
-                    ptr::null_mut(),
-                ),
-                Key::Passphrase(bytes) => sys::crypt_resume_by_passphrase(
-                    self.pointer,
-                    name.as_ptr(),
-                    sys::CRYPT_ANY_SLOT,
-                    bytes.as_ptr().cast::<c_char>(),
-                    bytes.len(),
-                ),
+        let wanted = match key {
+            Key::Token(kind) => Wanted::any(kind),
+            Key::Passphrase(bytes) => {
+                #[expect(unsafe_code, reason = "as below")]
+                // SAFETY: the device is open, both pointers are valid for the call, the length is that of the slice.
+                return checked(unsafe {
+                    sys::crypt_resume_by_passphrase(
+                        self.pointer,
+                        name.as_ptr(),
+                        sys::CRYPT_ANY_SLOT,
+                        bytes.as_ptr().cast::<c_char>(),
+                        bytes.len(),
+                    )
+                });
             }
+            Key::Volume(bytes) => {
+                #[expect(unsafe_code, reason = "as below")]
+                // SAFETY: the device is open, both pointers are valid for the call, the length is that of the slice.
+                return checked(unsafe {
+                    sys::crypt_resume_by_volume_key(
+                        self.pointer,
+                        name.as_ptr(),
+                        bytes.as_ptr().cast::<c_char>(),
+                        bytes.len(),
+                    )
+                });
+            }
+        };
+        #[expect(unsafe_code, reason = "the crate wraps no resuming by token")]
+        // SAFETY: the device is open; what `wanted` points to lives as long as `key`; lengths are those of the slices.
+        checked(unsafe {
+            sys::crypt_resume_by_token_pin(
+                self.pointer,
+                name.as_ptr(),
+                wanted.kind,
+                wanted.number,
+                wanted.pin,
+                wanted.pin_bytes,
+                ptr::null_mut(),
+            )
         })
+    }
+
+    /// The volume's key, from the security key of this token. Whatever is to be opened with it is still as it was.
+    pub fn volume_key(&mut self, token: u32, pin: Option<&[u8]>) -> Result<Zeroizing<Vec<u8>>, LibcryptErr> {
+        let context = self.context_of(&Wanted::security_key(token, pin))?;
+        self.volume_key_of(&context)
+    }
+
+    fn volume_key_of(&mut self, context: &Context<'_>) -> Result<Zeroizing<Vec<u8>>, LibcryptErr> {
+        #[expect(unsafe_code, reason = "it belongs to the call below")]
+        // SAFETY: the device is open.
+        let size = unsafe { sys::crypt_get_volume_key_size(self.pointer) };
+        checked(size)?;
+        let mut key = Zeroizing::new(vec![0; usize::try_from(size).unwrap_or_default()]);
+        let mut length = key.len();
+        #[expect(
+            unsafe_code,
+            reason = "the crate wraps no reading of the volume's key by context"
+        )]
+        // SAFETY: device and context are alive; the buffer is as long as `length` says, and no more than that is written.
+        let slot = unsafe {
+            sys::crypt_volume_key_get_by_keyslot_context(
+                self.pointer,
+                sys::CRYPT_ANY_SLOT,
+                key.as_mut_ptr().cast::<c_char>(),
+                &raw mut length,
+                context.0,
+            )
+        };
+        checked(slot)?;
+        key.truncate(length);
+        Ok(key)
     }
 
     /// Adds a keyslot for `new`, with what opens the volume now. Returns its number.
@@ -104,36 +195,57 @@ impl Device {
 
     fn context<'a>(&mut self, key: Key<'a>) -> Result<Context<'a>, LibcryptErr> {
         let mut context = ptr::null_mut();
-        #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
-        // SAFETY: the device is open; the context keeps pointers into `key`, which its lifetime outlives.
-        checked(unsafe {
-            match key {
-                Key::Token(kind) => sys::crypt_keyslot_context_init_by_token(
-                    self.pointer,
-                    sys::CRYPT_ANY_TOKEN,
-                    kind.as_ptr(),
-                    ptr::null(),
-                    0,
-                    ptr::null_mut(),
-                    &raw mut context,
-                ),
-                Key::Passphrase(bytes) => sys::crypt_keyslot_context_init_by_passphrase(
-                    self.pointer,
-                    bytes.as_ptr().cast::<c_char>(),
-                    bytes.len(),
-                    &raw mut context,
-                ),
+        match key {
+            Key::Token(kind) => return self.context_of(&Wanted::any(kind)),
+            Key::Passphrase(bytes) => {
+                #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
+                // SAFETY: the device is open; the context keeps a pointer into `key`, which its lifetime outlives.
+                checked(unsafe {
+                    sys::crypt_keyslot_context_init_by_passphrase(
+                        self.pointer,
+                        bytes.as_ptr().cast::<c_char>(),
+                        bytes.len(),
+                        &raw mut context,
+                    )
+                })?;
             }
+            Key::Volume(bytes) => {
+                #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
+                // SAFETY: as above.
+                checked(unsafe {
+                    sys::crypt_keyslot_context_init_by_volume_key(
+                        self.pointer,
+                        bytes.as_ptr().cast::<c_char>(),
+                        bytes.len(),
+                        &raw mut context,
+                    )
+                })?;
+            }
+        }
+        Ok(Context(context, PhantomData))
+    }
+
+    fn context_of<'a>(&mut self, wanted: &Wanted<'a>) -> Result<Context<'a>, LibcryptErr> {
+        let mut context = ptr::null_mut();
+        #[expect(unsafe_code, reason = "the crate does not wrap keyslot contexts")]
+        // SAFETY: the device is open; the context keeps what `wanted` points to, which its lifetime outlives.
+        checked(unsafe {
+            sys::crypt_keyslot_context_init_by_token(
+                self.pointer,
+                wanted.number,
+                wanted.kind,
+                wanted.pin,
+                wanted.pin_bytes,
+                ptr::null_mut(),
+                &raw mut context,
+            )
         })?;
-        Ok(Context(context, std::marker::PhantomData))
+        Ok(Context(context, PhantomData))
     }
 }
 
 /// A keyslot context, freed (and what it holds wiped) when dropped.
-struct Context<'a>(
-    *mut sys::crypt_keyslot_context,
-    std::marker::PhantomData<&'a [u8]>,
-);
+struct Context<'a>(*mut sys::crypt_keyslot_context, PhantomData<&'a [u8]>);
 
 impl Drop for Context<'_> {
     fn drop(&mut self) {

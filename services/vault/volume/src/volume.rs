@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use holdfast_contract::Digest;
-use holdfast_contract::vault::{self, Firmware, Keys, Secret, VolumeState};
+use holdfast_contract::vault::{self, Firmware, Keys, Secret, SecurityKeyTrouble, VolumeState};
 use libcryptsetup_rs::consts::flags::{CryptActivate, CryptDeactivate};
 use libcryptsetup_rs::{CryptInit, LibcryptErr};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::asker::Asker;
 use crate::counter::Counter;
 use crate::firmware::Source;
 use crate::header::{self, Header};
@@ -27,12 +28,22 @@ pub enum VolumeError {
     /// The TPM does not give the key.
     #[error("the TPM does not give the key: {0}")]
     TpmRefused(String),
+    /// The security key was of no use.
+    #[error("the security key was of no use: {0:?}")]
+    SecurityKey(SecurityKeyTrouble),
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
 }
 
-type Result<T> = std::result::Result<T, VolumeError>;
+impl From<SecurityKeyTrouble> for VolumeError {
+    fn from(trouble: SecurityKeyTrouble) -> Self {
+        Self::SecurityKey(trouble)
+    }
+}
+
+/// What can be asked of the volume comes to this.
+pub type Result<T> = std::result::Result<T, VolumeError>;
 
 /// The partition and the name it is mapped under.
 #[derive(Debug, Clone)]
@@ -49,6 +60,39 @@ pub struct Volume {
     pub tpm: PathBuf,
     /// The policy about the firmware.
     pub firmware: Source,
+    /// Where the kernel shows HID devices, security keys among them.
+    pub hid_devices: PathBuf,
+    /// Whoever asked for what is to be done.
+    pub asker: Asker,
+}
+
+/// A volume that is about to be opened.
+pub struct Opening<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Whether it is mapped, or let go on.
+    pub how: How<'a>,
+}
+
+/// Whether a volume is mapped, or let go on where it was suspended.
+pub struct How<'a> {
+    name: &'a str,
+    resume: bool,
+}
+
+impl How<'_> {
+    /// Opens the volume with `key`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not fit.
+    pub fn attempt(&self, header: &mut Header, key: Key<'_>) -> std::result::Result<(), LibcryptErr> {
+        if self.resume {
+            header.device.resume(self.name, key)
+        } else {
+            activate(header, self.name, key)
+        }
+    }
 }
 
 impl Volume {
@@ -57,7 +101,11 @@ impl Volume {
     }
 
     /// The header of a volume that is whole.
-    fn ready(&self) -> anyhow::Result<Header> {
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn ready(&self) -> anyhow::Result<Header> {
         let mut header = self
             .header()?
             .with_context(|| format!("{} holds no LUKS2 header", self.device.display()))?;
@@ -119,10 +167,7 @@ impl Volume {
                 .context("no header")?;
             deactivate(&mut left, &making)?;
         }
-        let mut key = Zeroizing::new([0_u8; 64]);
-        getrandom::fill(key.as_mut()).map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
-        // Text, because a key file with a zero byte or a line's end would be cut by some readers.
-        let key = hex(key.as_ref());
+        let key = random_key()?;
         let mut header = Header::format(&self.device, key.as_bytes()).context("write the header")?;
         let temporary = header.slot_of(key.as_bytes()).context("find the first keyslot")?;
         activate(&mut header, &making, Key::Passphrase(key.as_bytes())).context("map the new volume")?;
@@ -148,38 +193,18 @@ impl Volume {
         at_least: Option<u64>,
         identity: Option<Digest>,
     ) -> Result<Option<u64>> {
-        let mut header = self.ready()?;
-        let found = header.identity().context("find out which volume it is")?;
-        if identity.is_some_and(|identity| identity != found) {
-            return Err(anyhow::anyhow!("it is another volume than the one that was made here").into());
-        }
-        let secret = secret.map(|secret| variants(secret.expose()));
-        let strays = header
-            .remove_strays()
-            .context("remove what an interrupted change left")?;
-        if strays > 0 {
-            tracing::warn!(strays, "keyslots that belonged to nothing were removed");
-        }
-        let state = mapped::find(&self.name);
-        if state.as_ref().is_some_and(|mapped| !mapped.is_suspended()) {
+        let Some(Opening { mut header, how }) = self.opening(identity)? else {
             return Ok(None);
-        }
-        let resume = state.is_some();
-        let pinned = header.firmware().is_some_and(Firmware::is_pinned);
-        let mut attempt = |key: Key<'_>| {
-            if resume {
-                header.device.resume(&self.name, key)
-            } else {
-                activate(&mut header, &self.name, key)
-            }
         };
-        match secret {
+        let pinned = header.firmware().is_some_and(Firmware::is_pinned);
+        let mut attempt = |key: Key<'_>| how.attempt(&mut header, key);
+        match secret.map(|secret| variants(secret.expose())) {
             None => {
-                if !resume {
+                if !how.resume {
                     self.vouch(at_least)?;
                 }
                 attempt(Key::Token(header::TPM_C)).map_err(|error| self.explain(refused(&error), pinned))?;
-                if resume {
+                if how.resume {
                     return Ok(None);
                 }
                 // The volume is open whatever becomes of the counter, which then stays where it was.
@@ -191,6 +216,34 @@ impl Volume {
             }
             Some(secrets) => first(&secrets, |secret| attempt(Key::Passphrase(secret))).map(|()| None),
         }
+    }
+
+    /// What opening begins with, whatever it is opened with. None when it is open.
+    ///
+    /// # Errors
+    ///
+    /// When the volume is not whole, or not the one of this identity.
+    pub fn opening(&self, identity: Option<Digest>) -> Result<Option<Opening<'_>>> {
+        let mut header = self.ready()?;
+        let found = header.identity().context("find out which volume it is")?;
+        if identity.is_some_and(|identity| identity != found) {
+            return Err(anyhow::anyhow!("it is another volume than the one that was made here").into());
+        }
+        let strays = header
+            .remove_strays()
+            .context("remove what an interrupted change left")?;
+        if strays > 0 {
+            tracing::warn!(strays, "keyslots that belonged to nothing were removed");
+        }
+        let state = mapped::find(&self.name);
+        if state.as_ref().is_some_and(|mapped| !mapped.is_suspended()) {
+            return Ok(None);
+        }
+        let how = How {
+            name: &self.name,
+            resume: state.is_some(),
+        };
+        Ok(Some(Opening { header, how }))
     }
 
     /// Refuses a TPM whose counter is not as far as it was.
@@ -314,7 +367,7 @@ impl Volume {
         let mut header = self.ready()?;
         // A key in the TPM is worth nothing unless the TPM gives it.
         ensure_that(
-            header.keys().recovery_key || header.tpm_opens(),
+            header.keys().recovery_key || header.keys().security_key || header.tpm_opens(),
             "nothing else opens the vault now: make a recovery key first, or seal the vault to the TPM",
         )?;
         Ok(header.remove_passphrase().context("remove the passphrase")?)
@@ -357,8 +410,8 @@ impl Volume {
         let mut header = self.ready()?;
         let keys = header.keys();
         ensure_that(
-            keys.recovery_key || keys.passphrase,
-            "nothing else opens the vault: there is no confirmed recovery key and no passphrase",
+            keys.recovery_key || keys.passphrase || keys.security_key,
+            "nothing else opens the vault: there is no confirmed recovery key, no passphrase and no security key",
         )?;
         header.remove_tpm(None).context("remove the TPM's key")?;
         let mut header = self.ready()?;
@@ -465,7 +518,8 @@ fn first(
     Err(last)
 }
 
-fn code(error: &LibcryptErr) -> Option<i32> {
+/// The number of an error of the system's, as libcryptsetup passes it on.
+pub fn code(error: &LibcryptErr) -> Option<i32> {
     match error {
         LibcryptErr::IOError(error) => error.raw_os_error(),
         _ => None,
@@ -499,6 +553,9 @@ fn activate(header: &mut Header, name: &str, key: Key<'_>) -> std::result::Resul
             .token_handle()
             .activate_by_token_pin::<()>(Some(name), Some(header::TPM), None, &[], None, flags)
             .map(|_| ()),
+        Key::Volume(bytes) => device
+            .activate_handle()
+            .activate_by_volume_key(Some(name), Some(bytes), flags),
         Key::Passphrase(bytes) => device
             .activate_handle()
             .activate_by_passphrase(Some(name), None, bytes, flags)
@@ -520,9 +577,25 @@ fn ensure_inactive(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ensure_that(holds: bool, otherwise: &'static str) -> anyhow::Result<()> {
+/// An error with these words where something does not hold.
+///
+/// # Errors
+///
+/// When it does not hold.
+pub fn ensure_that(holds: bool, otherwise: &'static str) -> anyhow::Result<()> {
     ensure!(holds, "{otherwise}");
     Ok(())
+}
+
+/// A key of 512 random bits. It is text, because a key file with a zero byte or a line's end would be cut by some readers.
+///
+/// # Errors
+///
+/// When the kernel gives no random bytes.
+pub fn random_key() -> anyhow::Result<Zeroizing<String>> {
+    let mut key = Zeroizing::new([0_u8; 64]);
+    getrandom::fill(key.as_mut()).map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
+    Ok(hex(key.as_ref()))
 }
 
 fn hex(bytes: &[u8]) -> Zeroizing<String> {

@@ -34,6 +34,7 @@ pub const MODULES: &[Module] = &[
     ("inference", inference::samples),
     ("ledger", ledger::samples),
     ("problem", system::problem),
+    ("profile", system::profile),
     ("quarantine", intake::quarantine),
     ("registry", intake::registry),
     ("report", intake::report),

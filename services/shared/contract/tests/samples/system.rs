@@ -1,7 +1,8 @@
-//! Digests, problems, services and what they say about themselves.
+//! Digests, problems, profiles, services and what they say about themselves.
 
 use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
+use holdfast_contract::profile::Profile;
 use holdfast_contract::role::Service;
 use holdfast_contract::status::{Confinement, Mode, Posture, ServiceStatus};
 
@@ -33,6 +34,10 @@ pub fn problem() -> Vec<Sample> {
     let mut problems: Vec<Problem> = kinds.map(|kind| Problem::new(kind, "what happened")).to_vec();
     problems.push(Problem::new(Busy, "the queue is full").next("Try again in a minute."));
     vec![any(&kinds), any(&problems)]
+}
+
+pub fn profile() -> Vec<Sample> {
+    vec![any(&Profile::ALL)]
 }
 
 pub fn role() -> Vec<Sample> {

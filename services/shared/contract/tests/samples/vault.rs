@@ -2,7 +2,8 @@
 
 use holdfast_contract::vault::{
     Backend, Confirmed, Contain, Countdown, Firmware, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret,
-    Unlock, VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
+    SecurityKey, SecurityKeyTrouble, Unlock, VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest,
+    VolumeState,
 };
 
 use super::{Sample, any, digest, moment, strict};
@@ -16,6 +17,8 @@ fn keys() -> Keys {
         tpm: true,
         recovery_key: false,
         passphrase: true,
+        security_key: true,
+        security_key_pin: false,
     }
 }
 
@@ -78,6 +81,7 @@ pub fn samples() -> Vec<Sample> {
             },
         ]),
         strict(&[Given { secret: secret() }]),
+        strict(&[SecurityKey { pin: None }, SecurityKey { pin: Some(secret()) }]),
         strict(&[RecoveryKey { key: secret() }]),
         strict(&[Confirmed {
             phrase: "make a new vault".to_owned(),
@@ -137,6 +141,13 @@ fn device() -> Vec<Sample> {
             VolumeRequest::SetPassphrase { secret: secret() },
             VolumeRequest::RemovePassphrase,
             VolumeRequest::EnrolTpm { secret: secret() },
+            VolumeRequest::OpenWithSecurityKey {
+                pin: None,
+                identity: None,
+            },
+            VolumeRequest::EnrolTpmWithSecurityKey { pin: Some(secret()) },
+            VolumeRequest::AddSecurityKey { pin: Some(secret()) },
+            VolumeRequest::RemoveSecurityKeys,
             VolumeRequest::RemoveTpm,
             VolumeRequest::Erase,
         ]),
@@ -149,6 +160,19 @@ fn device() -> Vec<Sample> {
         ]),
         strict(&[volume]),
         any(&[
+            SecurityKeyTrouble::NonePluggedIn,
+            SecurityKeyTrouble::SeveralPluggedIn,
+            SecurityKeyTrouble::NotCapable,
+            SecurityKeyTrouble::NoneEnrolled,
+            SecurityKeyTrouble::TooMany,
+            SecurityKeyTrouble::OtherKey,
+            SecurityKeyTrouble::PinRequired,
+            SecurityKeyTrouble::NoPin,
+            SecurityKeyTrouble::WrongPin,
+            SecurityKeyTrouble::PinBlocked,
+            SecurityKeyTrouble::NotTouched,
+        ]),
+        any(&[
             VolumeAnswer::Done {
                 volume,
                 recovery_key: Some(secret()),
@@ -157,6 +181,9 @@ fn device() -> Vec<Sample> {
             VolumeAnswer::WrongSecret,
             VolumeAnswer::TpmRefused {
                 why: "a policy does not hold".to_owned(),
+            },
+            VolumeAnswer::SecurityKey {
+                trouble: SecurityKeyTrouble::NotTouched,
             },
             VolumeAnswer::Failed {
                 why: "the disk is gone".to_owned(),

@@ -7,6 +7,7 @@ mod pickle;
 mod protobuf;
 mod text;
 
+use crate::apple;
 use crate::format::Format;
 
 /// How many bytes from the start the decision is made on.
@@ -53,6 +54,8 @@ const MAGIC: &[(usize, &[u8], Format)] = &[
         b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
         Format::PytorchLegacy,
     ),
+    (0, b"\x00\x05\x16\x07\x00\x02\x00\x00", Format::AppleDouble),
+    (0, b"\x00\x00\x00\x01Bud1", Format::DsStore),
     (4, b"TFL3", Format::Tflite),
     (4, b"ET12", Format::Executorch),
     (4, b"PTMF", Format::PytorchMobile),
@@ -195,6 +198,11 @@ pub(crate) fn is_lzma(head: &[u8]) -> bool {
 
 /// What a zip archive is, by the names of its members.
 pub fn zip_kind(names: &[String]) -> Format {
+    // What macOS adds makes no difference; that it is nothing else is seen when it is read.
+    let names: Vec<&String> = names
+        .iter()
+        .filter(|name| apple::promised(name).is_none())
+        .collect();
     let any = |test: &dyn Fn(&str) -> bool| names.iter().any(|name| test(name));
     if any(&|name| name.ends_with("/constants.pkl") || (name.contains("/code/") && has_extension(name, "py")))
     {
@@ -281,6 +289,9 @@ mod tests {
         assert_eq!(kind(&["a.npy", "b.npy"]), Format::Npz);
         assert_eq!(kind(&["a.npy", "b.txt"]), Format::Zip);
         assert_eq!(kind(&["schema.json"]), Format::Skops);
+        assert_eq!(kind(&["a.npy", ".DS_Store", "__MACOSX/._a.npy"]), Format::Npz);
+        assert_eq!(kind(&["code/a.txt", "__MACOSX/code/._a.py"]), Format::Zip);
+        assert_eq!(kind(&["__MACOSX/m/data.pkl"]), Format::Zip);
         assert_eq!(kind(&[]), Format::Zip);
     }
 }

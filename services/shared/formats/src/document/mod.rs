@@ -6,6 +6,7 @@
 mod characters;
 mod code;
 mod config;
+mod expression;
 mod installs;
 mod kind;
 mod path;
@@ -14,12 +15,14 @@ mod prose;
 mod purpose;
 mod reading;
 mod secrets;
+mod wording;
 mod yaml;
 
 pub use config::Configuration;
 pub use kind::Kind;
 pub use prose::Prose;
 pub use secrets::Secrets;
+pub(crate) use wording::look;
 
 /// The longest text that is read whole: a chat template, or a document that must be.
 pub const MAX_WHOLE_BYTES: usize = 256 << 10;

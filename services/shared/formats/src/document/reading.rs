@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::characters::{self, Unseen};
 use super::code::{self, Away};
+use super::expression::{self, Flaw};
 use super::path::Path;
 use super::pipeline::Pairs;
 use super::{Kind, MAX_WHOLE_BYTES};
@@ -28,6 +29,22 @@ const WORDS: [&str; 9] = [
     "decoder",
 ];
 
+/// Members whose texts adapters compare as search patterns with the names of a model's parts.
+const PATTERNS: [&str; 5] = [
+    "target_modules",
+    "exclude_modules",
+    "layers_pattern",
+    "modules_to_save",
+    "target_parameters",
+];
+/// Members whose members have search patterns for names.
+const PATTERN_NAMES: [&str; 2] = ["rank_pattern", "alpha_pattern"];
+
+/// The member with the ranges of layers that an adapter puts after each other, and the most layers that these may be. The deepest models
+/// have some hundred, and are put together twice or three times; each layer is another part of the model in memory.
+const REPLICATION: &str = "layer_replication";
+const MAX_LAYERS: i64 = 4096;
+
 /// What is known of the document.
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -41,6 +58,9 @@ pub struct Reading {
     hidden_name: Option<(u64, char, Unseen)>,
     pairs: Pairs,
     has_template: bool,
+    /// Where a range of layers begins, and how many layers all ranges have.
+    range: Option<i64>,
+    layers: i64,
     /// The name of the entry of an index that is being read, where it is wanted.
     entry: Vec<u8>,
     ties: Ties,
@@ -90,6 +110,7 @@ impl Reading {
                 self.hidden_name = None;
                 self.numbers += u64::from(self.path.depth() == 1);
                 self.total(number);
+                self.layers(at, number);
                 if self.path.name() == Some("trust_remote_code") && *number != "0" {
                     self.code(at, number);
                 }
@@ -125,6 +146,10 @@ impl Reading {
         }
         if name.whole().is_none() {
             self.too_long(at, "a name");
+        }
+        let parent = self.path.top_two().0.filter(|_| self.path.depth() == 2);
+        if parent.is_some_and(|parent| PATTERN_NAMES.contains(&parent)) {
+            self.judge_pattern(at, &shown, name.whole().is_some());
         }
         self.hidden_name = characters::first(&shown).map(|(character, unseen)| (at, character, unseen));
     }
@@ -163,6 +188,43 @@ impl Reading {
             .add(&rules::DOC_CODE, Place::at(at).of(&name), message);
     }
 
+    /// Whether the text that is being read is a search pattern, and where in it that begins.
+    fn pattern<'a>(&self, text: &'a str) -> Option<&'a str> {
+        // The parts that quantisation leaves out.
+        let marked = text
+            .strip_prefix("re:")
+            .filter(|_| self.path.names().any(|name| name == "quantization_config"));
+        let named =
+            self.path.name() == Some("Regex") || self.path.names().any(|name| PATTERNS.contains(&name));
+        marked.or_else(|| named.then_some(text))
+    }
+
+    fn judge_pattern(&mut self, at: u64, text: &str, is_whole: bool) {
+        let flaw = if is_whole {
+            expression::judge(text)
+        } else {
+            Some(Flaw::Unclear("it is longer than such patterns are"))
+        };
+        let place = || Place::at(at).of(&self.path.shown());
+        match flaw {
+            None => {}
+            Some(Flaw::Ambiguous) => {
+                let message = format_args!(
+                    "the search pattern \"{}\" can take for ever: it reads the same text in many ways",
+                    text::shown(text)
+                );
+                self.findings.add(&rules::DOC_PATTERN, place(), message);
+            }
+            Some(Flaw::Unclear(why)) => {
+                let message = format_args!(
+                    "the search pattern \"{}\" cannot be judged: {why}",
+                    text::shown(text)
+                );
+                self.findings.add(&rules::DOC_PATTERN, place(), message);
+            }
+        }
+    }
+
     fn too_long(&mut self, at: u64, what: &str) {
         let message = format_args!("{what} of more than {MAX_WHOLE_BYTES} bytes");
         self.findings.add(&rules::DOC_TOO_LONG, Place::at(at), message);
@@ -176,6 +238,9 @@ impl Reading {
             self.code(at, &shown);
         }
         self.module(at, &shown);
+        if let Some(pattern) = self.pattern(&shown) {
+            self.judge_pattern(at, pattern, value.whole().is_some());
+        }
         self.tie(value.kept(), &shown);
         let is_word = self.is_word();
         // Loaders render what is called a template. Anything else with its marks waits for somebody who does.
@@ -227,6 +292,25 @@ impl Reading {
         self.kinds.insert(Kind::Modules);
         if !code::is_ours(value) {
             self.code(at, value);
+        }
+    }
+
+    /// A number in the ranges of layers.
+    fn layers(&mut self, at: u64, number: &str) {
+        if self.path.top_two().0 != Some(REPLICATION) || self.layers > MAX_LAYERS {
+            return;
+        }
+        // What is no whole number is no layer.
+        let number = number.parse().unwrap_or(i64::MAX);
+        match self.range.take() {
+            None => self.range = Some(number),
+            Some(begin) => self.layers = self.layers.saturating_add(number.saturating_sub(begin).max(0)),
+        }
+        if self.layers > MAX_LAYERS {
+            let message =
+                format_args!("the adapter makes more than {MAX_LAYERS} layers of those of the model");
+            self.findings
+                .add(&rules::DOC_LAYERS, Place::at(at).of(REPLICATION), message);
         }
     }
 

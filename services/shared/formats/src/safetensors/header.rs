@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::dtype;
+use crate::document;
 use crate::finding::{Findings, Place};
 use crate::json::{Event, Text};
 use crate::names::Names;
@@ -16,6 +17,8 @@ use crate::text::{self, Fingerprint};
 pub const MAX_TENSORS: usize = 1 << 18;
 /// The most entries of `__metadata__` that are searched for repeated keys.
 const MAX_METADATA: usize = 1 << 16;
+/// The longest key of `__metadata__`. They are names.
+const MAX_KEY_BYTES: usize = 4 << 10;
 
 /// Where a tensor's data lies, relative to the end of the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,15 +232,22 @@ impl Header {
                 "the metadata has this key more than once",
             );
         }
+        let shown = text::shown_bytes(key.kept());
+        if key.whole().is_none_or(|key| key.len() > MAX_KEY_BYTES) {
+            let message = format_args!("a key of the metadata has more than {MAX_KEY_BYTES} bytes");
+            findings.add(&rules::ST_LONG, Place::at(at).of(&shown), message);
+        }
+        look(at, &shown, key, findings);
         self.metadata_key = key.whole().map(ToOwned::to_owned);
         self.go(State::MetadataEntry)
     }
 
     fn metadata_value(&mut self, at: u64, value: &Text, findings: &mut Findings) -> ControlFlow<()> {
-        if let Some(word) = scripts::found_in(&String::from_utf8_lossy(value.kept())) {
-            let message = format_args!("the metadata holds a command or a program: \"{word}\"");
-            let place = Place::at(at).of_any(self.metadata_key.as_deref());
-            findings.add(&rules::ST_SCRIPT, place, message);
+        let part = self.metadata_key.as_deref().unwrap_or("__metadata__");
+        look(at, part, value, findings);
+        if value.whole().is_none() {
+            let message = "a text in the metadata is longer than what is looked at";
+            findings.add(&rules::ST_LONG, Place::at(at).of(part), message);
         }
         let shown = || Some(text::shown_bytes(value.kept())).filter(|text| !text.is_empty());
         match self.metadata_key.take().as_deref() {
@@ -361,6 +371,16 @@ impl Header {
         self.part.clear();
         self.go(State::Top)
     }
+}
+
+/// Looks at a text of the metadata.
+fn look(at: u64, part: &str, text: &Text, findings: &mut Findings) {
+    let text = String::from_utf8_lossy(text.kept());
+    if let Some(word) = scripts::found_in(&text) {
+        let message = format_args!("the metadata holds a command or a program: \"{word}\"");
+        findings.add(&rules::ST_SCRIPT, Place::at(at).of(part), message);
+    }
+    document::look(&text, at, part, findings);
 }
 
 fn whole(number: &str) -> Option<u64> {

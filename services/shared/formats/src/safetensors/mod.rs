@@ -19,8 +19,8 @@ use header::{Extent, Header};
 
 /// The longest header (`MAX_HEADER_SIZE` of the library).
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// How much of a text in the metadata is looked at.
-const MAX_METADATA_BYTES: usize = 64 << 10;
+/// The longest text in the metadata. Tools for training write lists of all captions there, which take some hundred thousand bytes.
+const MAX_METADATA_BYTES: usize = 4 << 20;
 /// Bytes of the number in front of the header.
 const LENGTH_BYTES: u64 = 8;
 

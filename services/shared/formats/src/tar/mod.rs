@@ -77,6 +77,8 @@ pub struct Tar {
     facts: Option<ModelFacts>,
     /// Which parts of PyTorch's format of 2016 are among the members.
     parts: [bool; 3],
+    /// Where HDF5 files begin.
+    hdf5: Vec<u64>,
 }
 
 /// Those parts, without which PyTorch loads nothing.
@@ -105,6 +107,7 @@ impl Tar {
             findings: Findings::default(),
             facts: None,
             parts: [false; 3],
+            hdf5: Vec::new(),
         }
     }
 
@@ -324,6 +327,8 @@ impl Tar {
                         .findings
                         .within(&name, |offset| data_at.saturating_add(offset)),
                 );
+                let places = outcome.hdf5.iter().map(|at| data_at.saturating_add(*at));
+                self.hdf5.extend(places);
                 learn(&mut self.facts, outcome.facts);
             }
         }
@@ -385,6 +390,7 @@ impl Inspector for Tar {
             findings: self.findings,
             facts: self.facts,
             format: (self.parts == [true; 3]).then_some(Format::PytorchTar),
+            hdf5: self.hdf5,
             ..Found::default()
         }
     }

@@ -384,6 +384,7 @@ impl Inspector for Zip {
         } else {
             Own::At(self.directory.entries().map(|entry| entry.at).collect())
         };
+        let hdf5 = std::mem::take(&mut self.package.hdf5);
         let (facts, weights) = self
             .package
             .conclude(&self.directory, complete, &mut self.findings);
@@ -393,6 +394,7 @@ impl Inspector for Zip {
             format: Some(format),
             weights,
             own: Some(own),
+            hdf5,
             ..Found::default()
         }
     }

@@ -9,6 +9,7 @@ use super::judge::STORED;
 use super::keras;
 use super::script::Program;
 use super::torch::{self, Checkpoint};
+use crate::apple;
 use crate::detect;
 use crate::disarm::Weights;
 use crate::finding::{Findings, Place};
@@ -65,6 +66,8 @@ pub struct Package {
     program: Option<Program>,
     members: u64,
     facts: Option<ModelFacts>,
+    /// Where HDF5 files begin that are stored as they are.
+    pub hdf5: Vec<u64>,
 }
 
 impl Package {
@@ -84,6 +87,7 @@ impl Package {
             program: (format == Format::Torchscript).then(|| Program::of(&names, findings)),
             members: 0,
             facts: None,
+            hdf5: Vec::new(),
         }
     }
 
@@ -101,6 +105,9 @@ impl Package {
             return program.open(&name, entry.size, budget);
         }
         match self.format {
+            Format::Npz if apple::promised(&name).is_some() => {
+                Content::File(Box::new(FileInspector::within(&name, budget)))
+            }
             Format::Npz => Content::Array(Box::new(Npy::member())),
             Format::Keras => keras::open(&name, outline, budget),
             Format::Zip => Content::File(Box::new(FileInspector::within(&name, budget).outlined(outline))),
@@ -175,6 +182,10 @@ impl Package {
                 let outcome = file.finish();
                 if self.format == Format::Keras {
                     keras::close(&name, outcome.format, findings);
+                }
+                if entry.method == STORED {
+                    let places = outcome.hdf5.iter().map(|at| data_at.saturating_add(*at));
+                    self.hdf5.extend(places);
                 }
                 (outcome.findings, outcome.facts)
             }
