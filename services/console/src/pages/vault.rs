@@ -24,8 +24,9 @@ use crate::auth::{Form, SignedIn};
 use crate::session::Session;
 use crate::words::{self, Tone};
 
-/// A TPM takes its time, and so do stretching a passphrase and touching a security key twice.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// A TPM takes its time, and so do stretching a passphrase, touching a security key twice, and saying what the firmware will measure: longer than
+/// the vault waits for the longest of its changes, sealing with a security key.
+const PATIENCE: Duration = Duration::from_mins(6);
 
 /// `GET /vault`
 pub async fn page(State(app): State<Arc<App>>, SignedIn(session): SignedIn) -> Response {

@@ -325,7 +325,7 @@ pub enum VolumeRequest {
 }
 
 impl VolumeRequest {
-    /// Whether a person has to touch a security key for it. Whoever asked may hang up until then, and nothing is done.
+    /// Whether a person has to touch a security key for it.
     pub fn waits_for_a_touch(&self) -> bool {
         matches!(
             self,
@@ -333,6 +333,12 @@ impl VolumeRequest {
                 | Self::EnrolTpmWithSecurityKey { .. }
                 | Self::AddSecurityKey { .. }
         )
+    }
+
+    /// Whether whoever asked may call it off by hanging up: until the key was touched, and until the new key of the TPM is in the header. After
+    /// that it is done whatever they do.
+    pub fn can_be_called_off(&self) -> bool {
+        self.waits_for_a_touch() || matches!(self, Self::EnrolTpm { .. })
     }
 }
 

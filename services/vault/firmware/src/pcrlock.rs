@@ -50,15 +50,15 @@ impl From<&RunError> for Firmware {
 }
 
 impl Pcrlock {
-    /// Makes the policy, in place of the one before.
-    pub fn pin(&self) -> Firmware {
-        self.try_to_pin().unwrap_or_else(|error| {
+    /// Makes the policy, in place of the one before, unless it is not wanted any more when that one would have to go.
+    pub fn pin(&self, wanted: impl Fn() -> bool) -> Firmware {
+        self.try_to_pin(wanted).unwrap_or_else(|error| {
             tracing::warn!(%error, "the firmware is not pinned");
             Firmware::from(&error)
         })
     }
 
-    fn try_to_pin(&self) -> Result<Firmware, RunError> {
+    fn try_to_pin(&self, wanted: impl Fn() -> bool) -> Result<Firmware, RunError> {
         if !has_content(&self.log) {
             return Ok(Firmware::NoEventLog);
         }
@@ -78,6 +78,10 @@ impl Pcrlock {
         let predicted = self.run(until, &["predict", &registers, "--json=short"])?;
         if let Some(register) = missing(&predicted) {
             return Ok(Firmware::NotCovered { register });
+        }
+        // From here on the TPM does not open what was sealed before.
+        if !wanted() {
+            return Err(anyhow::anyhow!("whoever asked has called it off").into());
         }
         // The one before goes first: its PIN is sealed to the firmware as it was, so that it could not be changed after a change of the firmware.
         // That its place in the TPM was not found is no obstacle; that its file is still there would be.

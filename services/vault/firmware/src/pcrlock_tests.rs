@@ -54,7 +54,7 @@ fn makes(registers: &str) -> String {
 #[test]
 fn every_pcr_is_said_in_advance_and_pinned() {
     let machine = machine(&predicts(ALL), &makes(ALL));
-    assert_eq!(machine.pcrlock.pin(), Firmware::Pinned);
+    assert_eq!(machine.pcrlock.pin(|| true), Firmware::Pinned);
     let asked = machine.asked();
     let asked: Vec<_> = asked.lines().collect();
     assert_eq!(
@@ -77,13 +77,13 @@ fn without_the_firmwares_log_nothing_is_run() {
         if let Some(log) = log {
             std::fs::write(&machine.pcrlock.log, log).unwrap();
         }
-        assert_eq!(machine.pcrlock.pin(), Firmware::NoEventLog);
+        assert_eq!(machine.pcrlock.pin(|| true), Firmware::NoEventLog);
         std::fs::write(&machine.pcrlock.log, "").unwrap();
     }
     // Even root cannot read a directory.
     std::fs::remove_file(&machine.pcrlock.log).unwrap();
     std::fs::create_dir(&machine.pcrlock.log).unwrap();
-    assert_eq!(machine.pcrlock.pin(), Firmware::NoEventLog);
+    assert_eq!(machine.pcrlock.pin(|| true), Firmware::NoEventLog);
     assert_eq!(machine.asked(), "");
 }
 
@@ -99,7 +99,7 @@ fn a_pcr_that_is_not_covered_leaves_the_policy_before_in_place() {
         std::fs::write(&machine.pcrlock.policy, "the one before").unwrap();
         let register = if predicted == predicts(WITHOUT_2) { 2 } else { 0 };
         assert_eq!(
-            machine.pcrlock.pin(),
+            machine.pcrlock.pin(|| true),
             Firmware::NotCovered { register },
             "{predicted}"
         );
@@ -114,38 +114,38 @@ fn a_pcr_that_is_not_covered_leaves_the_policy_before_in_place() {
 #[test]
 fn a_policy_that_says_less_than_the_prediction_is_not_used() {
     let machine = machine(&predicts(ALL), &makes(WITHOUT_2));
-    assert_eq!(machine.pcrlock.pin(), Firmware::NotCovered { register: 2 });
+    assert_eq!(machine.pcrlock.pin(|| true), Firmware::NotCovered { register: 2 });
 }
 
 #[test]
 fn where_noting_fails_the_prediction_decides() {
     let fails = machine_that("false", &predicts(WITHOUT_2), &makes(ALL));
-    assert_eq!(fails.pcrlock.pin(), Firmware::NotCovered { register: 2 });
+    assert_eq!(fails.pcrlock.pin(|| true), Firmware::NotCovered { register: 2 });
 }
 
 #[test]
 fn a_program_that_fails_or_is_not_there_is_said_to() {
     let machine = machine("exit 3", &makes(ALL));
-    assert_eq!(machine.pcrlock.pin(), Firmware::ProgramFailed);
+    assert_eq!(machine.pcrlock.pin(|| true), Firmware::ProgramFailed);
     let machine = self::machine(&predicts(ALL), "exit 3");
-    assert_eq!(machine.pcrlock.pin(), Firmware::ProgramFailed);
+    assert_eq!(machine.pcrlock.pin(|| true), Firmware::ProgramFailed);
     let machine = self::machine(&predicts(ALL), "true");
     assert_eq!(
-        machine.pcrlock.pin(),
+        machine.pcrlock.pin(|| true),
         Firmware::ProgramFailed,
         "it says that it made one"
     );
     let mut machine = self::machine(&predicts(ALL), &makes(ALL));
     machine.pcrlock.program = "/nonexistent".into();
     // Whether noting worked does not matter; that there is no prediction does.
-    assert_eq!(machine.pcrlock.pin(), Firmware::ProgramFailed);
+    assert_eq!(machine.pcrlock.pin(|| true), Firmware::ProgramFailed);
 }
 
 #[test]
 fn a_policy_from_before_that_does_not_go_is_not_taken_for_a_new_one() {
     let machine = machine(&predicts(ALL), "true");
     std::fs::create_dir(&machine.pcrlock.policy).unwrap();
-    assert_eq!(machine.pcrlock.pin(), Firmware::ProgramFailed);
+    assert_eq!(machine.pcrlock.pin(|| true), Firmware::ProgramFailed);
 }
 
 #[test]
@@ -154,10 +154,10 @@ fn a_program_that_hangs_is_ended() {
     for hangs in ["mkfifo pipe; exec cat pipe", "mkfifo pipe; cat pipe & wait"] {
         let mut machine = machine(hangs, &makes(ALL));
         machine.pcrlock.patience = Duration::from_secs(2);
-        assert_eq!(machine.pcrlock.pin(), Firmware::ProgramHung);
+        assert_eq!(machine.pcrlock.pin(|| true), Firmware::ProgramHung);
         let mut machine = machine_that(hangs, &predicts(ALL), &makes(ALL));
         machine.pcrlock.patience = Duration::from_millis(300);
-        assert_eq!(machine.pcrlock.pin(), Firmware::ProgramHung);
+        assert_eq!(machine.pcrlock.pin(|| true), Firmware::ProgramHung);
     }
 }
 
@@ -168,5 +168,18 @@ fn more_output_than_a_pipe_holds_is_read() {
         predicts(ALL)
     );
     let machine = machine(&long, &makes(ALL));
-    assert_eq!(machine.pcrlock.pin(), Firmware::Pinned);
+    assert_eq!(machine.pcrlock.pin(|| true), Firmware::Pinned);
+}
+
+#[test]
+fn who_calls_it_off_in_time_keeps_the_policy_from_before() {
+    let machine = machine(&predicts(ALL), &makes(ALL));
+    assert_eq!(machine.pcrlock.pin(|| true), Firmware::Pinned);
+    let before = std::fs::read(&machine.pcrlock.policy).unwrap();
+    std::fs::remove_file(machine.directory.path().join("asked")).unwrap();
+    // Asked once nothing can be done any more without a change.
+    let wanted = || !machine.asked().contains("predict");
+    assert_eq!(machine.pcrlock.pin(wanted), Firmware::ProgramFailed);
+    assert!(!machine.asked().contains("-policy"), "{}", machine.asked());
+    assert_eq!(std::fs::read(&machine.pcrlock.policy).unwrap(), before);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use holdfast_contract::vault::Firmware;
 
-use crate::volume::{Volume, VolumeError};
+use crate::volume::{Result, Volume, VolumeError};
 use crate::{programs, raw};
 
 /// Secure Boot's keys and state, what was added to the boot by credentials or command line, extensions, and the volumes opened before this
@@ -13,12 +13,17 @@ use crate::{programs, raw};
 const LITERAL_REGISTERS: &str = "7+12+13+15";
 
 impl Volume {
-    /// Seals the volume to the TPM: bound to the firmware too where that can be said in advance, and without it otherwise.
+    /// Seals the volume to the TPM: bound to the firmware too where that can be said in advance, and without it otherwise. Whoever hangs up before
+    /// it is done calls it off.
     ///
     /// # Errors
     ///
-    /// When `systemd-cryptenroll` fails, or the header cannot be written.
-    pub(crate) fn seal(&self, key: &[u8]) -> anyhow::Result<()> {
+    /// When `systemd-cryptenroll` fails, the header cannot be written, or it was called off.
+    pub(crate) fn seal(&self, key: &[u8]) -> Result<()> {
+        self.asker.wait(|| Ok(self.seal_now(key)?))
+    }
+
+    fn seal_now(&self, key: &[u8]) -> anyhow::Result<()> {
         let mut header = self.header()?.context("the header is gone")?;
         let before = header.tpm_tokens();
         let mut firmware = self.firmware.ask();
@@ -63,6 +68,7 @@ impl Volume {
             &self.public_key,
             &self.signature,
             pcrlock,
+            &self.asker,
         )
         .context("seal the volume to the TPM")
     }
@@ -77,3 +83,8 @@ impl Volume {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "seal_tests.rs"]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests;
