@@ -163,10 +163,7 @@ fn a_program_that_hangs_is_ended() {
 
 #[test]
 fn more_output_than_a_pipe_holds_is_read() {
-    let long = format!(
-        "printf '%0200000d' 0 >&2; {}; printf '%*s' 200000 ''",
-        predicts(ALL)
-    );
+    let long = format!("{}; printf '%*s' 200000 ''", predicts(ALL));
     let machine = machine(&long, &makes(ALL));
     assert_eq!(machine.pcrlock.pin(|| true), Firmware::Pinned);
 }
