@@ -91,7 +91,7 @@ pub fn falls_back_where_nothing_can_be_said_in_advance(running: &mut Running, ke
 }
 
 /// At the next start it opens unattended, and one command pins the firmware.
-pub fn is_pinned_again_by_one_command(machine: &Machine, running: Running, key: &str) {
+pub fn is_pinned_again_by_one_command(machine: &Machine, running: Running, key: &str) -> Running {
     running.shut_down();
     let mut running = machine.boot();
     running.await_suite();
@@ -114,7 +114,54 @@ pub fn is_pinned_again_by_one_command(machine: &Machine, running: Running, key: 
         "[measured] unlock with the firmware: {} ms",
         begun.elapsed().as_millis()
     );
-    running.shut_down();
+    running
+}
+
+/// A lock does not wait for a seal, which is over then; what was sealed before still opens.
+pub fn a_lock_ends_a_seal(running: &mut Running, key: &str) {
+    const SLOW: &str = "/run/systemd/system/holdfast-vault-firmware@.service.d/slow.conf";
+    let before = header(running);
+    // What makes the policy is held up before it has begun.
+    running
+        .run(&format!(
+            "mkdir -p $(dirname {SLOW}) && printf '[Service]\nExecStartPre=/usr/bin/sleep infinity\nExecPaths=/usr/bin\n' >{SLOW} && systemctl daemon-reload"
+        ))
+        .ok();
+    running
+        .run(&format!(
+            "(echo {key} | holdfast vault seal >/run/seal 2>&1; echo \"ended $?\" >>/run/seal) </dev/null >/dev/null 2>&1 &"
+        ))
+        .ok();
+    running.until(
+        "the policy to be asked for",
+        "systemctl list-units --no-legend --state=activating 'holdfast-vault-firmware@*' | grep -q .",
+    );
+    let begun = Instant::now();
+    running.run("holdfast lock").ok();
+    println!(
+        "[measured] `holdfast lock` while the vault is being sealed: {} ms",
+        begun.elapsed().as_millis()
+    );
+    running.until("the seal to end", "grep -q '^ended' /run/seal");
+    let said = running.run("cat /run/seal").ok();
+    println!("[refused] {}", said.trim().replace('\n', " | "));
+    assert!(
+        said.contains("locked meanwhile") && !said.contains("ended 0"),
+        "{said}"
+    );
+    running.until(
+        "the device to be let go of",
+        "! systemctl is-active --quiet 'holdfast-vault-volume@*'",
+    );
+    running
+        .run(&format!(
+            "rm {SLOW} && systemctl daemon-reload && systemctl stop 'holdfast-vault-firmware@*'"
+        ))
+        .ok();
+    assert_eq!(vault(running)["state"], "locked");
+    assert_eq!(header(running)["tokens"], before["tokens"]);
+    running.run("holdfast unlock").ok();
+    assert_eq!(vault(running)["state"], "open");
 }
 
 /// Another firmware is started: the state volume opens, the vault does not; its owner seals it anew, and it opens unattended.

@@ -56,7 +56,9 @@ fn the_vault_is_sealed_to_the_firmware() {
     firmware::is_pinned(&mut running);
     let key = firmware::refuses_another_firmware_and_says_what_to_do(&mut running);
     firmware::falls_back_where_nothing_can_be_said_in_advance(&mut running, &key);
-    firmware::is_pinned_again_by_one_command(&machine, running, &key);
+    let mut running = firmware::is_pinned_again_by_one_command(&machine, running, &key);
+    firmware::a_lock_ends_a_seal(&mut running, &key);
+    running.shut_down();
     firmware::another_firmware_is_refused_until_it_is_meant(&mut machine, &key);
 }
 
