@@ -71,7 +71,7 @@ pub fn enrol(
         .arg("--unlock-key-file=/dev/stdin")
         .arg(device)
         .env("SYSTEMD_LOG_LEVEL", "info");
-    done(start(command, key, |_| false, Some(asker))?)
+    done(&start(command, key, |_| false, Some(asker))?)
 }
 
 /// Enrols the security key that is plugged in: its touch is asked for each time, its PIN where one is given. The TPM opens the volume.
@@ -124,10 +124,10 @@ pub fn answer_with_errors(name: &str, sectors: u64) -> anyhow::Result<()> {
 }
 
 fn run(command: Command, input: &[u8]) -> anyhow::Result<()> {
-    done(start(command, input, |_| false, None)?)
+    done(&start(command, input, |_| false, None)?)
 }
 
-fn done(ended: Ended) -> anyhow::Result<()> {
+fn done(ended: &Ended) -> anyhow::Result<()> {
     if ended.well { Ok(()) } else { Err(ended.failure()) }
 }
 
