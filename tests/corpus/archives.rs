@@ -37,6 +37,7 @@ fn state() -> Vec<u8> {
 pub fn add(corpus: &mut Corpus) {
     torch(corpus);
     zip(corpus);
+    macos(corpus);
     tar(corpus);
 }
 
@@ -144,31 +145,6 @@ fn zip(corpus: &mut Corpus) {
         archive(&[Member::stored("a.zip", &inner)]).bytes,
     );
     corpus.accept(
-        "zip/macos.zip",
-        archive(&[
-            Member::stored("m/", b""),
-            Member::stored("m/a.pkl", &good()),
-            Member::stored("m/.DS_Store", &ds_store()),
-            Member::stored("__MACOSX/m/._a.pkl", &downloaded()),
-            Member::stored("__MACOSX/._m", &downloaded()),
-        ])
-        .bytes,
-    );
-    corpus.refuse(
-        "zip/macos-call.zip",
-        archive(&[
-            Member::stored("a.pkl", &good()),
-            Member::stored("__MACOSX/._a.pkl", &evil()),
-        ])
-        .bytes,
-        "HF-PKL-001",
-    );
-    corpus.refuse(
-        "zip/macos-other.zip",
-        archive(&[Member::stored("__MACOSX/a.pkl", &good())]).bytes,
-        "HF-FMT-020",
-    );
-    corpus.accept(
         "zip/directory.zip",
         archive(&[Member::stored("d/", b""), Member::stored("d/a.pkl", &good())]).bytes,
     );
@@ -261,6 +237,48 @@ fn zip(corpus: &mut Corpus) {
     changed(corpus, &built);
 }
 
+/// What macOS adds by itself, and what only has such a name.
+fn macos(corpus: &mut Corpus) {
+    corpus.accept(
+        "zip/macos.zip",
+        archive(&[
+            Member::stored("m/", b""),
+            Member::stored("m/a.pkl", &good()),
+            Member::stored("m/.DS_Store", &ds_store()),
+            Member::stored("__MACOSX/m/._a.pkl", &downloaded()),
+            Member::stored("__MACOSX/._m", &downloaded()),
+        ])
+        .bytes,
+    );
+    corpus.refuse(
+        "zip/macos-call.zip",
+        archive(&[
+            Member::stored("a.pkl", &good()),
+            Member::stored("__MACOSX/._a.pkl", &evil()),
+        ])
+        .bytes,
+        "HF-PKL-001",
+    );
+    corpus.refuse(
+        "zip/macos-other.zip",
+        archive(&[Member::stored("__MACOSX/a.pkl", &good())]).bytes,
+        "HF-FMT-020",
+    );
+    corpus.accept(
+        "tar/macos.tar",
+        tar_archive(&[
+            tar_member("./._a.pkl", b'0', &downloaded()),
+            tar_member("./a.pkl", b'0', &good()),
+            tar_member("./.DS_Store", b'0', &ds_store()),
+        ]),
+    );
+    corpus.refuse(
+        "tar/macos-other.tar",
+        tar_archive(&[tar_member("./._a.pkl", b'0', &good())]),
+        "HF-FMT-020",
+    );
+}
+
 /// Changes to single fields of a sound archive.
 fn changed(corpus: &mut Corpus, built: &Built) {
     let mut change = |name: &str, at: usize, id| {
@@ -289,19 +307,6 @@ fn changed(corpus: &mut Corpus, built: &Built) {
 }
 
 fn tar(corpus: &mut Corpus) {
-    corpus.accept(
-        "tar/macos.tar",
-        tar_archive(&[
-            tar_member("./._a.pkl", b'0', &downloaded()),
-            tar_member("./a.pkl", b'0', &good()),
-            tar_member("./.DS_Store", b'0', &ds_store()),
-        ]),
-    );
-    corpus.refuse(
-        "tar/macos-other.tar",
-        tar_archive(&[tar_member("./._a.pkl", b'0', &good())]),
-        "HF-FMT-020",
-    );
     let hdf5 = Hdf5Builder::weights().build().bytes;
     corpus.accept("tar/hdf5.tar", tar_archive(&[tar_member("a.h5", b'0', &hdf5)]));
     let tensor = SafetensorsBuilder::new()

@@ -393,7 +393,9 @@ fn metadata_is_looked_at_as_other_texts_are() {
         .collect();
     assert!(!programs.is_empty());
     for (name, id, bytes) in programs {
-        let escaped: String = bytes.iter().map(|byte| format!("\\u{byte:04x}")).collect();
+        let escaped = bytes
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("\\u{byte:04x}"));
         assert!(with("note", &escaped).contains(&id.to_owned()), "{name}");
     }
     let long = |count: usize| "word ".repeat(count);

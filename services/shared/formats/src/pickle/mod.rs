@@ -124,7 +124,7 @@ impl Pickle {
     /// The bytes have ended after `size`: what was found, and what was learnt.
     pub fn conclude(mut self, size: u64) -> (Findings, Summary) {
         self.end(size);
-        if let Some(plain) = &mut self.plain {
+        if let (Some(plain), false) = (&mut self.plain, self.plain_done) {
             plain.cut_off();
         }
         self.report_plain();
@@ -200,6 +200,8 @@ impl Pickle {
     /// Takes opcodes up to an event.
     fn pickle(&mut self, bytes: &[u8]) -> usize {
         let (taken, event) = self.reader.feed(bytes);
+        // Before the event, which may say that from here on less of it counts.
+        self.feed_plain(bytes.get(..taken).unwrap_or(bytes));
         match event {
             Event::More => {}
             Event::Broken => {
@@ -263,7 +265,7 @@ impl Pickle {
     }
 
     fn inline(&mut self, inline: Inline) {
-        if self.plain.is_none() && !self.plain_done && self.outer.is_none() {
+        if self.plain.is_none() && self.outer.is_none() {
             self.plain = Some(Box::new(self.reader.plain()));
         }
         match inline {
@@ -385,17 +387,16 @@ impl Pickle {
             Stage::Ended => bytes.len(),
         };
         self.reader.lexer.skip(taken as u64);
+        self.feed_plain(bytes.get(..taken).unwrap_or(bytes));
         taken
     }
 
     /// Lets the reader that does not know joblib take the same bytes.
     fn feed_plain(&mut self, bytes: &[u8]) {
-        let Some(plain) = &mut self.plain else { return };
-        let (_, event) = plain.feed(bytes);
-        if event != Event::More {
-            self.report_plain();
-            self.plain = None;
-            self.plain_done = true;
+        // What it found waits for the end: told at once, its place among the others would depend on how the bytes come.
+        if let (Some(plain), false) = (&mut self.plain, self.plain_done) {
+            let (_, event) = plain.feed(bytes);
+            self.plain_done = event != Event::More;
         }
     }
 
@@ -426,13 +427,8 @@ impl Inspector for Pickle {
     fn feed(&mut self, _at: u64, chunk: &[u8]) {
         let mut rest = chunk;
         while !rest.is_empty() {
-            let had_plain = self.plain.is_some();
             let taken = self.next(rest);
-            let (done, after) = rest.split_at(taken.min(rest.len()));
-            if had_plain {
-                self.feed_plain(done);
-            }
-            rest = after;
+            rest = rest.get(taken..).unwrap_or_default();
         }
     }
 

@@ -13,7 +13,7 @@ const MAX_WAYS: usize = 256 << 10;
 const MAX_PAIRS: usize = 256 << 10;
 /// Up to so many times a part is written out. One that may be there more often counts as a loop.
 const WRITTEN_OUT: u32 = 4;
-/// From so many times on a part with a loop in it counts as a loop: each time is another place to go back to.
+/// From so many times on a part that can be read in more than one way counts as a loop: each time is another place to go back to.
 const MANY: u32 = 10;
 
 const TOO_COMPLEX: Flaw = Flaw::Unclear("it is too complex to be followed");
@@ -162,7 +162,7 @@ impl<'a> Automaton<'a> {
     fn times(&mut self, node: &'a Node, least: u32, most: Option<u32>, within: usize) -> Result<Part, Flaw> {
         let most = most.unwrap_or(u32::MAX);
         let is_loop = if least == most {
-            most >= MANY && has_loop(node)
+            most >= MANY && has_choice(node)
         } else {
             most > WRITTEN_OUT
         };
@@ -174,8 +174,10 @@ impl<'a> Automaton<'a> {
                 within
             };
             let mut part = self.build(node, within)?;
-            let (first, last) = (part.first.clone(), part.last.clone());
-            self.connect(&last, &first, true)?;
+            // Which of so many times read nothing is a choice of its own. Without a limit, a time that reads nothing is the last.
+            self.is_ambiguous |= (MANY..u32::MAX).contains(&most) && part.may_be_empty;
+            let (begins, ends) = (part.first.clone(), part.last.clone());
+            self.connect(&ends, &begins, true)?;
             part.may_be_empty |= least == 0;
             return Ok(part);
         }
@@ -244,14 +246,12 @@ impl<'a> Automaton<'a> {
     }
 }
 
-/// Whether there is a loop in a part.
-fn has_loop(node: &Node) -> bool {
+/// Whether there is more than one way to read a part.
+fn has_choice(node: &Node) -> bool {
     match node {
-        Node::One(..) => false,
-        Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(has_loop),
-        Node::Times(node, least, most) => {
-            most.is_none_or(|most| most > WRITTEN_OUT && most != *least) || has_loop(node)
-        }
-        Node::Atomic(_) | Node::Look(_) => false,
+        Node::Any(_) => true,
+        Node::All(nodes) => nodes.iter().any(has_choice),
+        Node::Times(node, least, most) => *most != Some(*least) || has_choice(node),
+        Node::One(..) | Node::Atomic(_) | Node::Look(_) => false,
     }
 }

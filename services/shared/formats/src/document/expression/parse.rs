@@ -132,7 +132,6 @@ impl<'a> Parser<'a> {
         let text = self.take(character.len_utf8());
         Ok(match character {
             '^' | '$' => Node::All(Vec::new()),
-            '.' => self.one(text.to_owned()),
             '{' | '}' | ']' | '*' | '+' | '?' => self.one(format!("\\{text}")),
             _ => self.one(text.to_owned()),
         })
