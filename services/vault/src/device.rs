@@ -87,12 +87,14 @@ impl Vault {
     /// As the device has it. The state is looked at anew then.
     pub(crate) async fn ask(&self, request: VolumeRequest) -> Result<Done, Problem> {
         self.device()?;
-        if !request.waits_for_a_touch() {
+        if !request.can_be_called_off() {
             let turn = self.turns.ordinary(&request).await?;
             return self.ask_in(&turn, request).await;
         }
-        // A key can be touched half a minute later. Not waiting any more hangs up, and the device does nothing then.
+        // A key can be touched half a minute later, and sealing takes as long: it would give the TPM a key after a panic has removed it. Not waiting
+        // any more hangs up, and the device does nothing then.
         let mut locked = self.turns.locks.subscribe();
+        let called_off = called_off(&request);
         let answer = async {
             let turn = self.turns.ordinary(&request).await?;
             self.ask_in(&turn, request).await
@@ -100,10 +102,7 @@ impl Vault {
         tokio::select! {
             biased;
             answer = answer => answer,
-            _ = locked.changed() => Err(Problem::new(
-                ProblemKind::Conflict,
-                "the vault was locked meanwhile; the security key is not waited for any longer",
-            )),
+            _ = locked.changed() => Err(called_off),
         }
     }
 
@@ -176,12 +175,36 @@ impl Vault {
             tracing::info!(state = in_words(state), "the vault changed");
         }
         known.keys = volume.keys;
+        if known.firmware != volume.firmware
+            && let Some(firmware) = volume.firmware
+        {
+            tracing::info!(%firmware, "the vault's key in the TPM");
+        }
+        known.firmware = volume.firmware;
         known.problem = if state == VaultState::Open {
             None
         } else {
             problem.or_else(|| known.problem.take())
         };
     }
+}
+
+/// What whoever asked is told.
+fn called_off(request: &VolumeRequest) -> Problem {
+    if matches!(
+        request,
+        VolumeRequest::EnrolTpm { .. } | VolumeRequest::EnrolTpmWithSecurityKey { .. }
+    ) {
+        return Problem::new(
+            ProblemKind::Conflict,
+            "the vault was locked meanwhile; it is not being sealed any longer",
+        )
+        .next("Seal it again. Until then the TPM may not open it: use the recovery key, the passphrase or the security key.");
+    }
+    Problem::new(
+        ProblemKind::Conflict,
+        "the vault was locked meanwhile; the security key is not waited for any longer",
+    )
 }
 
 fn opens(request: &VolumeRequest) -> bool {

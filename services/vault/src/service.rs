@@ -9,8 +9,8 @@ use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::role::Service;
 use holdfast_contract::status::{Confinement, ServiceStatus};
 use holdfast_contract::vault::{
-    Backend, Keys, MAX_PIN_BYTES, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS, Secret, VaultState, VaultStatus,
-    Volume, VolumeRequest, VolumeState,
+    Backend, Firmware, Keys, MAX_PIN_BYTES, MAX_SECRET_BYTES, MIN_PASSPHRASE_CHARS, Secret, VaultState,
+    VaultStatus, Volume, VolumeRequest, VolumeState,
 };
 use holdfast_contract::{Problem, Timestamp};
 use holdfast_daemon::Throttle;
@@ -62,6 +62,7 @@ pub(crate) struct Known {
     pub state: VaultState,
     pub since: Timestamp,
     pub keys: Keys,
+    pub firmware: Option<Firmware>,
     pub problem: Option<String>,
 }
 
@@ -86,6 +87,7 @@ impl Vault {
                 state,
                 since: now,
                 keys: Keys::default(),
+                firmware: None,
                 problem: None,
             }),
             pending: Mutex::default(),
@@ -110,6 +112,7 @@ impl Vault {
             state: known.state,
             since: known.since,
             keys: known.keys,
+            firmware: known.firmware,
             lock_after_minutes: self.volume.as_ref().and(self.config.lock_after()),
             panic,
             problem: known.problem.clone(),
@@ -400,6 +403,7 @@ mod tests {
         state_of(&Volume {
             state,
             keys: Keys::default(),
+            firmware: None,
             active,
             suspended,
             identity: None,

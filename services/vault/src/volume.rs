@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 const MAX_ANSWER_BYTES: u64 = 16 << 10;
 /// A request that derives keys and asks the TPM. TPMs are slow, emulated machines slower.
 const DEADLINE: Duration = Duration::from_secs(90);
+/// Sealing asks what the firmware will measure at the next boot before.
+const SEAL_DEADLINE: Duration = Duration::from_secs(150);
 /// A security key waits half a minute for each touch; enrolling takes two.
 const TOUCH_DEADLINE: Duration = Duration::from_secs(150);
 /// Making a volume writes a file system and seals a key besides.
@@ -65,6 +67,8 @@ impl VolumeClient {
     pub async fn ask(&self, request: &VolumeRequest) -> Result<Done, Problem> {
         let deadline = match request {
             VolumeRequest::Create { .. } => CREATE_DEADLINE,
+            VolumeRequest::EnrolTpm { .. } => SEAL_DEADLINE,
+            VolumeRequest::EnrolTpmWithSecurityKey { .. } => TOUCH_DEADLINE + SEAL_DEADLINE,
             request if request.waits_for_a_touch() => TOUCH_DEADLINE,
             _ => DEADLINE,
         };

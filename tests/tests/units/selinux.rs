@@ -35,7 +35,8 @@ struct Socket {
     callers: BTreeSet<String>,
 }
 
-/// The sockets in `/run/holdfast`, as the units make them. Who is in the group of one may call, and who owns another's socket.
+/// The sockets in `/run/holdfast`, as the units make them. Who is in the group of one may call, and who owns another's socket; of those who are root, who comes
+/// after a socket of root's.
 fn sockets() -> Vec<Socket> {
     let services = units("service");
     let mut all = Vec::new();
@@ -60,6 +61,9 @@ fn sockets() -> Vec<Socket> {
             .filter(|unit| {
                 unit.words("Service", "SupplementaryGroups").contains(group)
                     || unit.one("Service", "User") == Some(owner)
+                    || owner == "root"
+                        && unit.one("Service", "User").is_none()
+                        && unit.words("Unit", "After").contains(socket.name.as_str())
             })
             .map(|unit| name(unit.stem()))
             .collect();
@@ -230,7 +234,9 @@ fn every_socket_and_directory_of_a_unit_has_its_own_type() {
         assert_eq!(kind, Some(wanted), "{}", socket.path);
     }
     for unit in units("service") {
-        for directory in unit.all("Service", "StateDirectory") {
+        // A directory of the system's own has the distribution's type.
+        let directories = unit.all("Service", "StateDirectory").into_iter();
+        for directory in directories.filter(|directory| directory.starts_with("holdfast")) {
             let kind = types.remove(&format!("/var/lib/{directory}")).unwrap();
             let what = kind
                 .trim_start_matches("holdfast_")

@@ -20,6 +20,7 @@ const CEILINGS: &[(&str, f32)] = &[
     ("holdfast-quarantine.service", 0.4),
     ("holdfast-registry.service", 0.4),
     // Root with devices, for the length of one change; who serves sockets has neither. The one that lets go runs while the machine is going off.
+    ("holdfast-vault-firmware@.service", 0.9),
     ("holdfast-vault-volume-release.service", 1.2),
     ("holdfast-vault-volume@.service", 1.2),
     // Nobody in particular, who may turn the machine off.

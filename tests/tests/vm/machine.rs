@@ -41,6 +41,7 @@ impl Answer {
 pub struct Machine {
     directory: PathBuf,
     copied: bool,
+    firmware: Option<&'static str>,
 }
 
 impl Drop for Machine {
@@ -91,6 +92,7 @@ impl Machine {
         Self {
             directory,
             copied: false,
+            firmware: None,
         }
     }
 
@@ -100,6 +102,7 @@ impl Machine {
         directory.join("disk.raw").exists().then_some(Self {
             directory,
             copied: false,
+            firmware: None,
         })
     }
 
@@ -121,6 +124,11 @@ impl Machine {
             }
         }
         copy
+    }
+
+    /// From now on it starts with another firmware: a file of OVMF's.
+    pub fn flash(&mut self, firmware: &'static str) {
+        self.firmware = Some(firmware);
     }
 
     /// The state of its TPM.
@@ -159,6 +167,7 @@ impl Machine {
             .args(["--test", "--machine"])
             .arg(&self.directory)
             .args((!self.directory.join("disk.raw").exists()).then(image))
+            .envs(self.firmware.map(|firmware| ("HOLDFAST_VM_FIRMWARE", firmware)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -13,6 +13,7 @@
 mod boot;
 mod container;
 mod faults;
+mod firmware;
 mod inside;
 mod machine;
 mod security_key;
@@ -46,6 +47,19 @@ fn a_running_appliance_serves_and_resists() {
     faults::the_disk_is_full(&mut running);
     faults::the_clock_is_far_off(&mut running);
     running.shut_down();
+}
+
+#[test]
+fn the_vault_is_sealed_to_the_firmware() {
+    let mut machine = APPLIANCE.copy("firmware");
+    let mut running = boot::again(&machine);
+    firmware::is_pinned(&mut running);
+    let key = firmware::refuses_another_firmware_and_says_what_to_do(&mut running);
+    firmware::falls_back_where_nothing_can_be_said_in_advance(&mut running, &key);
+    let mut running = firmware::is_pinned_again_by_one_command(&machine, running, &key);
+    firmware::a_lock_ends_a_seal(&mut running, &key);
+    running.shut_down();
+    firmware::another_firmware_is_refused_until_it_is_meant(&mut machine, &key);
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn refused(running: &mut Running, command: &str, words: &str) {
 
 /// A key is enrolled, opens the vault when it is touched, and nothing else does in its place.
 pub fn is_enrolled_and_opens(running: &mut Running) {
+    // The key that opens the vault for enrolling another is bound to the firmware.
+    assert_eq!(vault(running)["firmware"], "pinned");
     refused(
         running,
         "holdfast vault security-key",
@@ -221,9 +223,10 @@ pub fn asks_for_its_pin(running: &mut Running) {
         .run("journalctl -b -o cat -u key-4 | grep -c 'a wrong PIN'")
         .output;
     assert_eq!(wrong.trim(), "2", "each wrong PIN is tried once");
-    running
+    let sealed = running
         .run(&format!("echo {PIN} | holdfast vault seal --security-key"))
         .ok();
+    assert!(sealed.contains("firmware pinned"), "{sealed}");
     running.run("holdfast lock && holdfast unlock").ok();
     assert_eq!(of_type(&header(running), "systemd-tpm2").len(), 1);
     let slots = header(running)["keyslots"].as_object().unwrap().len();
@@ -277,9 +280,10 @@ pub fn opens_after_panic_level_2(machine: &Machine, mut running: Running) {
     // One of the enrolled keys asks for its PIN, so one is asked for; this one does without.
     running.run("echo unused | holdfast unlock --security-key").ok();
     running.await_suite();
-    running
+    let sealed = running
         .run("echo unused | holdfast vault seal --security-key")
         .ok();
+    assert!(sealed.contains("firmware pinned"), "{sealed}");
     running.run("holdfast lock && holdfast unlock").ok();
 
     running.run("holdfast vault security-key --remove").ok();

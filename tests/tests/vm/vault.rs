@@ -176,10 +176,14 @@ pub fn its_sockets_are_closed_to_others(running: &mut Running) {
         ("vault", "volume.sock", true),
         ("console", "volume.sock", false),
         ("inference", "volume.sock", false),
+        // Only the half that has the device asks for a policy: root.
+        ("console", "firmware.sock", false),
+        ("vault", "firmware.sock", false),
         ("vault", "off.sock", true),
         ("console", "off.sock", false),
         ("vault-off", "volume.sock", false),
     ] {
+        running.run(&format!("test -S /run/holdfast/vault/{socket}")).ok();
         let answer = running.run(&as_service(
             service,
             &format!("test -w /run/holdfast/vault/{socket}"),

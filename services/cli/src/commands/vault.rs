@@ -318,6 +318,9 @@ async fn recovery_key(client: &Client, output: Output, no_proof: bool) -> anyhow
 }
 
 fn sealed(status: &VaultStatus, output: Output) -> anyhow::Result<u8> {
+    if let Some(firmware) = status.firmware {
+        output.line(format!("The TPM's key: {firmware}."))?;
+    }
     changed(
         status,
         "The vault is sealed to this machine's TPM as it booted now.",
@@ -357,6 +360,9 @@ fn show(status: &VaultStatus, output: Output) -> anyhow::Result<()> {
         "  opened by this machine's TPM  {}",
         has(status.keys.tpm)
     ))?;
+    if let Some(firmware) = status.firmware {
+        output.line(format!("  the TPM's key                 {firmware}"))?;
+    }
     output.line(format!(
         "  opened by a recovery key      {}",
         has(status.keys.recovery_key)

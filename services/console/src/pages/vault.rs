@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use holdfast_contract::Problem;
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::vault::{
-    Backend, CREATE_PHRASE, Confirmed, Countdown, Given, MAX_PIN_BYTES, MAX_SECRET_BYTES,
+    Backend, CREATE_PHRASE, Confirmed, Countdown, Firmware, Given, MAX_PIN_BYTES, MAX_SECRET_BYTES,
     MIN_PASSPHRASE_CHARS, Panic, PanicLevel, RecoveryKey, Secret, SecurityKey, Unlock, VaultState,
     VaultStatus,
 };
@@ -24,8 +24,9 @@ use crate::auth::{Form, SignedIn};
 use crate::session::Session;
 use crate::words::{self, Tone};
 
-/// A TPM takes its time, and so do stretching a passphrase and touching a security key twice.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// A TPM takes its time, and so do stretching a passphrase, touching a security key twice, and saying what the firmware will measure: longer than
+/// the vault waits for the longest of its changes, sealing with a security key.
+const PATIENCE: Duration = Duration::from_mins(6);
 
 /// `GET /vault`
 pub async fn page(State(app): State<Arc<App>>, SignedIn(session): SignedIn) -> Response {
@@ -212,6 +213,7 @@ fn keys(status: &VaultStatus, session: &Session) -> Markup {
             }
             (security_key(status, session))
             h3 { "TPM" }
+            @if let Some(firmware) = status.firmware { (pinned(firmware)) }
             p.hint { "Seal the vault anew after a change of the firmware or its settings that you made yourself." }
             form.inline method="post" action="/vault/seal" {
                 (form_token(session))
@@ -259,6 +261,17 @@ fn pin_field(id: &str, label: &str, shown: bool) -> Markup {
             }
         } @else {
             input type="hidden" name="pin" value="";
+        }
+    }
+}
+
+/// Whether the TPM's key depends on the firmware, and if not, why.
+fn pinned(firmware: Firmware) -> Markup {
+    html! {
+        @if firmware.is_pinned() {
+            p { "Firmware pinned: the TPM gives its key only where the firmware is the one that the vault was sealed under." }
+        } @else {
+            (note(Tone::Plain, &words::sentence(&firmware.to_string())))
         }
     }
 }

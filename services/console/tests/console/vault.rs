@@ -1,7 +1,7 @@
 //! The vault's page.
 
 use holdfast_contract::role;
-use holdfast_contract::vault::{Backend, VaultState};
+use holdfast_contract::vault::{Backend, Firmware, VaultState};
 use http::{StatusCode, header};
 
 use crate::browser::Console;
@@ -210,4 +210,17 @@ async fn every_state_has_its_words_and_its_way_on() {
     assert!(page.text.contains("Not encrypted") && !page.text.contains("action=\"/vault/panic\""));
     console.house.take_away(role::VAULT_OPERATE);
     assert!(browser.get("/vault").await.text.contains("does not answer"));
+}
+
+#[tokio::test]
+async fn it_says_whether_the_firmware_is_pinned_and_why_not() {
+    let console = Console::new();
+    let mut browser = console.signed_in().await;
+    let page = browser.get("/vault").await;
+    assert!(page.text.contains("Firmware pinned"), "{}", page.text);
+    console.house.vault.status.lock().unwrap().firmware = Some(Firmware::NotCovered { register: 2 });
+    let page = browser.get("/vault").await;
+    assert!(page.text.contains("Firmware not pinned: PCR 2"), "{}", page.text);
+    console.house.vault.status.lock().unwrap().firmware = None;
+    assert!(!browser.get("/vault").await.text.contains("pinned"));
 }

@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use holdfast_contract::problem::ProblemKind;
 use holdfast_contract::vault::{
-    Backend, Countdown, Given, Keys, Panic, RecoveryKey, Secret, SecurityKey, Unlock, VaultState, VaultStatus,
+    Backend, Countdown, Firmware, Given, Keys, Panic, RecoveryKey, Secret, SecurityKey, Unlock, VaultState,
+    VaultStatus,
 };
 use holdfast_contract::{Problem, Timestamp};
 use holdfast_ipc::{Answer, Json};
@@ -32,6 +33,7 @@ impl Default for Vault {
                     tpm: true,
                     ..Keys::default()
                 },
+                firmware: Some(Firmware::Pinned),
                 lock_after_minutes: None,
                 panic: None,
                 problem: None,

@@ -6,6 +6,7 @@
 
 pub mod digest;
 pub mod engine;
+pub mod firmware;
 pub mod inference;
 pub mod ledger;
 pub mod limits;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::Digest;
+pub use crate::firmware::{FIRMWARE_POLICY, Firmware};
 
 /// The longest passphrase or recovery key that is taken, in bytes.
 pub const MAX_SECRET_BYTES: usize = 1024;
@@ -113,6 +114,9 @@ pub struct VaultStatus {
     pub since: Timestamp,
     /// What opens it.
     pub keys: Keys,
+    /// Whether the TPM's key depends on the firmware too; none where there is no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
     /// After how many minutes without use it is locked; none for never.
     pub lock_after_minutes: Option<u32>,
     /// A panic level that is being counted down.
@@ -321,7 +325,7 @@ pub enum VolumeRequest {
 }
 
 impl VolumeRequest {
-    /// Whether a person has to touch a security key for it. Whoever asked may hang up until then, and nothing is done.
+    /// Whether a person has to touch a security key for it.
     pub fn waits_for_a_touch(&self) -> bool {
         matches!(
             self,
@@ -329,6 +333,12 @@ impl VolumeRequest {
                 | Self::EnrolTpmWithSecurityKey { .. }
                 | Self::AddSecurityKey { .. }
         )
+    }
+
+    /// Whether whoever asked may call it off by hanging up: until the key was touched, and until the new key of the TPM is in the header. After
+    /// that it is done whatever they do.
+    pub fn can_be_called_off(&self) -> bool {
+        self.waits_for_a_touch() || matches!(self, Self::EnrolTpm { .. })
     }
 }
 
@@ -356,6 +366,9 @@ pub struct Volume {
     pub state: VolumeState,
     /// What opens it.
     pub keys: Keys,
+    /// Whether the TPM's key depends on the firmware too; none where there is no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
     /// Which volume it is: stays the same for as long as its volume key does; none where there is no header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Digest>,

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use holdfast_contract::Digest;
 use holdfast_contract::status::Confinement;
-use holdfast_contract::vault::{TURN_OFF, Volume, VolumeAnswer, VolumeState};
+use holdfast_contract::vault::{Secret, TURN_OFF, Volume, VolumeAnswer, VolumeState};
 use holdfast_ipc::{Recorder, Surroundings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{UnixListener, UnixStream};
@@ -64,7 +64,7 @@ struct Device {
     /// [`VolumeRequest::AddRecoveryKey`] is answered after this.
     held: Notify,
     begun: Notify,
-    /// [`VolumeRequest::OpenWithSecurityKey`] is answered after this.
+    /// [`VolumeRequest::OpenWithSecurityKey`] and [`VolumeRequest::EnrolTpm`] are answered after this.
     touched: Notify,
     /// Somebody has hung up before the answer.
     gone: Notify,
@@ -79,7 +79,7 @@ impl Device {
                 self.begun.notify_one();
                 self.held.notified().await;
             }
-            VolumeRequest::OpenWithSecurityKey { .. } => {
+            VolumeRequest::OpenWithSecurityKey { .. } | VolumeRequest::EnrolTpm { .. } => {
                 self.begun.notify_one();
                 self.touched.notified().await;
             }
@@ -91,6 +91,7 @@ impl Device {
             VolumeRequest::Open { .. } | VolumeRequest::OpenWithSecurityKey { .. } => {
                 (volume.active, volume.suspended) = (true, false);
             }
+            VolumeRequest::EnrolTpm { .. } => volume.keys.tpm = true,
             VolumeRequest::RemoveTpm => volume.keys.tpm = false,
             VolumeRequest::Erase => (volume.state, volume.keys) = (VolumeState::Erased, Keys::default()),
             _ => {}
@@ -121,6 +122,7 @@ struct Place {
 const OPEN: Volume = Volume {
     state: VolumeState::Ready,
     keys: RECOVERABLE,
+    firmware: None,
     identity: None,
     active: true,
     suspended: false,
@@ -306,6 +308,40 @@ async fn a_key_that_is_touched_after_a_panic_opens_nothing() {
         device.asked(),
         [TOUCH, VolumeRequest::Suspend, VolumeRequest::Erase]
     );
+}
+
+#[tokio::test]
+async fn a_seal_puts_nothing_back_that_a_panic_has_removed() {
+    let Place { device, vault, .. } = &place(OPEN, false);
+    // Level 2 has to know that something else opens it.
+    vault.ask(VolumeRequest::Look).await.unwrap();
+    let seal = VolumeRequest::EnrolTpm {
+        secret: Secret::new("the recovery key".to_owned()),
+    };
+    let (sealing, request) = (Arc::clone(vault), seal.clone());
+    let sealing = tokio::spawn(async move { sealing.ask(request).await.map(|_| ()) });
+    device.begun.notified().await;
+    vault
+        .panic("test", PanicLevel::RemoveTpm, Some("remove the tpm key"))
+        .await
+        .unwrap();
+    let refused = sealing.await.unwrap().unwrap_err();
+    assert_eq!(refused.kind, ProblemKind::Conflict);
+    assert!(refused.next.unwrap().contains("Seal it again"));
+    device.gone.notified().await;
+    device.touched.notify_one();
+    // A change waits until the panic is over.
+    vault.ask(VolumeRequest::RemovePassphrase).await.unwrap();
+    assert_eq!(
+        device.asked(),
+        [
+            seal,
+            VolumeRequest::Suspend,
+            VolumeRequest::RemoveTpm,
+            VolumeRequest::RemovePassphrase
+        ]
+    );
+    assert!(!vault.status().keys.tpm);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub fn converse(volume: &mut Volume) -> anyhow::Result<()> {
         .read_to_end(&mut text)
         .context("read the request")?;
     let request: VolumeRequest = serde_json::from_slice(&text).context("understand the request")?;
-    if request.waits_for_a_touch() {
+    if request.can_be_called_off() {
         let watched = socket.try_clone().context("watch the socket")?;
         volume.asker = Asker::behind(watched.into(), asker::end);
     }

@@ -1,5 +1,5 @@
-//! Whoever asked, while a security key waits to be touched: a lock or a panic makes them hang up, and then nothing is done any more, whether
-//! somebody touches the key or not.
+//! Whoever asked, while a security key waits to be touched or the volume is being sealed: a lock or a panic makes them hang up, and then nothing
+//! is done any more. A key that is touched too late opens nothing, and what a panic has removed from the TPM is not put back.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,15 +24,15 @@ struct Shared {
 struct State {
     /// The asker has hung up.
     gone: bool,
-    /// A key may be waiting to be touched, and nothing was done with what it gives.
+    /// What is being done may be called off.
     waiting: bool,
-    /// The program that waits for it, where that is another one.
+    /// The program that does it, where that is another one.
     program: Option<Pid>,
 }
 
 impl Asker {
-    /// The one at the other end of `socket`. When they hang up while a key waits, `end` is called with the program that waits for it; until
-    /// it returns nothing goes on.
+    /// The one at the other end of `socket`. When they hang up in time, `end` is called with the program that is being run; until it returns
+    /// nothing goes on.
     pub fn behind(socket: OwnedFd, end: impl FnOnce(Option<Pid>) + Send + 'static) -> Self {
         let asker = Self::default();
         let watched = asker.clone();
@@ -48,8 +48,7 @@ impl Asker {
         asker
     }
 
-    /// Does what waits for a touch, and changes nothing by itself that may not be called off. What comes after it is done whatever the asker
-    /// does.
+    /// Does what may be called off wherever it is: what waits for a touch, or adds a key. What comes after it is done whatever the asker does.
     ///
     /// # Errors
     ///
@@ -75,9 +74,20 @@ impl Asker {
         Ok(())
     }
 
-    /// It is this program that waits.
-    pub fn program(&self, pid: u32) {
-        self.state().program = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    /// It is this program that does it, or none any more.
+    pub fn program(&self, pid: Option<u32>) {
+        self.state().program = pid
+            .and_then(|pid| i32::try_from(pid).ok())
+            .and_then(Pid::from_raw);
+    }
+
+    /// Returns when they have hung up.
+    #[cfg(test)]
+    pub fn until_gone(&self) {
+        let mut state = self.state();
+        while !state.gone {
+            state = self.0.hung_up.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -101,9 +111,10 @@ fn wait_until_gone(socket: &OwnedFd) {
     }
 }
 
-/// Ends this program, which waits inside libraries that nothing else would make stop, and the one that it runs.
+/// Ends this program, which waits inside libraries that nothing else would make stop, and the one that it runs. The header is written in two
+/// copies, one after the other: wherever that is interrupted, one of them counts.
 pub fn end(program: Option<Pid>) {
-    tracing::warn!("{CALLED_OFF}; not waiting for the security key any longer");
+    tracing::warn!("{CALLED_OFF}; it is not gone on with");
     if let Some(program) = program {
         let _ = kill_process(program, Signal::KILL);
     }
@@ -130,20 +141,13 @@ mod tests {
         (asker, theirs, ended)
     }
 
-    fn until_gone(asker: &Asker) {
-        let mut state = asker.state();
-        while !state.gone {
-            state = asker.0.hung_up.wait(state).unwrap();
-        }
-    }
-
     #[test]
     fn a_touch_after_the_asker_has_hung_up_does_nothing() {
         let (asker, theirs, ended) = asker();
         let touched = asker.wait(|| {
-            asker.program(4711);
+            asker.program(Some(4711));
             drop(theirs);
-            until_gone(&asker);
+            asker.until_gone();
             Ok(())
         });
         assert!(touched.is_err());
@@ -154,7 +158,7 @@ mod tests {
     fn who_hangs_up_before_the_key_blinks_is_not_served() {
         let (asker, theirs, ended) = asker();
         drop(theirs);
-        until_gone(&asker);
+        asker.until_gone();
         let mut begun = false;
         let touched = asker.wait(|| {
             begun = true;
@@ -169,7 +173,7 @@ mod tests {
         let (asker, theirs, ended) = asker();
         assert!(asker.wait(|| Ok(())).is_ok());
         drop(theirs);
-        until_gone(&asker);
+        asker.until_gone();
         assert!(ended.recv().is_err());
     }
 

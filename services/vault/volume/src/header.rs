@@ -2,12 +2,13 @@
 //!
 //! The tokens of the TPM, the recovery key and the security keys are systemd's own (`systemd-tpm2`, `systemd-recovery`, `systemd-fido2`), so
 //! that its tools understand the volume.
-//! Two are Holdfast's: one says which keyslot is the passphrase's, one says how far the making or destroying of the volume has come.
+//! Three are Holdfast's: one says which keyslot is the passphrase's, one how far the making or destroying of the volume has come, one why the
+//! firmware is not pinned.
 
 use std::path::Path;
 
 use holdfast_contract::Digest;
-use holdfast_contract::vault::{Keys, VolumeState};
+use holdfast_contract::vault::{Firmware, Keys, VolumeState};
 use libcryptsetup_rs::consts::flags::{CryptActivate, CryptPbkdf, CryptVolumeKey};
 use libcryptsetup_rs::consts::vals::{CryptKdf, EncryptionFormat, KeyslotInfo};
 use libcryptsetup_rs::{
@@ -26,6 +27,9 @@ const SECURITY_KEY: &str = "systemd-fido2";
 const RECOVERY: &str = "systemd-recovery";
 const PASSPHRASE: &str = "holdfast-passphrase";
 const STATE: &str = "holdfast-vault";
+const FIRMWARE: &str = "holdfast-firmware";
+/// Of the TPM's token, systemd's: whether the key is bound to a policy of `systemd-pcrlock`.
+const PCRLOCK: &str = "tpm2_pcrlock";
 /// Of the recovery key's token: whether somebody proved that they have the key.
 const CONFIRMED: &str = "holdfast-confirmed";
 /// Of a passphrase's token: a number that goes up, so that an interrupted change leaves no doubt which passphrase counts.
@@ -230,12 +234,45 @@ impl Header {
     ///
     /// When the header cannot be written.
     pub fn set_state(&mut self, state: &str) -> Result<(), LibcryptErr> {
-        let json = json!({ "type": STATE, "keyslots": [], "state": state });
-        let old = self.tokens().into_iter().find(|token| token.is(STATE));
+        self.note(&json!({ "type": STATE, "keyslots": [], "state": state }))
+    }
+
+    /// Notes whether the firmware is pinned, and if not, why.
+    ///
+    /// # Errors
+    ///
+    /// When the header cannot be written.
+    pub fn set_firmware(&mut self, firmware: Firmware) -> Result<(), LibcryptErr> {
+        self.note(&json!({ "type": FIRMWARE, "keyslots": [], "firmware": firmware }))
+    }
+
+    /// Whether the firmware is pinned: as systemd's tokens have it. Only why it is not comes from the note.
+    pub fn firmware(&mut self) -> Option<Firmware> {
+        let tokens = self.tokens();
+        let mut keys = tokens.iter().filter(|token| token.is(TPM)).peekable();
+        keys.peek()?;
+        if keys.all(|token| token.json[PCRLOCK] == true) {
+            return Some(Firmware::Pinned);
+        }
+        let note = tokens.iter().find(|token| token.is(FIRMWARE));
+        let noted = note.and_then(|token| serde_json::from_value(token.json["firmware"].clone()).ok());
+        Some(
+            noted
+                .filter(|firmware: &Firmware| !firmware.is_pinned())
+                .unwrap_or(Firmware::NotAsked),
+        )
+    }
+
+    /// Puts a token in the place of the one of its type, if there is one.
+    fn note(&mut self, json: &Value) -> Result<(), LibcryptErr> {
+        let old = self
+            .tokens()
+            .into_iter()
+            .find(|token| token.json["type"] == json["type"]);
         let mut handle = self.device.device.token_handle();
         match old {
-            Some(token) => handle.json_set(TokenInput::ReplaceToken(token.number, &json))?,
-            None => handle.json_set(TokenInput::AddToken(&json))?,
+            Some(token) => handle.json_set(TokenInput::ReplaceToken(token.number, json))?,
+            None => handle.json_set(TokenInput::AddToken(json))?,
         };
         Ok(())
     }
@@ -321,6 +358,14 @@ impl Header {
         let mut handle = self.device.device.token_handle();
         handle
             .activate_by_token_pin::<()>(None, Some(TPM), None, &[], None, CryptActivate::empty())
+            .is_ok()
+    }
+
+    /// Whether the TPM gives this one of its keys now.
+    pub fn token_opens(&mut self, token: u32) -> bool {
+        let mut handle = self.device.device.token_handle();
+        handle
+            .activate_by_token_pin::<()>(None, Some(TPM), Some(token), &[], None, CryptActivate::empty())
             .is_ok()
     }
 

@@ -56,6 +56,11 @@ impl Disk {
             signature: "/nonexistent".into(),
             hid_devices: "/nonexistent".into(),
             tpm: "/nonexistent".into(),
+            firmware: crate::firmware::Source {
+                socket: "/nonexistent".into(),
+                policy: "/nonexistent".into(),
+                registers: "/nonexistent".into(),
+            },
             asker: crate::asker::Asker::default(),
         }
     }
@@ -384,4 +389,47 @@ fn without_its_counter_the_tpm_is_not_even_asked() {
         .volume()
         .open(Some(&Secret::new("wrong".to_owned())), Some(1), None);
     assert!(!matches!(wrong, Err(VolumeError::TpmRefused(_))), "{wrong:?}");
+}
+
+#[test]
+fn the_firmware_is_pinned_as_systemds_tokens_have_it_and_the_note_says_why_not() {
+    let disk = made();
+    assert_eq!(disk.header().firmware(), None, "not sealed to a TPM");
+    let slot = disk.header().slot_of(FIRST).unwrap().to_string();
+    let sealed = |pcrlock: bool| {
+        json!({
+            "type": TPM, "keyslots": [&slot], "tpm2-blob": "", "tpm2-pcrs": [7], "tpm2-policy-hash": "",
+            (PCRLOCK): pcrlock
+        })
+    };
+    disk.header().add_token(&sealed(true)).unwrap();
+    assert_eq!(disk.header().firmware(), Some(Firmware::Pinned));
+    let covered = Firmware::NotCovered { register: 1 };
+    disk.header().set_firmware(covered).unwrap();
+    assert_eq!(
+        disk.header().firmware(),
+        Some(Firmware::Pinned),
+        "the token counts"
+    );
+
+    // One key that does not depend on the firmware is enough to open it.
+    disk.header().add_token(&sealed(false)).unwrap();
+    assert_eq!(disk.header().firmware(), Some(covered));
+    disk.header().set_firmware(Firmware::NoEventLog).unwrap();
+    assert_eq!(
+        disk.header().firmware(),
+        Some(Firmware::NoEventLog),
+        "one note, the last"
+    );
+    disk.header().set_firmware(Firmware::Pinned).unwrap();
+    assert_eq!(
+        disk.header().firmware(),
+        Some(Firmware::NotAsked),
+        "a note alone makes nothing pinned"
+    );
+    assert_eq!(
+        disk.header().state(),
+        VolumeState::Ready,
+        "the other note is as it was"
+    );
 }

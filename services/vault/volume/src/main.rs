@@ -9,6 +9,7 @@
 mod answer;
 mod asker;
 mod counter;
+mod firmware;
 mod header;
 mod hid;
 mod mapped;
@@ -16,6 +17,7 @@ mod measured;
 mod programs;
 mod raw;
 mod recovery;
+mod seal;
 mod security_key;
 mod turn;
 mod volume;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         signature: PathBuf::from("/run/systemd/tpm2-pcr-signature.json"),
         hid_devices: PathBuf::from(security_key::DEVICES),
         tpm: PathBuf::from("/dev/tpmrm0"),
+        firmware: firmware::on_the_appliance(),
         asker: Asker::default(),
     };
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();

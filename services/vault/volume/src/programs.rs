@@ -42,7 +42,7 @@ pub fn make_file_system(device: &Path) -> anyhow::Result<()> {
     run(command, b"")
 }
 
-/// Seals the volume to the TPM: to the values of `registers`, and to PCR 11 as `public_key` signed it.
+/// Seals the volume to the TPM: to the values of `registers`, to PCR 11 as `public_key` signed it, and to the policy `pcrlock` where there is one.
 ///
 /// # Errors
 ///
@@ -53,6 +53,8 @@ pub fn enrol(
     registers: &str,
     public_key: &Path,
     signature: &Path,
+    pcrlock: Option<&Path>,
+    asker: &Asker,
 ) -> anyhow::Result<()> {
     let mut command = Command::new("/usr/bin/systemd-cryptenroll");
     command
@@ -61,10 +63,15 @@ pub fn enrol(
         .arg(format!("--tpm2-public-key={}", public_key.display()))
         .arg("--tpm2-public-key-pcrs=11")
         .arg(format!("--tpm2-signature={}", signature.display()))
+        // Said even where there is none: it would take one that it finds.
+        .arg(format!(
+            "--tpm2-pcrlock={}",
+            pcrlock.unwrap_or_else(|| Path::new("")).display()
+        ))
         .arg("--unlock-key-file=/dev/stdin")
         .arg(device)
         .env("SYSTEMD_LOG_LEVEL", "info");
-    run(command, key)
+    done(&start(command, key, |_| false, Some(asker))?)
 }
 
 /// Enrols the security key that is plugged in: its touch is asked for each time, its PIN where one is given. The TPM opens the volume.
@@ -89,7 +96,7 @@ pub fn enrol_security_key(device: &Path, pin: Option<&Secret>, asker: &Asker) ->
         .env("SYSTEMD_LOG_LEVEL", "info");
     // A credential of one empty string is refused by a sentence where a PIN is needed; without any the program would wait for somebody to ask.
     let pin = pin.map_or("\0", Secret::expose).as_bytes();
-    let ended = start(command, pin, security_key::ends, |pid| asker.program(pid))?;
+    let ended = start(command, pin, security_key::ends, Some(asker))?;
     if ended.well {
         return Ok(());
     }
@@ -117,7 +124,10 @@ pub fn answer_with_errors(name: &str, sectors: u64) -> anyhow::Result<()> {
 }
 
 fn run(command: Command, input: &[u8]) -> anyhow::Result<()> {
-    let ended = start(command, input, |_| false, |_| ())?;
+    done(&start(command, input, |_| false, None)?)
+}
+
+fn done(ended: &Ended) -> anyhow::Result<()> {
     if ended.well { Ok(()) } else { Err(ended.failure()) }
 }
 
@@ -135,12 +145,12 @@ impl Ended {
     }
 }
 
-/// Runs a program to its end, or until it says a line after which it is not to go on.
+/// Runs a program to its end, or until it says a line after which it is not to go on, or the asker calls it off.
 fn start(
     mut command: Command,
     input: &[u8],
     ends: impl Fn(&str) -> bool,
-    runs: impl FnOnce(u32),
+    asker: Option<&Asker>,
 ) -> anyhow::Result<Ended> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = command
@@ -151,7 +161,8 @@ fn start(
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("start {program}"))?;
-    runs(child.id());
+    let runs = |pid| asker.iter().for_each(|asker| asker.program(pid));
+    runs(Some(child.id()));
     if let Some(mut pipe) = child.stdin.take() {
         // A program that does not want its input has its reasons, and says them.
         let _ = pipe.write_all(input);
@@ -171,6 +182,8 @@ fn start(
         }
     }
     let status = child.wait().with_context(|| format!("wait for {program}"))?;
+    // Its number may be another's from now on.
+    runs(None);
     Ok(Ended {
         program,
         well: status.success(),
@@ -200,7 +213,7 @@ mod tests {
             "for _ in 1 2; do echo \"<$(cat \"$CREDENTIALS_DIRECTORY/cryptenroll.fido2-pin\")>\" >&2; done; env >&2; exit 1",
         );
         command.env("CREDENTIALS_DIRECTORY", credentials.path());
-        let ended = start(command, b"274 1828", |_| false, |_| ()).unwrap();
+        let ended = start(command, b"274 1828", |_| false, None).unwrap();
         let mut lines = ended.said.lines();
         assert_eq!(lines.next(), Some("<274 1828>"));
         assert_eq!(lines.next(), Some("<>"), "it could be tried again");
@@ -216,7 +229,7 @@ mod tests {
             shell("echo 'PIN incorrect, please try again.' >&2; exec sleep 1000"),
             b"",
             security_key::ends,
-            |_| (),
+            None,
         )
         .unwrap();
         assert!(!ended.well);
@@ -229,7 +242,7 @@ mod tests {
             shell("i=0; while [ $i -lt 2000 ]; do echo 0123456789 >&2; i=$((i+1)); done; exit 3"),
             b"",
             |_| false,
-            |_| (),
+            None,
         )
         .unwrap();
         assert!(!ended.well && ended.said.len() < MAX_OUTPUT_BYTES + 100);

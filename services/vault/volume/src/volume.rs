@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use holdfast_contract::Digest;
-use holdfast_contract::vault::{self, Keys, Secret, SecurityKeyTrouble, VolumeState};
+use holdfast_contract::vault::{self, Firmware, Keys, Secret, SecurityKeyTrouble, VolumeState};
 use libcryptsetup_rs::consts::flags::{CryptActivate, CryptDeactivate};
 use libcryptsetup_rs::{CryptInit, LibcryptErr};
 use sha2::{Digest as _, Sha256};
@@ -14,13 +14,10 @@ use zeroize::Zeroizing;
 
 use crate::asker::Asker;
 use crate::counter::Counter;
+use crate::firmware::Source;
 use crate::header::{self, Header};
 use crate::raw::Key;
 use crate::{mapped, measured, programs, raw, recovery};
-
-/// Secure Boot's keys and state, what was added to the boot by credentials or command line, extensions, and the volumes opened before this
-/// one. Together with PCR 11 by signature.
-const LITERAL_REGISTERS: &str = "7+12+13+15";
 
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +58,8 @@ pub struct Volume {
     pub signature: PathBuf,
     /// The TPM.
     pub tpm: PathBuf,
+    /// The policy about the firmware.
+    pub firmware: Source,
     /// Where the kernel shows HID devices, security keys among them.
     pub hid_devices: PathBuf,
     /// Whoever asked for what is to be done.
@@ -97,7 +96,7 @@ impl How<'_> {
 }
 
 impl Volume {
-    fn header(&self) -> anyhow::Result<Option<Header>> {
+    pub(crate) fn header(&self) -> anyhow::Result<Option<Header>> {
         Header::open(&self.device).with_context(|| format!("read the header of {}", self.device.display()))
     }
 
@@ -120,17 +119,18 @@ impl Volume {
     ///
     /// When the device cannot be read.
     pub fn look(&self) -> Result<vault::Volume> {
-        let (state, keys, identity) = match self.header()? {
-            None => (VolumeState::None, Keys::default(), None),
+        let (state, keys, identity, firmware) = match self.header()? {
+            None => (VolumeState::None, Keys::default(), None, None),
             Some(mut header) => {
                 let identity = header.identity().context("find out which volume it is")?;
-                (header.state(), header.keys(), Some(identity))
+                (header.state(), header.keys(), Some(identity), header.firmware())
             }
         };
         let mapped = mapped::find(&self.name);
         Ok(vault::Volume {
             state,
             keys,
+            firmware,
             identity,
             active: mapped.is_some(),
             suspended: mapped.as_ref().is_some_and(mapped::Mapped::is_suspended),
@@ -181,17 +181,6 @@ impl Volume {
         self.open(None, None, None)
     }
 
-    fn seal(&self, key: &[u8]) -> anyhow::Result<()> {
-        programs::enrol(
-            &self.device,
-            key,
-            LITERAL_REGISTERS,
-            &self.public_key,
-            &self.signature,
-        )
-        .context("seal the volume to the TPM")
-    }
-
     /// Opens the volume, or lets it go on where it was suspended. Without a secret the TPM has to give the key, and its counter has to be
     /// at `at_least`; where it opened the volume, returns how far the counter is now.
     ///
@@ -207,13 +196,14 @@ impl Volume {
         let Some(Opening { mut header, how }) = self.opening(identity)? else {
             return Ok(None);
         };
+        let pinned = header.firmware().is_some_and(Firmware::is_pinned);
         let mut attempt = |key: Key<'_>| how.attempt(&mut header, key);
         match secret.map(|secret| variants(secret.expose())) {
             None => {
                 if !how.resume {
                     self.vouch(at_least)?;
                 }
-                attempt(Key::Token(header::TPM_C)).map_err(|error| refused(&error))?;
+                attempt(Key::Token(header::TPM_C)).map_err(|error| self.explain(refused(&error), pinned))?;
                 if how.resume {
                     return Ok(None);
                 }

@@ -30,6 +30,7 @@ pub type Module = (&'static str, fn() -> Vec<Sample>);
 pub const MODULES: &[Module] = &[
     ("digest", system::digest),
     ("engine", engine::samples),
+    ("firmware", vault::firmware),
     ("inference", inference::samples),
     ("ledger", ledger::samples),
     ("problem", system::problem),

@@ -1,8 +1,9 @@
 //! The vault: what is asked of it, what it answers, and what it asks of the program that has the device.
 
 use holdfast_contract::vault::{
-    Backend, Confirmed, Contain, Countdown, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret, SecurityKey,
-    SecurityKeyTrouble, Unlock, VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest, VolumeState,
+    Backend, Confirmed, Contain, Countdown, Firmware, Given, Keys, Panic, PanicLevel, RecoveryKey, Secret,
+    SecurityKey, SecurityKeyTrouble, Unlock, VaultState, VaultStatus, Volume, VolumeAnswer, VolumeRequest,
+    VolumeState,
 };
 
 use super::{Sample, any, digest, moment, strict};
@@ -21,6 +22,19 @@ fn keys() -> Keys {
     }
 }
 
+/// Whether the key in the TPM depends on the firmware.
+pub fn firmware() -> Vec<Sample> {
+    vec![any(&[
+        Firmware::Pinned,
+        Firmware::NotAsked,
+        Firmware::NoEventLog,
+        Firmware::NotCovered { register: 2 },
+        Firmware::ProgramFailed,
+        Firmware::ProgramHung,
+        Firmware::NotAccepted,
+    ])]
+}
+
 pub fn samples() -> Vec<Sample> {
     let keys = keys();
     let countdown = Countdown {
@@ -32,6 +46,7 @@ pub fn samples() -> Vec<Sample> {
         state: VaultState::Open,
         since: moment(),
         keys: Keys::default(),
+        firmware: None,
         lock_after_minutes: None,
         panic: None,
         problem: None,
@@ -41,6 +56,7 @@ pub fn samples() -> Vec<Sample> {
         state: VaultState::Locked,
         since: moment(),
         keys,
+        firmware: Some(Firmware::NotCovered { register: 2 }),
         lock_after_minutes: Some(30),
         panic: Some(countdown),
         problem: Some("the TPM does not give the key".to_owned()),
@@ -96,6 +112,7 @@ fn device() -> Vec<Sample> {
     let volume = Volume {
         state: VolumeState::Ready,
         keys: keys(),
+        firmware: Some(Firmware::Pinned),
         active: true,
         suspended: false,
         identity: Some(digest(8)),
