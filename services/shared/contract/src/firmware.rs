@@ -30,6 +30,8 @@ pub enum Firmware {
     ProgramHung,
     /// A policy was made, and the TPM did not give a key that was bound to it.
     NotAccepted,
+    /// The key is bound to a policy that is not there any more: a seal was ended by a lock, or by a loss of power, before it had another one.
+    PolicyGone,
 }
 
 impl Firmware {
@@ -76,6 +78,9 @@ impl fmt::Display for Firmware {
             }
             Self::ProgramHung => "systemd-pcrlock did not end in time",
             Self::NotAccepted => "the TPM did not give the key that was bound to it",
+            Self::PolicyGone => {
+                "the policy that the TPM's key is bound to is gone, so that the TPM gives it no more; seal the vault anew"
+            }
         };
         write!(f, "firmware not pinned: {why}")
     }
@@ -94,6 +99,7 @@ mod tests {
             Firmware::ProgramFailed,
             Firmware::ProgramHung,
             Firmware::NotAccepted,
+            Firmware::PolicyGone,
         ];
         for one in all {
             assert!(!one.is_pinned());

@@ -7,11 +7,10 @@ mod pcrlock;
 
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 fn main() -> ExitCode {
     holdfast_telemetry::init("vault-firmware");
@@ -30,33 +29,7 @@ fn answer() -> anyhow::Result<()> {
         .as_fd()
         .try_clone_to_owned()
         .context("take the socket")?;
-    let firmware = pcrlock::on_the_appliance().pin(|| is_wanted(socket.as_fd()));
+    let firmware = pcrlock::on_the_appliance().pin(socket.as_fd());
     let text = serde_json::to_vec(&firmware).context("write the answer")?;
     File::from(socket).write_all(&text).context("send the answer")
-}
-
-/// Whether the other end of the socket is still open.
-fn is_wanted(socket: BorrowedFd<'_>) -> bool {
-    let mut ends = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    poll(&mut ends, Some(&now)).is_ok_and(|_| ends[0].revents().is_empty())
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "these are tests")]
-mod tests {
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-
-    #[test]
-    fn who_has_hung_up_wants_nothing_any_more() {
-        let (theirs, ours) = UnixStream::pair().unwrap();
-        assert!(is_wanted(ours.as_fd()));
-        drop(theirs);
-        assert!(!is_wanted(ours.as_fd()));
-    }
 }

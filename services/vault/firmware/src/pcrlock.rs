@@ -1,7 +1,7 @@
 //! Runs `systemd-pcrlock`: a policy is made only if it can say of every PCR that is wanted what it will be at the next boot.
 
 use std::io::Read as _;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use holdfast_contract::vault::{FIRMWARE_POLICY, Firmware};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde_json::Value;
 
@@ -36,6 +36,8 @@ pub struct Pcrlock {
 enum RunError {
     #[error("it did not end in time")]
     Hung,
+    #[error("whoever asked has called it off")]
+    CalledOff,
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
 }
@@ -44,54 +46,56 @@ impl From<&RunError> for Firmware {
     fn from(error: &RunError) -> Self {
         match error {
             RunError::Hung => Self::ProgramHung,
-            RunError::Failed(_) => Self::ProgramFailed,
+            // Nobody is there to be told.
+            RunError::CalledOff | RunError::Failed(_) => Self::ProgramFailed,
         }
     }
 }
 
 impl Pcrlock {
-    /// Makes the policy, in place of the one before, unless it is not wanted any more when that one would have to go.
-    pub fn pin(&self, wanted: impl Fn() -> bool) -> Firmware {
-        self.try_to_pin(wanted).unwrap_or_else(|error| {
+    /// Makes the policy, in place of the one before. Whoever is at the other end of the socket `asker` calls it off by hanging up, as long as the one
+    /// before is there. Afterwards it is gone on with: a place in the TPM that no policy names would be lost.
+    pub fn pin(&self, asker: BorrowedFd<'_>) -> Firmware {
+        self.try_to_pin(asker).unwrap_or_else(|error| {
             tracing::warn!(%error, "the firmware is not pinned");
             Firmware::from(&error)
         })
     }
 
-    fn try_to_pin(&self, wanted: impl Fn() -> bool) -> Result<Firmware, RunError> {
+    fn try_to_pin(&self, asker: BorrowedFd<'_>) -> Result<Firmware, RunError> {
         if !has_content(&self.log) {
             return Ok(Firmware::NoEventLog);
         }
         let until = Instant::now() + self.patience;
         for what in ["lock-firmware-code", "lock-firmware-config"] {
-            match self.run(until, &[what]) {
+            match self.run(until, Some(asker), &[what]) {
                 Ok(_) => {}
-                Err(RunError::Hung) => return Err(RunError::Hung),
                 // It fails where a PCR and the log differ. Which one that is, the prediction shows.
-                Err(error) => tracing::warn!(%error, what, "not noted"),
+                Err(RunError::Failed(error)) => tracing::warn!(%error, what, "not noted"),
+                Err(error) => return Err(error),
             }
         }
         let registers = format!(
             "--pcr={}",
             Firmware::REGISTERS.map(|register| register.to_string()).join("+")
         );
-        let predicted = self.run(until, &["predict", &registers, "--json=short"])?;
+        let predicted = self.run(until, Some(asker), &["predict", &registers, "--json=short"])?;
         if let Some(register) = missing(&predicted) {
             return Ok(Firmware::NotCovered { register });
         }
         // From here on the TPM does not open what was sealed before.
-        if !wanted() {
-            return Err(anyhow::anyhow!("whoever asked has called it off").into());
+        if !is_wanted(asker) {
+            return Err(RunError::CalledOff);
         }
         // The one before goes first: its PIN is sealed to the firmware as it was, so that it could not be changed after a change of the firmware.
         // That its place in the TPM was not found is no obstacle; that its file is still there would be.
-        if let Err(error) = self.run(until, &["remove-policy"]) {
+        if let Err(error) = self.run(until, None, &["remove-policy"]) {
             tracing::warn!(%error, "the policy before this one");
         }
         if self.policy.exists() {
             return Err(anyhow::anyhow!("the policy before this one is still there").into());
         }
-        self.run(until, &["make-policy", &registers, "--recovery-pin=hide"])?;
+        self.run(until, None, &["make-policy", &registers, "--recovery-pin=hide"])?;
         let policy = read(&self.policy).context("read the policy")?;
         Ok(match missing(&policy) {
             Some(register) => Firmware::NotCovered { register },
@@ -99,7 +103,12 @@ impl Pcrlock {
         })
     }
 
-    fn run(&self, until: Instant, arguments: &[&str]) -> Result<Vec<u8>, RunError> {
+    fn run(
+        &self,
+        until: Instant,
+        asker: Option<BorrowedFd<'_>>,
+        arguments: &[&str],
+    ) -> Result<Vec<u8>, RunError> {
         let begun = Instant::now();
         let mut child = Command::new(&self.program)
             .args(arguments)
@@ -124,14 +133,12 @@ impl Pcrlock {
             .ok()
             .and_then(Pid::from_raw)
             .context("its id")?;
-        let ended = ends(pid, until).context("wait for it")?;
-        if !ended {
+        let waited = wait(pid, until, asker);
+        if waited.is_err() {
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
         }
         let status = child.wait().context("wait for it")?;
-        if !ended {
-            return Err(RunError::Hung);
-        }
+        waited?;
         let took = begun.elapsed();
         tracing::info!(what = arguments[0], milliseconds = took.as_millis(), %status, "systemd-pcrlock");
         if !status.success() {
@@ -151,22 +158,35 @@ pub fn on_the_appliance() -> Pcrlock {
     }
 }
 
-/// Waits until the program has ended; whether it has by then.
-fn ends(pid: Pid, until: Instant) -> anyhow::Result<bool> {
-    let process = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+/// Waits until the program has ended.
+fn wait(pid: Pid, until: Instant, asker: Option<BorrowedFd<'_>>) -> Result<(), RunError> {
+    let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context("watch it")?;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let left = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
         };
-        let mut wait = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
-        match rustix::event::poll(&mut wait, Some(&left)) {
-            Ok(count) => return Ok(count > 0),
+        let mut ends = vec![PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+        ends.extend(asker.map(|asker| PollFd::from_borrowed_fd(asker, PollFlags::empty())));
+        match poll(&mut ends, Some(&left)) {
+            Ok(0) => return Err(RunError::Hung),
+            Ok(_) if ends[0].revents().is_empty() => return Err(RunError::CalledOff),
+            Ok(_) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(anyhow::Error::new(error).context("wait for it").into()),
         }
     }
+}
+
+/// Whether the other end of the socket is still open.
+fn is_wanted(asker: BorrowedFd<'_>) -> bool {
+    let mut ends = [PollFd::from_borrowed_fd(asker, PollFlags::empty())];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut ends, Some(&now)).is_ok_and(|_| ends[0].revents().is_empty())
 }
 
 fn has_content(path: &Path) -> bool {

@@ -10,6 +10,9 @@ use serde_json::Value;
 
 /// How long the other unit is waited for, which gives `systemd-pcrlock` less.
 const PATIENCE: Duration = Duration::from_secs(50);
+/// How often the other unit is asked while it is still about an earlier request, which was called off, and how long lies between.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of an answer at most.
 const MAX_ANSWER_BYTES: u64 = 1 << 10;
 
@@ -27,7 +30,7 @@ pub struct Source {
 impl Source {
     /// Has a new policy made. Whatever goes wrong, the vault is sealed without it.
     pub fn ask(&self) -> Firmware {
-        self.try_to_ask(PATIENCE).unwrap_or_else(|error| {
+        self.ask_until_free(PAUSE).unwrap_or_else(|error| {
             tracing::warn!(%error, "no answer about the firmware");
             match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Firmware::ProgramHung,
@@ -36,17 +39,49 @@ impl Source {
         })
     }
 
+    /// One connection is served at a time; another one is closed at once.
+    fn ask_until_free(&self, pause: Duration) -> io::Result<Firmware> {
+        for _ in 1..ATTEMPTS {
+            match self.try_to_ask(PATIENCE) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+                    ) =>
+                {
+                    std::thread::sleep(pause);
+                }
+                answer => return answer,
+            }
+        }
+        self.try_to_ask(PATIENCE)
+    }
+
     fn try_to_ask(&self, patience: Duration) -> io::Result<Firmware> {
         let stream = UnixStream::connect(&self.socket)?;
         stream.set_read_timeout(Some(patience))?;
         let mut text = Vec::new();
         stream.take(MAX_ANSWER_BYTES).read_to_end(&mut text)?;
-        let firmware: Firmware = serde_json::from_slice(&text)?;
+        if text.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it hung up without an answer",
+            ));
+        }
+        let firmware: Firmware = serde_json::from_slice(&text).map_err(io::Error::other)?;
         // Nothing may be bound to a policy that is not there.
         if firmware.is_pinned() && !self.policy.exists() {
             return Err(io::Error::other("there is no policy"));
         }
         Ok(firmware)
+    }
+
+    /// What a key that is bound to the policy comes to while that is there, or is not.
+    pub fn with_policy(&self, firmware: Firmware) -> Firmware {
+        if firmware.is_pinned() && !self.policy.exists() {
+            return Firmware::PolicyGone;
+        }
+        firmware
     }
 
     /// What is not as it was when the vault was sealed, in words; none where all that was pinned is the same.

@@ -34,17 +34,24 @@ impl Machine {
 
     /// What comes of an answer.
     fn answered(&self, answer: &str) -> Firmware {
+        self.answered_in_turn(&[answer])
+    }
+
+    /// What comes of one answer after the other, each to a connection of its own.
+    fn answered_in_turn(&self, answers: &[&str]) -> Firmware {
         let listener = UnixListener::bind(&self.source.socket).unwrap();
-        let answer = answer.to_owned();
+        let answers: Vec<_> = answers.iter().map(|answer| (*answer).to_owned()).collect();
         let other = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.write_all(answer.as_bytes())
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                // Whoever asked may have hung up before all of a long answer was written.
+                let _ = stream.write_all(answer.as_bytes());
+            }
         });
-        let firmware = self.source.ask();
-        // It may have hung up before all of a long answer was written.
-        let _ = other.join().unwrap();
+        let firmware = self.source.ask_until_free(Duration::from_millis(1));
+        other.join().unwrap();
         std::fs::remove_file(&self.source.socket).unwrap();
-        firmware
+        firmware.unwrap_or(Firmware::ProgramFailed)
     }
 }
 
@@ -75,11 +82,35 @@ fn no_unit_and_no_answer_mean_that_it_is_not_pinned() {
     let machine = machine();
     machine.policy();
     assert_eq!(machine.source.ask(), Firmware::ProgramFailed, "no socket");
-    for answer in ["", "{", "[]", r#"{"pinned":"and more"}"#, r#""surely""#] {
+    for answer in ["{", "[]", r#"{"pinned":"and more"}"#, r#""surely""#] {
         assert_eq!(machine.answered(answer), Firmware::ProgramFailed, "{answer}");
     }
     let long = format!("{}{}", " ".repeat(4096), r#""pinned""#);
     assert_eq!(machine.answered(&long), Firmware::ProgramFailed);
+}
+
+#[test]
+fn a_unit_that_is_still_about_an_earlier_request_is_asked_again() {
+    let machine = machine();
+    machine.policy();
+    assert_eq!(
+        machine.answered_in_turn(&["", "", r#""pinned""#]),
+        Firmware::Pinned
+    );
+    let never = vec![""; ATTEMPTS as usize];
+    assert_eq!(machine.answered_in_turn(&never), Firmware::ProgramFailed);
+}
+
+#[test]
+fn a_key_whose_policy_is_gone_is_not_called_pinned() {
+    let machine = machine();
+    assert_eq!(machine.source.with_policy(Firmware::Pinned), Firmware::PolicyGone);
+    assert_eq!(
+        machine.source.with_policy(Firmware::NoEventLog),
+        Firmware::NoEventLog
+    );
+    machine.policy();
+    assert_eq!(machine.source.with_policy(Firmware::Pinned), Firmware::Pinned);
 }
 
 #[test]

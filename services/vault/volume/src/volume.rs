@@ -123,7 +123,10 @@ impl Volume {
             None => (VolumeState::None, Keys::default(), None, None),
             Some(mut header) => {
                 let identity = header.identity().context("find out which volume it is")?;
-                (header.state(), header.keys(), Some(identity), header.firmware())
+                let firmware = header
+                    .firmware()
+                    .map(|firmware| self.firmware.with_policy(firmware));
+                (header.state(), header.keys(), Some(identity), firmware)
             }
         };
         let mapped = mapped::find(&self.name);

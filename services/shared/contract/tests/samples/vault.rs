@@ -32,6 +32,7 @@ pub fn firmware() -> Vec<Sample> {
         Firmware::ProgramFailed,
         Firmware::ProgramHung,
         Firmware::NotAccepted,
+        Firmware::PolicyGone,
     ])]
 }
 
