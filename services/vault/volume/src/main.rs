@@ -9,9 +9,11 @@
 mod answer;
 mod asker;
 mod counter;
+mod destroy;
 mod firmware;
 mod header;
 mod hid;
+mod keys;
 mod mapped;
 mod measured;
 mod programs;

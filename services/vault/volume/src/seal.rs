@@ -3,16 +3,45 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use holdfast_contract::vault::Firmware;
+use holdfast_contract::vault::{Firmware, Secret};
+use libcryptsetup_rs::LibcryptErr;
 
-use crate::volume::{Result, Volume, VolumeError};
-use crate::{programs, raw};
+use crate::volume::{Result, Volume, VolumeError, ensure_that, first, variants};
+use crate::{measured, programs, raw};
 
 /// Secure Boot's keys and state, what was added to the boot by credentials or command line, extensions, and the volumes opened before this
 /// one. Together with PCR 11 by signature.
 const LITERAL_REGISTERS: &str = "7+12+13+15";
 
 impl Volume {
+    /// Seals the volume to the TPM anew, with what opens it now; the sealed keys from before are removed. Returns how far the TPM's counter is.
+    ///
+    /// # Errors
+    ///
+    /// When the secret does not fit, or the TPM measured nothing.
+    pub fn enrol_tpm(&self, secret: &Secret) -> Result<Option<u64>> {
+        if let Some(objection) = measured::objection(Path::new(measured::REGISTERS)) {
+            return Err(VolumeError::TpmRefused(objection));
+        }
+        let mut header = self.ready()?;
+        let old = header.tpm_tokens();
+        first(&variants(secret.expose()), |secret| {
+            header.slot_of(secret)?;
+            self.seal(secret)
+                .map_err(|error| LibcryptErr::Other(format!("{error:#}")))
+        })?;
+        // As it is on the disk now. Where nothing has changed `systemd-cryptenroll` adds nothing, and what there is must stay.
+        let mut header = self.ready()?;
+        if header.tpm_tokens().iter().any(|token| !old.contains(token)) {
+            header
+                .remove_tpm(Some(&old))
+                .context("remove the TPM's old key")?;
+        }
+        ensure_that(header.keys().tpm, "the volume is not sealed to the TPM")?;
+        let counter = self.advance().context("move the TPM's counter on")?;
+        Ok(Some(counter))
+    }
+
     /// Seals the volume to the TPM: bound to the firmware too where that can be said in advance, and without it otherwise. Whoever hangs up before
     /// it is done calls it off.
     ///

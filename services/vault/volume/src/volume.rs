@@ -1,7 +1,6 @@
-//! What can be asked of the volume, one function for each request. Each is read back by [`Volume::look`] afterwards.
+//! The volume: how it is, making it, opening it and shutting it. What else can be asked of it is beside this: `keys`, `seal`, `security_key`,
+//! `destroy`; one function for each request. Each is read back by [`Volume::look`] afterwards.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -9,7 +8,6 @@ use holdfast_contract::Digest;
 use holdfast_contract::vault::{self, Firmware, Keys, Secret, SecurityKeyTrouble, VolumeState};
 use libcryptsetup_rs::consts::flags::{CryptActivate, CryptDeactivate};
 use libcryptsetup_rs::{CryptInit, LibcryptErr};
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::asker::Asker;
@@ -266,7 +264,7 @@ impl Volume {
         Err(VolumeError::TpmRefused(why))
     }
 
-    fn advance(&self) -> std::result::Result<u64, tss_esapi::Error> {
+    pub(crate) fn advance(&self) -> std::result::Result<u64, tss_esapi::Error> {
         Counter::of(&self.tpm)?.advance()
     }
 
@@ -323,180 +321,10 @@ impl Volume {
         let suspended = mapped::find(&self.name).is_some_and(|mapped| mapped.is_suspended());
         ensure_that(!suspended, "the locked volume still waits for its key")
     }
-
-    /// Adds a recovery key and returns it.
-    ///
-    /// # Errors
-    ///
-    /// When the TPM does not open the volume.
-    pub fn add_recovery_key(&self) -> Result<Secret> {
-        let mut header = self.ready()?;
-        let key = recovery::generate().map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
-        let added = header.add_recovery(Key::Token(header::TPM_C), key.as_bytes());
-        added.map_err(|error| refused(&error))?;
-        Ok(Secret::new((*key).clone()))
-    }
-
-    /// Confirms a recovery key.
-    ///
-    /// # Errors
-    ///
-    /// When it is none.
-    pub fn confirm_recovery_key(&self, secret: &Secret) -> Result<()> {
-        let mut header = self.ready()?;
-        let key = recovery::normalize(secret.expose()).ok_or(VolumeError::WrongSecret)?;
-        header
-            .confirm_recovery(key.as_bytes())
-            .map_err(|error| wrong(&error))
-    }
-
-    /// Sets the passphrase.
-    ///
-    /// # Errors
-    ///
-    /// When the TPM does not open the volume.
-    pub fn set_passphrase(&self, secret: &Secret) -> Result<()> {
-        let mut header = self.ready()?;
-        let set = header.set_passphrase(Key::Token(header::TPM_C), secret.expose().as_bytes());
-        set.map_err(|error| refused(&error))
-    }
-
-    /// Removes the passphrase.
-    ///
-    /// # Errors
-    ///
-    /// When the header cannot be written.
-    pub fn remove_passphrase(&self) -> Result<()> {
-        let mut header = self.ready()?;
-        // A key in the TPM is worth nothing unless the TPM gives it.
-        ensure_that(
-            header.keys().recovery_key || header.keys().security_key || header.tpm_opens(),
-            "nothing else opens the vault now: make a recovery key first, or seal the vault to the TPM",
-        )?;
-        Ok(header.remove_passphrase().context("remove the passphrase")?)
-    }
-
-    /// Seals the volume to the TPM anew, with what opens it now; the sealed keys from before are removed. Returns how far the TPM's counter is.
-    ///
-    /// # Errors
-    ///
-    /// When the secret does not fit, or the TPM measured nothing.
-    pub fn enrol_tpm(&self, secret: &Secret) -> Result<Option<u64>> {
-        if let Some(objection) = measured::objection(Path::new(measured::REGISTERS)) {
-            return Err(VolumeError::TpmRefused(objection));
-        }
-        let mut header = self.ready()?;
-        let old = header.tpm_tokens();
-        first(&variants(secret.expose()), |secret| {
-            header.slot_of(secret)?;
-            self.seal(secret)
-                .map_err(|error| LibcryptErr::Other(format!("{error:#}")))
-        })?;
-        // As it is on the disk now. Where nothing has changed `systemd-cryptenroll` adds nothing, and what there is must stay.
-        let mut header = self.ready()?;
-        if header.tpm_tokens().iter().any(|token| !old.contains(token)) {
-            header
-                .remove_tpm(Some(&old))
-                .context("remove the TPM's old key")?;
-        }
-        ensure_that(header.keys().tpm, "the volume is not sealed to the TPM")?;
-        let counter = self.advance().context("move the TPM's counter on")?;
-        Ok(Some(counter))
-    }
-
-    /// Removes the TPM's keys, and looks whether they are gone.
-    ///
-    /// # Errors
-    ///
-    /// When the header cannot be written, or something still opens it without a secret.
-    pub fn remove_tpm(&self) -> Result<()> {
-        let mut header = self.ready()?;
-        let keys = header.keys();
-        ensure_that(
-            keys.recovery_key || keys.passphrase || keys.security_key,
-            "nothing else opens the vault: there is no confirmed recovery key, no passphrase and no security key",
-        )?;
-        header.remove_tpm(None).context("remove the TPM's key")?;
-        let mut header = self.ready()?;
-        ensure_that(
-            !header.keys().tpm && header.tpm_tokens().is_empty(),
-            "the TPM's key is still there",
-        )?;
-        Ok(ensure_that(
-            !header.tpm_opens(),
-            "the TPM still opens the volume",
-        )?)
-    }
-
-    /// Destroys every key, and looks whether the bytes of the keyslots are others than before. From the first step on nothing opens the volume any
-    /// more, wherever it is interrupted; every keyslot is tried, whatever became of the one before it.
-    ///
-    /// # Errors
-    ///
-    /// When a keyslot cannot be destroyed, or its bytes are still there or cannot be read.
-    pub fn erase(&self) -> Result<()> {
-        let mut header = self.header()?.context("the partition holds no LUKS2 header")?;
-        let mut failures = Vec::new();
-        let mut before = Vec::new();
-        for slot in header.slots() {
-            let area = header.area(slot).context("find a keyslot");
-            before.push((slot, area.and_then(|area| Ok((area, self.digest(area)?)))));
-        }
-        if let Err(error) = header.set_state("erased") {
-            failures.push(format!("note that the keys are gone: {error}"));
-        }
-        for (slot, _) in &before {
-            if let Err(error) = header.destroy(*slot) {
-                failures.push(format!("destroy keyslot {slot}: {error}"));
-            }
-        }
-        let left = self.header()?.context("the header is gone")?.slots();
-        if !left.is_empty() {
-            failures.push(format!("keyslots are still there: {left:?}"));
-        }
-        for (slot, before) in before {
-            let same = before.and_then(|(area, digest)| Ok(self.digest(area)? == digest));
-            match same {
-                Ok(false) => {}
-                Ok(true) => failures.push(format!("the bytes of keyslot {slot} are still there")),
-                Err(error) => failures.push(format!("keyslot {slot} cannot be read back: {error:#}")),
-            }
-        }
-        if failures.is_empty() {
-            return Ok(());
-        }
-        Err(anyhow::anyhow!("{}", failures.join("; ")).into())
-    }
-
-    /// Of a part of the partition, read from the disk and not from memory as far as that can be asked for.
-    fn digest(&self, (offset, length): (u64, u64)) -> anyhow::Result<[u8; 32]> {
-        let file = File::open(&self.device).context("open the partition")?;
-        let _ = rustix::fs::fadvise(
-            &file,
-            offset,
-            std::num::NonZeroU64::new(length),
-            rustix::fs::Advice::DontNeed,
-        );
-        let mut hasher = Sha256::new();
-        let mut buffer = Zeroizing::new(vec![0; 64 << 10]);
-        let mut done = 0;
-        while done < length {
-            let want = usize::try_from(length - done)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len());
-            let read = file
-                .read_at(&mut buffer[..want], offset + done)
-                .context("read a keyslot")?;
-            ensure!(read > 0, "the partition ends inside a keyslot");
-            hasher.update(&buffer[..read]);
-            done += read as u64;
-        }
-        Ok(hasher.finalize().into())
-    }
 }
 
 /// How a secret may have been meant: as a recovery key, and as it stands.
-fn variants(secret: &str) -> Vec<Zeroizing<String>> {
+pub fn variants(secret: &str) -> Vec<Zeroizing<String>> {
     recovery::normalize(secret)
         .into_iter()
         .chain([Zeroizing::new(secret.to_owned())])
@@ -504,7 +332,11 @@ fn variants(secret: &str) -> Vec<Zeroizing<String>> {
 }
 
 /// Tries each form of a secret.
-fn first(
+///
+/// # Errors
+///
+/// The last one's.
+pub fn first(
     secrets: &[Zeroizing<String>],
     mut attempt: impl FnMut(&[u8]) -> std::result::Result<(), LibcryptErr>,
 ) -> Result<()> {
@@ -529,15 +361,16 @@ pub fn code(error: &LibcryptErr) -> Option<i32> {
     }
 }
 
-fn wrong(error: &LibcryptErr) -> VolumeError {
+/// Why a secret did not open it.
+pub fn wrong(error: &LibcryptErr) -> VolumeError {
     match code(error) {
         Some(libc::EPERM | libc::ENOENT) => VolumeError::WrongSecret,
         _ => VolumeError::Other(anyhow::anyhow!("{error}: {}", raw::last_error())),
     }
 }
 
-/// Every way in which a token can fail means that the TPM does not give the key; what it said last tells which.
-fn refused(error: &LibcryptErr) -> VolumeError {
+/// Why the TPM did not open it. Every way in which a token can fail means that the TPM does not give the key; what it said last tells which.
+pub fn refused(error: &LibcryptErr) -> VolumeError {
     let why = match code(error) {
         Some(libc::ENOENT) => "the volume is not sealed to a TPM".to_owned(),
         _ => match raw::last_error() {
