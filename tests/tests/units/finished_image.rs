@@ -163,7 +163,7 @@ fn a_policy_for_another_phase_key_or_kernel_image_is_refused() {
         (
             "\"$source/scripts/keys\" \"$work/keys\" >/dev/null
             eval \"made_$(declare -f kernel_image)\"; kernel_image() { (keys=$work/keys; made_kernel_image) }; make; signed_again \"$image.efi\" \"$image.efi\"
-            esp \"$image.efi\" ::/EFI/Linux/holdfast_9.efi; lint",
+            esp \"$image.efi\" ::/EFI/Linux/holdfast_9+3.efi; lint",
             &[
                 "a policy is signed for a key that is not the owner's",
                 "a policy is signed for a key that is not the owner's",
@@ -212,14 +212,14 @@ fn what_the_firmware_would_not_start_is_refused() {
             &[first],
         ),
         (
-            "made; sbattach --remove \"$image.efi\"; esp \"$image.efi\" ::/EFI/Linux/holdfast_9.efi; lint",
+            "made; sbattach --remove \"$image.efi\"; esp \"$image.efi\" ::/EFI/Linux/holdfast_9+3.efi; lint",
             &[
-                "not signed with the owner's key: EFI/Linux/holdfast_9.efi on the boot partition",
+                "not signed with the owner's key: EFI/Linux/holdfast_9+3.efi on the boot partition",
                 "not signed with the owner's key: the kernel image",
             ],
         ),
         (
-            "made; esp \"$work/loader.efi\" ::/EFI/Linux/holdfast_9.efi; lint",
+            "made; esp \"$work/loader.efi\" ::/EFI/Linux/holdfast_9+3.efi; lint",
             &["the kernel image is another one than that on the boot partition"],
         ),
         (

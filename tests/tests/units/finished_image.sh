@@ -55,7 +55,7 @@ edited() {
   sbattach --remove "$image.efi"
   LC_ALL=C sed -i "$1" "$image.efi"
   signed_again "$image.efi" "$image.efi"
-  esp "$image.efi" ::/EFI/Linux/holdfast_9.efi
+  esp "$image.efi" ::/EFI/Linux/holdfast_9+3.efi
 }
 
 esp() { mcopy -o -Q -i "$image.raw@@1048576" "$@"; }
@@ -72,7 +72,7 @@ END
   signed_again "$loader" "$work/loader.efi"
   esp "$work/loader.efi" ::/EFI/BOOT/BOOTX64.EFI
   esp "$work/loader.efi" ::/EFI/systemd/systemd-bootx64.efi
-  esp "$image.efi" ::/EFI/Linux/holdfast_9.efi
+  esp "$image.efi" ::/EFI/Linux/holdfast_9+3.efi
   enrolled "$keys/secure-boot"
 }
 uuid() { sed -E 's/^(.{8})(.{4})(.{4})(.{4})/\1-\2-\3-\4-/' <<<"$1"; }

@@ -6,7 +6,7 @@ use crate::APPLIANCE;
 use crate::machine::{Machine, Running, SERVING};
 
 /// What `holdfast status` says in the machine.
-fn status(running: &mut Running) -> Value {
+pub fn status(running: &mut Running) -> Value {
     serde_json::from_str(running.run("holdfast status --json").ok().trim()).unwrap()
 }
 
@@ -79,6 +79,11 @@ pub fn first(machine: &Machine) -> Running {
         .run("holdfast chat --model guide 'What is a verdict?'")
         .ok();
     assert!(answer.to_lowercase().contains("verdict"), "{answer}");
+    // The boot loader counted this start. From now on it does not any more, because it was good.
+    running.until(
+        "the boot loader to be told",
+        "test -e /boot/EFI/Linux/holdfast_*[0-9].efi && ! ls /boot/EFI/Linux | grep +",
+    );
     let welcome = machine.console();
     assert!(welcome.contains("/setup?token="), "{welcome}");
     running

@@ -17,6 +17,7 @@ mod firmware;
 mod inside;
 mod machine;
 mod security_key;
+mod slots;
 mod substitution;
 mod tampering;
 mod vault;

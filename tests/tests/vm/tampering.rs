@@ -5,13 +5,13 @@ use crate::APPLIANCE;
 use crate::machine::Machine;
 
 /// The words with which the initrd ends a boot.
-const REFUSED: &str = "nothing was opened";
+pub const REFUSED: &str = "nothing was opened";
 
 /// What the firmware says when it starts nothing; it waits for somebody then.
 const NOT_STARTED: &str = "No bootable option";
 
 /// What all scripts for a machine that is off begin with: the boot partition, and the kernel image on it.
-const BOOT_PARTITION: &str = "
+pub const BOOT_PARTITION: &str = "
     partition=$1/disk.raw@@$(sfdisk --json $1/disk.raw | jq '.partitiontable.partitions[0].start * 512')
     image=$(mdir -b -i $partition ::/EFI/Linux | tr -d '\\r' | grep '\\.efi$')
 ";
@@ -24,7 +24,7 @@ fn changed(name: &str, script: &str) -> Machine {
 }
 
 /// The owner's key for Secure Boot, with its certificate.
-fn owners_key() -> [String; 2] {
+pub fn owners_key() -> [String; 2] {
     let keys = std::env::var("HOLDFAST_KEYS").expect("run this through `make vm-test`");
     ["key", "crt"].map(|end| std::fs::read_to_string(format!("{keys}/secure-boot.{end}")).unwrap())
 }
@@ -124,7 +124,7 @@ fn a_command_line_that_nobody_signed() {
 }
 
 /// Changes the command line inside the kernel image; every byte stays in its place.
-const OTHER_COMMAND_LINE: &str = "
+pub const OTHER_COMMAND_LINE: &str = "
     mcopy -i $partition \"$image\" /tmp/image.efi
     LC_ALL=C sed -i 's/lockdown=confidentiality/lockdown=integrity      /' /tmp/image.efi
 ";
