@@ -90,10 +90,25 @@ fn a_start_that_is_not_good() {
     );
     println!("[refused] {}", why.trim());
     assert!(
-        why.contains("version 0.1.0 was given up after 3 starts")
+        why.contains("version 0.1.0 was given up after 3 starts that were not good, and there is no other")
             && why.contains("holdfast-incident-recorder failed"),
         "{why}"
     );
-    assert_eq!(kernel_images(&mut running), ["holdfast_0.1.0+0-3.efi"]);
+    running.until(
+        "this start not to be good either",
+        "systemctl is-failed holdfast-started",
+    );
+    let said = running.run("journalctl -b -u holdfast-started -o cat").ok();
+    assert!(
+        said.contains("This start is not good") && !said.contains("starts again"),
+        "{said}"
+    );
+    assert_eq!(
+        running
+            .run("systemctl list-jobs --no-legend | grep reboot")
+            .output,
+        ""
+    );
+    assert_eq!(kernel_images(&mut running), ["holdfast_0.1.0+0-4.efi"]);
     running.shut_down();
 }
