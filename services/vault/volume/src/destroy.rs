@@ -29,7 +29,7 @@ impl Volume {
             "the TPM's key is still there",
         )?;
         Ok(ensure_that(
-            !header.tpm_opens(),
+            !header.tpm_opens(None),
             "the TPM still opens the volume",
         )?)
     }

@@ -353,19 +353,11 @@ impl Header {
         Ok(Digest::from_bytes(hasher.finalize().into()))
     }
 
-    /// Whether the TPM gives the key now.
-    pub fn tpm_opens(&mut self) -> bool {
+    /// Whether the TPM gives the key now: any of its keys, or the one of this token.
+    pub fn tpm_opens(&mut self, token: Option<u32>) -> bool {
         let mut handle = self.device.device.token_handle();
         handle
-            .activate_by_token_pin::<()>(None, Some(TPM), None, &[], None, CryptActivate::empty())
-            .is_ok()
-    }
-
-    /// Whether the TPM gives this one of its keys now.
-    pub fn token_opens(&mut self, token: u32) -> bool {
-        let mut handle = self.device.device.token_handle();
-        handle
-            .activate_by_token_pin::<()>(None, Some(TPM), Some(token), &[], None, CryptActivate::empty())
+            .activate_by_token_pin::<()>(None, Some(TPM), token, &[], None, CryptActivate::empty())
             .is_ok()
     }
 

@@ -55,7 +55,7 @@ impl Volume {
         let mut header = self.ready()?;
         // A key in the TPM is worth nothing unless the TPM gives it.
         ensure_that(
-            header.keys().recovery_key || header.keys().security_key || header.tpm_opens(),
+            header.keys().recovery_key || header.keys().security_key || header.tpm_opens(None),
             "nothing else opens the vault now: make a recovery key first, or seal the vault to the TPM",
         )?;
         Ok(header.remove_passphrase().context("remove the passphrase")?)

@@ -80,7 +80,7 @@ impl Volume {
             .into_iter()
             .filter(|token| !before.contains(token))
             .collect();
-        let opens = !new.is_empty() && new.iter().all(|token| header.token_opens(*token));
+        let opens = !new.is_empty() && new.iter().all(|token| header.tpm_opens(Some(*token)));
         if !opens {
             let said = raw::last_error();
             header.remove_tpm(Some(&new)).context("remove a key of no use")?;

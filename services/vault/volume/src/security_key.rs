@@ -59,7 +59,7 @@ impl Volume {
         let mut header = self.ready()?;
         let keys = header.keys();
         ensure_that(
-            keys.recovery_key || keys.passphrase || header.tpm_opens(),
+            keys.recovery_key || keys.passphrase || header.tpm_opens(None),
             "nothing else opens the vault now: make a recovery key first, or seal the vault to the TPM",
         )?;
         Ok(header
