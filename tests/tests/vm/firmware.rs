@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::machine::{Machine, Running};
-use crate::vault::{header, of_type, vault};
+use crate::vault::{begin, header, lock_ends_what_was_begun, of_type, vault};
 
 /// Another build of the same firmware: with the same keys for Secure Boot, and other code.
 const OTHER_FIRMWARE: &str = "OVMF_CODE_4M.secboot.strictnx.fd";
@@ -127,32 +127,12 @@ pub fn a_lock_ends_a_seal(running: &mut Running, key: &str) {
             "mkdir -p $(dirname {SLOW}) && printf '[Service]\nExecStartPre=/usr/bin/sleep infinity\nExecPaths=/usr/bin\n' >{SLOW} && systemctl daemon-reload"
         ))
         .ok();
-    running
-        .run(&format!(
-            "(echo {key} | holdfast vault seal >/run/seal 2>&1; echo \"ended $?\" >>/run/seal) </dev/null >/dev/null 2>&1 &"
-        ))
-        .ok();
+    begin(running, &format!("echo {key} | holdfast vault seal"));
     running.until(
         "the policy to be asked for",
         "systemctl list-units --no-legend --state=activating 'holdfast-vault-firmware@*' | grep -q .",
     );
-    let begun = Instant::now();
-    running.run("holdfast lock").ok();
-    println!(
-        "[measured] `holdfast lock` while the vault is being sealed: {} ms",
-        begun.elapsed().as_millis()
-    );
-    running.until("the seal to end", "grep -q '^ended' /run/seal");
-    let said = running.run("cat /run/seal").ok();
-    println!("[refused] {}", said.trim().replace('\n', " | "));
-    assert!(
-        said.contains("locked meanwhile") && !said.contains("ended 0"),
-        "{said}"
-    );
-    running.until(
-        "the device to be let go of",
-        "! systemctl is-active --quiet 'holdfast-vault-volume@*'",
-    );
+    lock_ends_what_was_begun(running, "holdfast lock", "the vault is being sealed");
     running
         .run(&format!(
             "rm {SLOW} && systemctl daemon-reload && systemctl stop 'holdfast-vault-firmware@*'"

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::machine::{Machine, Running};
-use crate::vault::{header, of_type, vault};
+use crate::vault::{begin, header, lock_ends_what_was_begun, of_type, vault};
 
 const PIN: &str = "2741828-pin";
 
@@ -138,27 +138,10 @@ pub fn is_touched_too_late(running: &mut Running) {
     for lock in ["holdfast lock", "holdfast panic"] {
         let blinked = said(running, 1, "^blinks");
         running.run("holdfast lock").ok();
-        running
-            .run("(holdfast unlock --security-key >/run/unlock 2>&1; echo \"ended $?\" >>/run/unlock) </dev/null >/dev/null 2>&1 &")
-            .ok();
+        begin(running, "holdfast unlock --security-key");
         running.until("the key to blink", &says(1, "^blinks", blinked + 1));
         let dark = said(running, 1, "^does not blink");
-        let begun = Instant::now();
-        running.run(lock).ok();
-        running.until("the unlock to end", "grep -q '^ended' /run/unlock");
-        println!(
-            "[measured] `{lock}` while a key blinks: {} ms",
-            begun.elapsed().as_millis()
-        );
-        let unlock = running.run("cat /run/unlock").ok();
-        assert!(
-            unlock.contains("locked meanwhile") && !unlock.contains("ended 0"),
-            "{unlock}"
-        );
-        running.until(
-            "the device to be let go of",
-            "! systemctl is-active --quiet 'holdfast-vault-volume@*'",
-        );
+        lock_ends_what_was_begun(running, lock, "a key blinks");
         running.run("touch /run/button").ok();
         running.until("the key to be touched", &says(1, "^does not blink", dark + 1));
         let suspended = running

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::APPLIANCE;
 use crate::boot::status;
 use crate::machine::Running;
-use crate::tampering::{BOOT_PARTITION, OTHER_COMMAND_LINE, REFUSED, owners_key};
+use crate::tampering::{BOOT_PARTITION, REFUSED, changed, other_command_line_signed};
 
 /// How often a version may be started before it is given up (`os-image/mkosi.extra/etc/kernel/tries`).
 const TRIES: u32 = 3;
@@ -25,17 +25,13 @@ fn kernel_images(running: &mut Running) -> Vec<String> {
 /// Signed by the owner, newer, and with another command line than the one that the volumes are sealed to: an update that was made wrong.
 #[test]
 fn a_new_version_that_does_not_start() {
-    let machine = APPLIANCE.copy("slots");
-    let [key, certificate] = owners_key();
-    machine.tools(&format!(
-        "{BOOT_PARTITION}
-        {OTHER_COMMAND_LINE}
-        cat >/tmp/key <<<'{key}'
-        cat >/tmp/certificate <<<'{certificate}'
-        sbattach --remove /tmp/image.efi 2>/dev/null
-        sbsign --key /tmp/key --cert /tmp/certificate --output /tmp/image.efi /tmp/image.efi 2>/dev/null
-        mcopy -o -i $partition /tmp/image.efi ::/EFI/Linux/holdfast_9.9.9+{TRIES}.efi"
-    ));
+    let machine = changed(
+        "slots",
+        &format!(
+            "{} mcopy -o -i $partition /tmp/image.efi ::/EFI/Linux/holdfast_9.9.9+{TRIES}.efi",
+            other_command_line_signed()
+        ),
+    );
     for start in 1..=TRIES {
         let console = machine.boot_that_ends();
         assert!(console.contains(REFUSED), "start {start}: {console}");

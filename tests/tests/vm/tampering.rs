@@ -17,16 +17,18 @@ pub const BOOT_PARTITION: &str = "
 ";
 
 /// A copy of the appliance on whose boot partition something was changed.
-fn changed(name: &str, script: &str) -> Machine {
+pub fn changed(name: &str, script: &str) -> Machine {
     let copy = APPLIANCE.copy(name);
     copy.tools(&format!("{BOOT_PARTITION}\n{script}"));
     copy
 }
 
-/// The owner's key for Secure Boot, with its certificate.
-pub fn owners_key() -> [String; 2] {
+/// Puts the owner's key for Secure Boot, with its certificate, where scripts sign with it.
+fn owners_key() -> String {
     let keys = std::env::var("HOLDFAST_KEYS").expect("run this through `make vm-test`");
-    ["key", "crt"].map(|end| std::fs::read_to_string(format!("{keys}/secure-boot.{end}")).unwrap())
+    let [key, certificate] =
+        ["key", "crt"].map(|end| std::fs::read_to_string(format!("{keys}/secure-boot.{end}")).unwrap());
+    format!("cat >/tmp/key <<<'{key}'\ncat >/tmp/certificate <<<'{certificate}'\n")
 }
 
 /// The suite never came up.
@@ -71,15 +73,14 @@ fn a_credential_on_the_boot_partition() {
 /// A command line that the owner's own key signed, beside the kernel image: it is used, so it is measured, so nothing opens.
 #[test]
 fn a_command_line_in_a_signed_addon() {
-    let [key, certificate] = owners_key();
     let copy = changed(
         "addon",
         &format!(
-            "cat >/tmp/key <<<'{key}'
-        cat >/tmp/certificate <<<'{certificate}'
+            "{}
         ukify build --cmdline 'systemd.unit=rescue.target' --secureboot-private-key /tmp/key --secureboot-certificate /tmp/certificate --output /tmp/more.addon.efi >&2
         mmd -D s -i $partition ::/loader/addons || true
-        mcopy -o -i $partition /tmp/more.addon.efi ::/loader/addons/more.addon.efi"
+        mcopy -o -i $partition /tmp/more.addon.efi ::/loader/addons/more.addon.efi",
+            owners_key()
         ),
     );
     let console = copy.boot_that_ends();
@@ -124,10 +125,21 @@ fn a_command_line_that_nobody_signed() {
 }
 
 /// Changes the command line inside the kernel image; every byte stays in its place.
-pub const OTHER_COMMAND_LINE: &str = "
+const OTHER_COMMAND_LINE: &str = "
     mcopy -i $partition \"$image\" /tmp/image.efi
     LC_ALL=C sed -i 's/lockdown=confidentiality/lockdown=integrity      /' /tmp/image.efi
 ";
+
+/// Signs the kernel image that a script has changed or taken out, in place of the signature that it has.
+const SIGN_AGAIN: &str = "
+    sbattach --remove /tmp/image.efi 2>/dev/null
+    sbsign --key /tmp/key --cert /tmp/certificate --output /tmp/image.efi /tmp/image.efi 2>/dev/null
+";
+
+/// The kernel image with another command line, signed with the owner's key for Secure Boot.
+pub fn other_command_line_signed() -> String {
+    format!("{OTHER_COMMAND_LINE}{}{SIGN_AGAIN}", owners_key())
+}
 
 /// The command line inside the kernel image is changed, and its signature left as it was: the firmware does not start it.
 #[test]
@@ -144,16 +156,11 @@ fn another_command_line_in_the_kernel_image() {
 /// The same, signed by somebody who has the owner's key for Secure Boot, but not the one for the volumes.
 #[test]
 fn another_command_line_signed_with_a_stolen_key() {
-    let [key, certificate] = owners_key();
     let copy = changed(
         "stolen-key",
         &format!(
-            "{OTHER_COMMAND_LINE}
-            cat >/tmp/key <<<'{key}'
-            cat >/tmp/certificate <<<'{certificate}'
-            sbattach --remove /tmp/image.efi 2>/dev/null
-            sbsign --key /tmp/key --cert /tmp/certificate --output /tmp/image.efi /tmp/image.efi 2>/dev/null
-            mcopy -o -i $partition /tmp/image.efi \"$image\""
+            "{} mcopy -o -i $partition /tmp/image.efi \"$image\"",
+            other_command_line_signed()
         ),
     );
     let console = copy.boot_that_ends();
@@ -165,11 +172,11 @@ fn another_command_line_signed_with_a_stolen_key() {
 fn a_kernel_image_signed_by_somebody_else() {
     let copy = changed(
         "resigned",
-        "mcopy -i $partition \"$image\" /tmp/image.efi
-        openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj '/CN=Somebody else/' -keyout /tmp/key -out /tmp/certificate 2>/dev/null
-        sbattach --remove /tmp/image.efi
-        sbsign --key /tmp/key --cert /tmp/certificate --output /tmp/image.efi /tmp/image.efi 2>/dev/null
-        mcopy -o -i $partition /tmp/image.efi \"$image\"",
+        &format!(
+            "mcopy -i $partition \"$image\" /tmp/image.efi
+            openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj '/CN=Somebody else/' -keyout /tmp/key -out /tmp/certificate 2>/dev/null
+            {SIGN_AGAIN} mcopy -o -i $partition /tmp/image.efi \"$image\""
+        ),
     );
     let console = copy.boot_that_says(NOT_STARTED);
     assert_shut("a kernel image signed by somebody else", &console);

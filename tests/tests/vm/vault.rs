@@ -158,6 +158,36 @@ pub fn has_a_recovery_key_and_a_passphrase(running: &mut Running) -> String {
     key
 }
 
+/// Begins a command and does not wait for it.
+pub fn begin(running: &mut Running, command: &str) {
+    running
+        .run(&format!(
+            "({command} >/run/begun 2>&1; echo \"ended $?\" >>/run/begun) </dev/null >/dev/null 2>&1 &"
+        ))
+        .ok();
+}
+
+/// A lock does not wait for what was begun, which is over then, as is what the device does for it.
+pub fn lock_ends_what_was_begun(running: &mut Running, lock: &str, meanwhile: &str) {
+    let begun = Instant::now();
+    running.run(lock).ok();
+    println!(
+        "[measured] `{lock}` while {meanwhile}: {} ms",
+        begun.elapsed().as_millis()
+    );
+    running.until("what was begun to end", "grep -q '^ended' /run/begun");
+    let said = running.run("cat /run/begun").ok();
+    println!("[refused] {}", said.trim().replace('\n', " | "));
+    assert!(
+        said.contains("locked meanwhile") && !said.contains("ended 0"),
+        "{said}"
+    );
+    running.until(
+        "the device to be let go of",
+        "! systemctl is-active --quiet 'holdfast-vault-volume@*'",
+    );
+}
+
 /// A script as a service runs it, with the groups that its unit gives it.
 fn as_service(service: &str, script: &str) -> String {
     format!(
