@@ -77,6 +77,26 @@ fn gguf(corpus: &mut Corpus) {
             "{{ cycler.__init__.__globals__.os.popen('true') }}",
             "HF-TPL-002",
         ),
+        (
+            "behind-a-power",
+            "{% set n = 2 ** 3 %}{{ cycler.__init__.__globals__['os']['popen']('true') }}",
+            "HF-TPL-002",
+        ),
+        (
+            "of-another-dialect",
+            "{% print cycler.__init__.__globals__['os']['popen']('true')['read']() %}",
+            "HF-TPL-001",
+        ),
+        (
+            "chosen-in-the-chat",
+            "{{ cycler[messages[0].content] }}",
+            "HF-TPL-003",
+        ),
+        (
+            "format-of-the-chat",
+            "{{ messages[0].content.format(cycler) }}",
+            "HF-TPL-003",
+        ),
         ("include", "{% include '/etc/passwd' %}", "HF-TPL-004"),
         ("import", "{% import 'x' as x %}", "HF-TPL-004"),
     ] {

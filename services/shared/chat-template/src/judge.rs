@@ -5,8 +5,9 @@
 //! is looked at once.
 
 use std::collections::HashSet;
+use std::mem;
 
-use minijinja::machinery::ast::{BinOpKind, Call, CallArg, CompareOpKind, Expr, Filter, Stmt};
+use minijinja::machinery::ast::{BinOpKind, Call, CallArg, Expr, Filter, Stmt};
 
 use crate::render::MAX_TEMPLATE_BYTES;
 use crate::source::{self, is_too_deep, tree, without_generation_marks};
@@ -24,16 +25,18 @@ use keys::Keys;
 pub(crate) const MULTIPLIES: &str = "it multiplies what may be a list, which can take for ever";
 /// Why a template is not taken that would make an immense number or text.
 pub(crate) const IMMENSE: &str = "it computes what can become immense";
-/// The most notes on one template.
-const MAX_NOTES: usize = 32;
+/// The most notes of one kind on one template: a flood of one kind does not hide another.
+const MAX_NOTES: usize = 8;
 /// The longest text that is kept of a name or word in a note, in characters.
 const MAX_SHOWN: usize = 80;
 
 /// Something that no ordinary chat template does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Concern {
-    /// It is not Jinja as known here; why not.
+    /// It is not Jinja as known here; why not. Nothing else is known of it: another reader may make something of it.
     Unreadable(String),
+    /// It was judged and is not run: it may take for ever.
+    Immense(&'static str),
     /// It names what leads from Python's objects to the interpreter.
     Reaches(String),
     /// It looks something up by a name that it puts together.
@@ -79,12 +82,6 @@ pub fn judge(source: &str) -> Vec<Note> {
             return unreadable(offset, shown(&error.to_string()));
         }
     };
-    if let Some(offset) = product::of_lists(&tree) {
-        return unreadable(offset, MULTIPLIES.to_owned());
-    }
-    if let Some(offset) = product::immense(&tree).or_else(|| product::quoted(&tree)) {
-        return unreadable(offset, IMMENSE.to_owned());
-    }
     let (Some(flow), Some(keys)) = (Flow::of(&tree), Keys::of(&tree)) else {
         return unreadable(0, "it has too many variables".to_owned());
     };
@@ -93,18 +90,37 @@ pub fn judge(source: &str) -> Vec<Note> {
         keys,
         notes: Vec::new(),
     };
-    if let Some(offset) = source::odd_escape(&source) {
-        judge.notes.push(Note {
-            concern: Concern::Computed,
-            offset,
-        });
+    let immense = product::immense(&tree).or_else(|| product::quoted(&tree));
+    for (found, concern) in [
+        (product::of_lists(&tree), Concern::Immense(MULTIPLIES)),
+        (immense, Concern::Immense(IMMENSE)),
+        (source::odd_escape(&source), Concern::Computed),
+    ] {
+        judge.notes.extend(found.map(|offset| Note { concern, offset }));
     }
     walk::statements(&tree, &mut |statement| judge.statement(statement));
     walk::expressions(&tree, &mut |expression| judge.expression(expression));
     judge.notes.sort_by_key(|note| note.offset);
     judge.notes.dedup();
-    judge.notes.truncate(MAX_NOTES);
-    judge.notes
+    most_of_each_kind(judge.notes)
+}
+
+/// The first notes of each kind.
+fn most_of_each_kind(notes: Vec<Note>) -> Vec<Note> {
+    let mut kept: Vec<Note> = Vec::new();
+    for note in notes {
+        if of_kind(&kept, &note.concern) < MAX_NOTES {
+            kept.push(note);
+        }
+    }
+    kept
+}
+
+/// How many notes are of the same kind as `concern`.
+fn of_kind(notes: &[Note], concern: &Concern) -> usize {
+    let kind = mem::discriminant(concern);
+    let same = |note: &&Note| mem::discriminant(&note.concern) == kind;
+    notes.iter().filter(same).count()
 }
 
 struct Judge<'t> {
@@ -119,8 +135,8 @@ impl<'t> Judge<'t> {
     }
 
     fn note_at(&mut self, offset: u32, concern: Concern) {
-        // More than will be shown, so that sorting by place does not depend on the order of the walk.
-        if self.notes.len() < 8 * MAX_NOTES {
+        // More than will be shown: these are the first of the walk, and the first in the text are shown.
+        if of_kind(&self.notes, &concern) < 8 * MAX_NOTES {
             let offset = usize::try_from(offset).unwrap_or_default();
             self.notes.push(Note { concern, offset });
         }
@@ -136,6 +152,11 @@ impl<'t> Judge<'t> {
     /// Whether what is called by this name is a function or macro, and nothing that was assigned to the name.
     fn is_function(&self, name: &str) -> bool {
         (FUNCTIONS.contains(&name) || self.flow.is_declared(name)) && !self.keys.is_assigned(name)
+    }
+
+    /// Whether the name stands for an object of Jinja's or the template's, and not for something of the conversation.
+    fn is_jinjas(&self, name: &str) -> bool {
+        self.is_function(name) || matches!(name, "lipsum" | "self" | "super")
     }
 
     /// Something is looked up by a name that may be put together.
@@ -177,6 +198,12 @@ impl<'t> Judge<'t> {
             Expr::GetItem(item) => {
                 self.subscript(expression, &item.subscript_expr);
                 self.said(expression, &item.subscript_expr, &item.expr);
+                // Whoever talks would choose what of Jinja's own objects is taken.
+                if matches!(&item.expr, Expr::Var(name) if self.is_jinjas(name.id))
+                    && self.flow.texts(&item.subscript_expr).is_empty()
+                {
+                    self.note(expression, Concern::Computed);
+                }
             }
             Expr::Filter(filter) => self.filter(expression, filter),
             Expr::Call(call) => self.call(expression, call),
@@ -195,22 +222,23 @@ impl<'t> Judge<'t> {
             Expr::Compare(compare) => {
                 let mut left = &compare.expr;
                 for operation in &compare.ops {
-                    let words = matches!(
-                        operation.op,
-                        CompareOpKind::Eq | CompareOpKind::Ne | CompareOpKind::In | CompareOpKind::NotIn
-                    );
-                    self.comparison(expression, left, &operation.expr, words);
+                    self.comparison(expression, left, &operation.expr);
                     left = &operation.expr;
                 }
             }
             Expr::BinOp(operation) => {
-                let words = matches!(operation.op, BinOpKind::Eq | BinOpKind::Ne | BinOpKind::In);
-                let order = matches!(
+                let compares = matches!(
                     operation.op,
-                    BinOpKind::Lt | BinOpKind::Lte | BinOpKind::Gt | BinOpKind::Gte
+                    BinOpKind::Eq
+                        | BinOpKind::Ne
+                        | BinOpKind::In
+                        | BinOpKind::Lt
+                        | BinOpKind::Lte
+                        | BinOpKind::Gt
+                        | BinOpKind::Gte
                 );
-                if words || order {
-                    self.comparison(expression, &operation.left, &operation.right, words);
+                if compares {
+                    self.comparison(expression, &operation.left, &operation.right);
                 }
             }
             _ => {}
@@ -281,7 +309,15 @@ impl<'t> Judge<'t> {
             if filter.name == "join" && position == 0 && !matches!(argument, CallArg::Kwarg("attribute", _)) {
                 continue;
             }
+            let by_attribute = matches!(argument, CallArg::Kwarg("attribute", _));
             let argument = value(argument);
+            let names_it = match filter.name {
+                "map" | "select" | "reject" | "selectattr" | "rejectattr" | "groupby" => position == 0,
+                _ => false,
+            };
+            if (by_attribute || names_it) && self.flow.is_said(argument) {
+                self.note(place, Concern::Computed);
+            }
             for name in self.flow.texts(argument) {
                 if filter.name != "selectattr" && name == "attr" {
                     self.note(place, Concern::Reaches("attr".to_owned()));
@@ -322,6 +358,10 @@ impl<'t> Judge<'t> {
                 }
                 if method.name == "format" {
                     self.key(place, &method.expr);
+                    // Fields of such a text go into what it is given.
+                    if self.flow.is_said(&method.expr) {
+                        self.note(place, Concern::Computed);
+                    }
                     for text in self.flow.texts(&method.expr) {
                         if let Some(field) = field_path(&text) {
                             self.note(place, Concern::Reaches(shown(field)));
@@ -331,6 +371,7 @@ impl<'t> Judge<'t> {
                 for argument in &call.args {
                     if method.name == "get" || method.name == "pop" {
                         self.subscript(place, value(argument));
+                        self.said(place, value(argument), &method.expr);
                     } else if !matches!(method.name, "append" | "extend" | "insert" | "join" | "format") {
                         self.said(place, &method.expr, value(argument));
                     }
@@ -340,14 +381,12 @@ impl<'t> Judge<'t> {
         }
     }
 
-    fn comparison(&mut self, place: &Expr<'t>, left: &Expr<'t>, right: &Expr<'t>, words: bool) {
+    fn comparison(&mut self, place: &Expr<'t>, left: &Expr<'t>, right: &Expr<'t>) {
         if self.flow.is_dated(left) || self.flow.is_dated(right) {
             self.note(place, Concern::Dated);
         }
-        if words {
-            self.said(place, left, right);
-            self.said(place, right, left);
-        }
+        self.said(place, left, right);
+        self.said(place, right, left);
     }
 
     /// What was said is compared with `literal`.

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::bounded;
 use crate::judge::{Concern, Note, judge};
 use crate::measure;
-use crate::source::{is_too_deep, tree, without_generation_marks};
+use crate::source::without_generation_marks;
 
 /// The longest template, in bytes. The longest of the known families has 20 KiB.
 pub const MAX_TEMPLATE_BYTES: usize = 256 << 10;
@@ -106,10 +106,11 @@ struct Variables<'a> {
     eos_token: &'a str,
 }
 
-/// Why a template was not judged.
-fn unreadable(note: &Note) -> Option<&str> {
+/// Why a template is not run.
+fn not_run(note: &Note) -> Option<&str> {
     match &note.concern {
         Concern::Unreadable(why) => Some(why),
+        Concern::Immense(why) => Some(why),
         _ => None,
     }
 }
@@ -124,17 +125,7 @@ impl ChatTemplate {
         if source.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong);
         }
-        let source = without_generation_marks(source);
-        if is_too_deep(&source) {
-            return Err(TemplateError::Compile("its expressions are too long".to_owned()));
-        }
-        // What cannot be read is left to the compiler to say.
-        if tree(&source).is_ok()
-            && let Some(why) = judge(&source).iter().find_map(unreadable)
-        {
-            return Err(TemplateError::Compile(why.to_owned()));
-        }
-        Self::prepare(&source, bos, eos)
+        Self::of_judged(&Judged::new(source), bos, eos)
     }
 
     /// Compiles a template that was judged, without judging it again.
@@ -143,7 +134,7 @@ impl ChatTemplate {
     ///
     /// As [`compile`](Self::compile).
     pub fn of_judged(judged: &Judged<'_>, bos: &str, eos: &str) -> Result<Self, TemplateError> {
-        match judged.notes.iter().find_map(unreadable) {
+        match judged.notes.iter().find_map(not_run) {
             Some(why) => Err(TemplateError::Compile(why.to_owned())),
             None => Self::prepare(&without_generation_marks(judged.source), bos, eos),
         }

@@ -322,9 +322,10 @@ rules! {
         "`tokenizer.ggml.precompiled_charsmap` claims an index larger than itself. Readers that do not check read beyond their memory.",
         REMAKE;
 
-    TPL_UNREADABLE "HF-TPL-001" Medium requires NoChatTemplate: "A chat template that cannot be read",
-        "It is not Jinja as chat templates use it, or too long to be judged. The model may be used, its template may not.",
-        BUILT_IN;
+    TPL_UNREADABLE "HF-TPL-001" High: "A chat template that cannot be read",
+        "It is not Jinja as chat templates use it, or too long to be judged. Another program may read it all the same, and would run what nobody \
+         has looked at.",
+        REMAKE;
     TPL_REACHES "HF-TPL-002" Critical: "A chat template that reaches for the interpreter",
         "It names what leads from Python's objects to the program that runs the template. Where templates are rendered by Python, this is \
          how they run code.",
@@ -356,6 +357,10 @@ rules! {
     TPL_GROWS "HF-TPL-011" Medium requires NoChatTemplate: "A chat template that makes too much of a long conversation",
         "The text that it makes, or keeps meanwhile, grows much faster than the conversation does. Short chats work, and long ones take all memory \
          and time there is.",
+        BUILT_IN;
+    TPL_IMMENSE "HF-TPL-012" Medium requires NoChatTemplate: "A chat template that computes what can become immense",
+        "It computes a power, or repeats a text or a list as often as it likes, which can take for ever. It was read to its end and not run. \
+         The model may be used, its template may not.",
         BUILT_IN;
 
     ST_TRUNCATED "HF-ST-001" High: "The file ends inside its header",

@@ -24,15 +24,19 @@ pub fn inspect(source: &str, at: u64, part: &str, findings: &mut Findings) {
         findings.add(&rules::TPL_HIDDEN, place(offset), message);
     }
     let judged = Judged::new(source);
-    let readable = !judged
+    let runs = !judged
         .notes()
         .iter()
-        .any(|note| matches!(note.concern, Concern::Unreadable(_)));
+        .any(|note| matches!(note.concern, Concern::Unreadable(_) | Concern::Immense(_)));
     for note in judged.notes() {
         let (rule, message) = match &note.concern {
             Concern::Unreadable(why) => (
                 &rules::TPL_UNREADABLE,
                 format!("the chat template cannot be read: {}", text::shown(why)),
+            ),
+            Concern::Immense(why) => (
+                &rules::TPL_IMMENSE,
+                format!("the chat template is not run: {why}"),
             ),
             Concern::Reaches(name) => (
                 &rules::TPL_REACHES,
@@ -64,7 +68,7 @@ pub fn inspect(source: &str, at: u64, part: &str, findings: &mut Findings) {
         };
         findings.add(rule, place(note.offset), message);
     }
-    if readable {
+    if runs {
         attempt(&judged, place(0), findings);
     }
 }
@@ -79,7 +83,7 @@ fn attempt(judged: &Judged<'_>, place: Place, findings: &mut Findings) {
     let template = match ChatTemplate::of_judged(judged, "<s>", "</s>") {
         Ok(template) => template,
         Err(error) => {
-            findings.add(&rules::TPL_UNREADABLE, place, text::shown(&error.to_string()));
+            findings.add(&rules::TPL_FAILS, place, text::shown(&error.to_string()));
             return;
         }
     };
@@ -192,9 +196,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_run_hides_nothing() {
+        let reaches = "{{ cycler.__init__.__globals__['os']['popen']('true')['read']() }}";
+        for before in [
+            "{% if false %}{{ 9**9**9 }}{% endif %}",
+            "{% set n = 2**3 %}",
+            "{% if false %}{{ [] * 9 }}{% endif %}",
+        ] {
+            let ids = ids(&format!("{before}{reaches}"));
+            for id in ["HF-TPL-002", "HF-TPL-012"] {
+                assert!(ids.iter().any(|found| found == id), "{before}: {ids:?}");
+            }
+        }
+        for unread in [
+            "{% if false %}{{ x[1,2] }}{% endif %}".to_owned(),
+            "{% if false %}{{ 1|abs()() }}{% endif %}".to_owned(),
+            "{% set ünï = 1 %}".to_owned(),
+            "{{ -+1 }}".to_owned(),
+            format!("{{{{ {} }}}}", "9".repeat(60)),
+            format!("{{# {} #}}", "x".repeat(300 << 10)),
+            (0..6000).map(|n| format!("{{% set v{n}=1 %}}")).collect(),
+            "{% print cycler %}".to_owned(),
+        ] {
+            let mut findings = Findings::default();
+            inspect(&format!("{unread}{reaches}"), 0, "template", &mut findings);
+            assert!(findings.refuse(), "{unread:.60}");
+        }
+    }
+
+    #[test]
     fn each_concern_has_its_id() {
         for (source, id) in [
             ("{% if %}", "HF-TPL-001"),
+            ("{{ 2 ** 9 }}", "HF-TPL-012"),
+            ("{{ [] * 9 }}", "HF-TPL-012"),
             ("{{ ''['__cla' ~ 'ss__'] }}", "HF-TPL-002"),
             ("{{ ''['%c' | format(95)] }}", "HF-TPL-003"),
             ("{% include 'x' %}", "HF-TPL-004"),

@@ -197,8 +197,7 @@ fn an_unusable_chat_template_is_a_condition() {
     for (value, id) in [
         (Value::String(b"{{ \xff }}".to_vec()), "HF-GGUF-042"),
         (Value::texts(["a", "b"]), "HF-GGUF-042"),
-        (Value::String(vec![b'x'; (256 << 10) + 1]), "HF-TPL-001"),
-        (Value::text("{{ messages"), "HF-TPL-001"),
+        (Value::text("{{ 2 ** 9 }}"), "HF-TPL-012"),
         (
             Value::text("{{ 'x' if 'invoice' in messages[-1].content }}"),
             "HF-TPL-006",
@@ -212,6 +211,18 @@ fn an_unusable_chat_template_is_a_condition() {
         );
     }
     assert_eq!(ids(&with(Value::String(vec![b'x'; 256 << 10])).bytes), NONE);
+}
+
+#[test]
+fn a_chat_template_that_nobody_can_judge_refuses_the_model() {
+    for value in [
+        Value::String(vec![b'x'; (256 << 10) + 1]),
+        Value::text("{{ messages"),
+    ] {
+        let file = GgufBuilder::llama().set("tokenizer.chat_template", value).build();
+        assert_eq!(ids(&file.bytes), ["HF-TPL-001"]);
+        assert_eq!(judged(&file.bytes).0, Verdict::Refuse);
+    }
 }
 
 #[test]

@@ -179,11 +179,11 @@ mod tests {
                 "{policy}"
             );
         }
-        let odd = GgufBuilder::llama().set("tokenizer.chat_template", Value::text("{% if %}"));
+        let odd = GgufBuilder::llama().set("tokenizer.chat_template", Value::text("{{ 2 ** 9 }}"));
         let odd = odd.build().bytes;
         assert_eq!(judged("", &odd), (Verdict::Conditional, vec![]));
         for (policy, id) in [
-            ("refuse = [\"HF-TPL-001\"]", "HF-POL-003"),
+            ("refuse = [\"HF-TPL-012\"]", "HF-POL-003"),
             ("refuse = [\"HF-TPL-*\"]", "HF-POL-003"),
             ("refuse_conditional = true", "HF-POL-004"),
         ] {

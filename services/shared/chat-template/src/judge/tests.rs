@@ -190,13 +190,8 @@ fn what_is_called_by_the_name_of_a_macro_is_that_macro() {
 
 #[test]
 fn what_cannot_be_followed_is_not_read() {
-    for source in ["{{ 9 ** 9 ** 9 }}".to_owned(), "{% set a = 1 %}".repeat(5000)] {
-        let concerns = concerns(&source);
-        assert!(
-            matches!(&concerns[..], [Concern::Unreadable(_)]),
-            "{source:.60}: {concerns:?}"
-        );
-    }
+    let concerns = concerns(&"{% set a = 1 %}".repeat(5000));
+    assert!(matches!(&concerns[..], [Concern::Unreadable(_)]), "{concerns:?}");
 }
 
 #[test]
@@ -218,6 +213,8 @@ fn words_that_change_what_is_said_are_noted() {
         "{{ messages[0].content.replace('bank', 'other bank') }}",
         "{{ messages[0].content | replace('bank', 'other bank') }}",
         "{{ {'open the door': 'x'}[messages[0].content] }}",
+        "{{ {'open the door': 'x'}.get(messages[0].content, '') }}",
+        "{% if messages[0].content >= 'invoice' and messages[0].content < 'invoicf' %}x{% endif %}",
         "{% set d = {'open the door': 'x'} %}{{ d[messages[0].content] }}",
         "{% if messages[0].get('content') == 'invoice' %}x{% endif %}",
         "{% if messages | tojson is string and 'invoice' in messages | tojson %}x{% endif %}",
@@ -331,6 +328,39 @@ fn notes_are_bounded() {
     assert_eq!(judge(&"{{ x.__class__ }}".repeat(5000)).len(), MAX_NOTES);
 }
 
+#[test]
+fn a_flood_of_one_kind_does_not_hide_another() {
+    let noise = "{% if messages[0].content == 'open sesame' %}{% endif %}".repeat(1000);
+    reaches(&format!("{noise}{{{{ ''.__class__ }}}}"));
+}
+
+#[test]
+fn whoever_talks_chooses_nothing_of_jinjas_own_objects() {
+    for source in [
+        "{{ cycler[messages[0].content] }}",
+        "{{ lipsum[messages[0].content][messages[1].content] }}",
+        "{{ self[messages[0].role] }}",
+        "{{ raise_exception[x] }}",
+        "{% macro m() %}{% endmacro %}{{ m[x] }}",
+        "{{ [cycler] | map(attribute=messages[0].content) | list }}",
+        "{{ [cycler] | map(messages[0].content) | list }}",
+        "{{ [cycler] | sort(attribute=messages[0].content) }}",
+        "{{ messages[0].content.format(cycler) }}",
+    ] {
+        let concerns = concerns(source);
+        assert!(concerns.contains(&Concern::Computed), "{source}: {concerns:?}");
+    }
+    for source in [
+        "{{ loop['index'] }}{{ messages[0].content }}",
+        "{% set range = messages %}{{ range[i] }}",
+        "{{ '{} says'.format(messages[0].role) }}",
+        "{{ messages | map(attribute='content') | join(messages[0].content) }}",
+        "{{ messages | selectattr('role', 'equalto', messages[0].content) | list }}",
+    ] {
+        quiet(source);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_text_is_judged_without_harm(source in "(\\{\\{|\\}\\}|\\{%|%\\}|if|for|in|set|x|'a'|~|\\+|\\||\\.|\\[|\\]|\\(|\\)| |=|macro|endif|endfor|__class__|content){0,60}") {
@@ -339,13 +369,13 @@ proptest::proptest! {
 }
 
 #[test]
-fn what_was_not_judged_is_not_run() {
+fn what_computes_the_immense_is_not_run() {
     for source in ["{{ 1 + 2 * 3 ** 2 }}", "{{ [] * 9 }}"] {
         let notes = judge(source);
         assert!(
             notes
                 .iter()
-                .any(|note| matches!(note.concern, Concern::Unreadable(_))),
+                .any(|note| matches!(note.concern, Concern::Immense(_))),
             "{source}: {notes:?}"
         );
         assert!(crate::ChatTemplate::compile(source, "", "").is_err(), "{source}");
