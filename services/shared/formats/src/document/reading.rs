@@ -7,6 +7,7 @@ use super::code::{self, Away};
 use super::expression::{self, Flaw};
 use super::path::Path;
 use super::pipeline::Pairs;
+use super::shape::Shape;
 use super::{Kind, MAX_WHOLE_BYTES};
 use crate::finding::{Findings, Place};
 use crate::json::{Event, Text};
@@ -50,10 +51,10 @@ const MAX_LAYERS: i64 = 4096;
 pub struct Reading {
     path: Path,
     kinds: BTreeSet<Kind>,
-    /// Whether there is a value at the top that is no number; a vocabulary has none.
-    others: bool,
-    numbers: u64,
+    shape: Shape,
     is_object: bool,
+    /// Whether a part of the path to the file is hidden: programs keep there what they do.
+    is_hidden: bool,
     /// A name with characters that do not show, until its value says that it is a piece of a word.
     hidden_name: Option<(u64, char, Unseen)>,
     pairs: Pairs,
@@ -73,6 +74,7 @@ impl Reading {
     pub fn new(name: &str, ties: Ties) -> Self {
         let mut reading = Self {
             ties,
+            is_hidden: name.split('/').any(|part| part.starts_with('.')),
             ..Self::default()
         };
         if name.ends_with("model_index.json") {
@@ -83,15 +85,13 @@ impl Reading {
 
     /// Takes what was read at `at` in the file.
     pub fn event(&mut self, at: u64, event: &Event<'_>) {
+        self.shape.event(event);
         match event {
             Event::BeginObject | Event::BeginArray => {
                 self.report_hidden();
                 match self.path.depth() {
                     0 => self.is_object = matches!(event, Event::BeginObject),
-                    1 => {
-                        self.others = true;
-                        self.pairs.begin();
-                    }
+                    1 => self.pairs.begin(),
                     _ => {}
                 }
                 self.path.enter();
@@ -108,7 +108,6 @@ impl Reading {
             Event::Number(number) => {
                 // A piece of a word may be any characters.
                 self.hidden_name = None;
-                self.numbers += u64::from(self.path.depth() == 1);
                 self.total(number);
                 self.layers(at, number);
                 if self.path.name() == Some("trust_remote_code") && *number != "0" {
@@ -128,7 +127,6 @@ impl Reading {
 
     fn other(&mut self) {
         self.report_hidden();
-        self.others |= self.path.depth() == 1;
         self.path.value();
     }
 
@@ -222,7 +220,6 @@ impl Reading {
 
     fn string(&mut self, at: u64, value: &Text) {
         self.report_hidden();
-        self.others |= self.path.depth() == 1;
         let shown = String::from_utf8_lossy(value.kept());
         if code::is_named(&self.path, &shown) {
             self.code(at, &shown);
@@ -381,10 +378,16 @@ impl Reading {
     }
 
     fn judge_kind(&mut self) {
-        let vocabulary = (self.is_object && self.numbers > 0 && !self.others).then_some(Kind::Vocabulary);
         let is_notebook = self.kinds.contains(&Kind::Notebook);
-        let kind = self.kinds.first().copied().or(vocabulary);
-        match kind.filter(|_| !is_notebook) {
+        let kind = if self.shape.is_numbers() {
+            // Its members are tokens, whatever they are called.
+            Some(Kind::Vocabulary)
+        } else {
+            let plain = self.shape.is_plain() && !self.is_hidden && !is_notebook;
+            let named = self.kinds.first().copied().filter(|_| !is_notebook);
+            named.or(plain.then_some(Kind::Values))
+        };
+        match kind {
             Some(kind) if !self.findings.refuse() => {
                 let message = format_args!(
                     "this is {} and goes with a model; it is no model itself",
