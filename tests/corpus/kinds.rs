@@ -1,7 +1,7 @@
 //! Files of other kinds, under their own and under borrowed names: recognised by content, refused by name.
 
 use holdfast_formats::testing::apple::{apple_double, downloaded, ds_store};
-use holdfast_formats::testing::{Member, archive, tar_archive, tar_member};
+use holdfast_formats::testing::{Member, archive, pictures, tar_archive, tar_member};
 
 use super::Corpus;
 
@@ -18,7 +18,7 @@ const KINDS: &[(&str, &[u8], &str)] = &[
     ("module.wasm", b"\0asm\x01\0\0\0", "HF-FMT-013"),
     ("page.gguf", b"<!DOCTYPE html><html><body>Sign in</body></html>", "HF-FMT-015"),
     ("picture.gguf", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "HF-FMT-015"),
-    ("picture.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF", "HF-FMT-015"),
+    ("picture.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF", "HF-FMT-023"),
     ("document.pdf", b"%PDF-1.7\n", "HF-FMT-015"),
     ("pointer.gguf", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "HF-FMT-015"),
     ("settings.xml", b"<?xml version=\"1.0\"?><a/>", "HF-FMT-015"),
@@ -54,6 +54,20 @@ pub fn add(corpus: &mut Corpus) {
     corpus.refuse("kind/model.skops", skops.bytes.clone(), "HF-FMT-011");
     let nested = tar_archive(&[tar_member("model.gguf", b'0', &skops.bytes)]);
     corpus.refuse("kind/skops.tar", nested, "HF-FMT-011");
+    for (name, picture) in [
+        ("logo.png", pictures::png(&[(b"tEXt", b"Comment\0a picture")])),
+        ("sample.jpg", pictures::jpeg(b"\x12\xff\0\x34")),
+    ] {
+        corpus.accept(&format!("kind/{name}"), picture.clone());
+        corpus.refuse(&format!("kind/{name}.safetensors"), picture.clone(), "HF-FMT-015");
+        let hidden = archive(&[Member::stored("a", b"hidden")]).bytes;
+        let both = [picture, hidden].concat();
+        corpus.refuse(&format!("kind/followed-{name}"), both, "HF-FMT-023");
+    }
+    for mark in [".gitkeep", "README.md", "write.lock"] {
+        corpus.accept(&format!("kind/empty/{mark}"), Vec::new());
+    }
+    corpus.refuse("kind/empty/pytorch_model.bin", Vec::new(), "HF-FMT-002");
     corpus.accept("kind/._model.gguf", downloaded());
     corpus.accept("kind/.DS_Store", ds_store());
     let broken = apple_double(&[("com.apple.quarantine", b"x")], b"");

@@ -89,8 +89,8 @@ formats! {
     JavaClass "java-class" "a Java program" Some(&rules::FMT_PROGRAM), ["class"];
 
     Pdf "pdf" "a PDF document" Some(&rules::FMT_DOCUMENT), ["pdf"];
-    Png "png" "a PNG picture" Some(&rules::FMT_DOCUMENT), ["png"];
-    Jpeg "jpeg" "a JPEG picture" Some(&rules::FMT_DOCUMENT), ["jpg", "jpeg"];
+    Png "png" "a PNG picture" None, ["png"];
+    Jpeg "jpeg" "a JPEG picture" None, ["jpg", "jpeg"];
     Gif "gif" "a GIF picture" Some(&rules::FMT_DOCUMENT), ["gif"];
     Html "html" "a web page" Some(&rules::FMT_DOCUMENT), ["html", "htm"];
     Xml "xml" "an XML document" Some(&rules::FMT_DOCUMENT), ["xml", "svg"];
@@ -184,6 +184,8 @@ mod tests {
                 &Format::Npy,
                 &Format::SavedModel,
                 &Format::TensorflowGraph,
+                &Format::Png,
+                &Format::Jpeg,
                 &Format::Json,
                 &Format::Text,
                 &Format::AppleDouble,

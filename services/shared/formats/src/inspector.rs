@@ -21,6 +21,7 @@ use crate::keras::Suspicion;
 use crate::npy::Npy;
 use crate::onnx::Onnx;
 use crate::pickle::{Context, Disguise, Pickle};
+use crate::picture::Picture;
 use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::scan::{Own, Scan, Scanner};
@@ -296,6 +297,8 @@ impl FileInspector {
                 Ahead::Hdf5(outline) => Box::new(Hdf5::new(*outline, budget.clone())),
                 _ => Box::new(hdf5::Held::new(budget.clone())),
             }],
+            Format::Png => vec![Box::new(Picture::png())],
+            Format::Jpeg => vec![Box::new(Picture::jpeg())],
             Format::AppleDouble => vec![Box::new(Notes::double())],
             Format::DsStore => vec![Box::new(Notes::store())],
             Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
@@ -393,7 +396,7 @@ impl FileInspector {
             );
         }
         inner.append_new(self.scan.finish(detected, &own));
-        refuse(format, &mut findings);
+        refuse(format, &self.name, &mut findings);
         judge_name(format, &self.name, &mut findings);
         findings.append(inner);
         if format == Format::Hdf5 {
@@ -434,8 +437,10 @@ fn container(format: Format, name: &str, ahead: Ahead, budget: &Budget) -> Box<d
     }
 }
 
-fn refuse(format: Format, findings: &mut Findings) {
-    if let Some(rule) = format.refused_by() {
+fn refuse(format: Format, name: &str, findings: &mut Findings) {
+    if format == Format::Empty && may_be_empty(name) {
+        findings.add(&rules::FMT_NO_BYTES, Place::whole(), "the file has no bytes");
+    } else if let Some(rule) = format.refused_by() {
         let message = match format {
             Format::Empty => "the file has no bytes".to_owned(),
             Format::Unknown => "the content is of no known kind".to_owned(),
@@ -443,6 +448,19 @@ fn refuse(format: Format, findings: &mut Findings) {
         };
         findings.add(rule, Place::whole(), message);
     }
+}
+
+/// Whether a file of this name holds no model: a text, a mark or a lock, which say nothing when they are empty, and nothing is missing.
+fn may_be_empty(name: &str) -> bool {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let extension = extension.to_ascii_lowercase();
+    let texts = [Format::Text, Format::Json];
+    stem.is_empty()
+        || matches!(extension.as_str(), "" | "lock")
+        || texts
+            .iter()
+            .any(|format| format.extensions().contains(&extension.as_str()))
 }
 
 /// Why what is refused by this rule is of no use.
@@ -486,7 +504,7 @@ fn judge_name(format: Format, name: &str, findings: &mut Findings) {
         // A page or a text under the name of a model is a download that went wrong, not a document that goes with one.
         if matches!(
             format,
-            Format::Json | Format::Text | Format::AppleDouble | Format::DsStore
+            Format::Json | Format::Text | Format::Png | Format::Jpeg | Format::AppleDouble | Format::DsStore
         ) {
             let message = format_args!("this is {}, not what its name says", format.description());
             findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);

@@ -23,6 +23,7 @@ pub mod npy;
 pub mod onnx;
 mod paths;
 pub mod pickle;
+pub mod picture;
 pub mod protobuf;
 pub mod rules;
 pub mod safetensors;

@@ -157,6 +157,15 @@ rules! {
     FMT_NOTES_PRETENDED "HF-FMT-020" High: "Something else where macOS keeps its notes",
         "People and many programs pass over `__MACOSX`, `._name` and `.DS_Store`. Nothing but what macOS writes there has a reason to be there.",
         REMAKE;
+    FMT_NO_BYTES "HF-FMT-021" Low: "A mark or text without bytes",
+        "It has no bytes at all, and its name is that of a text, a mark or a lock: no model is missing, and nothing can hide in it.",
+        NOTHING;
+    FMT_PICTURE "HF-FMT-022" Low: "A picture",
+        "A PNG or JPEG picture, which describes a model or is an example of what it does. No loader of models reads it.",
+        NOTHING;
+    FMT_PICTURE_BROKEN "HF-FMT-023" High: "Something that begins as a picture and is none",
+        "Its parts do not fit, or something follows its end. Programs that look for their own kind at the end of a file would find that.",
+        "Remove it if you do not need it; no model does. Otherwise save it again from a program for pictures.";
 
     SIG_PROGRAM "HF-SIG-001" Critical: "A program within the file",
         "In the middle of the file begins what an operating system or a language machine would load as a program: not only its \

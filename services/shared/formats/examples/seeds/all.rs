@@ -46,6 +46,8 @@ impl Seeds {
                 self.add("disarm", &name, bytes);
             }
             Format::Npy => self.add("npy", &name, bytes),
+            Format::Png => self.add("picture", &name, &[&[0], bytes].concat()),
+            Format::Jpeg => self.add("picture", &name, &[&[1], bytes].concat()),
             Format::Zip => {
                 self.add("zip", &name, bytes);
                 if name.contains("torch") && name.contains("accepted") {

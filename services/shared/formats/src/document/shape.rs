@@ -3,7 +3,7 @@
 
 use crate::json::Event;
 
-/// The longest text that counts as a word or label, in bytes. ImageNet's longest label has 121.
+/// The longest text that counts as a word or label, in bytes. The longest of the thousand common ones has 121.
 const MAX_WORD_BYTES: usize = 200;
 
 /// What was seen of the values so far.

@@ -8,6 +8,7 @@ mod gguf;
 mod hdf5;
 mod mutation;
 mod pickle;
+pub mod pictures;
 mod protobuf;
 mod reference;
 mod safetensors;
