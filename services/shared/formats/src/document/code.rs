@@ -1,6 +1,7 @@
-//! Which values in a JSON document a loader imports, calls, or follows to somewhere else.
+//! Which values in a document a loader imports, calls, or follows to somewhere else.
 
 use super::path::Path;
+use super::{calling, control};
 
 /// Members whose texts, however deep, name code that a loader imports or calls.
 const CODE: [&str; 16] = [
@@ -34,7 +35,8 @@ const CLASSES: [&str; 9] = [
     "_class_name",
 ];
 /// Members that name a file or a model for a loader to open.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
+    "_BASE_",
     "base_model_name_or_path",
     "tokenizer_file",
     "vocab_file",
@@ -63,6 +65,59 @@ const LIBRARIES: [&str; 6] = [
     "sentence_transformers",
     "optimum",
 ];
+
+/// Members whose texts are for people or for comparing: nothing calls what they say.
+const SHOWN: &[&str] = &[
+    "id2label",
+    "labels",
+    "label_names",
+    "class_names",
+    "names",
+    "widget",
+    "log_history",
+    "stop",
+    "stop_strings",
+    "bad_words",
+    "prompts",
+];
+/// Members that name a class with its module, and the packages that it comes from in ordinary documents.
+const IMPORTED: &[(&str, &[&str])] = &[("_instantiator", &INSTANTIATORS)];
+const INSTANTIATORS: [&str; 2] = [
+    "lightning.pytorch.cli.instantiate_module",
+    "pytorch_lightning.cli.instantiate_module",
+];
+/// Packages whose parts the settings of pipelines for speech name.
+const SPEECH: &[&str] = &["pyannote", "speechbrain", "asteroid", "torch", "torchaudio"];
+
+/// Whether a text names or calls what gives control, under any name that is not for people.
+pub fn is_control(names: &[&str], value: &str) -> bool {
+    (control::names(value) || calling::found_in(value)) && !names.iter().any(|name| SHOWN.contains(name))
+}
+
+/// Whether the member that `names` lead to has a loader import what the text names.
+pub fn is_imported(names: &[&str], value: &str) -> bool {
+    let Some(name) = names.last() else {
+        return false;
+    };
+    let dotted = value.replacen(':', ".", 1);
+    if !control::is_dotted(&dotted) {
+        return false;
+    }
+    let from = |packages: &[&str]| {
+        packages
+            .iter()
+            .any(|package| control::begins_with(&dotted, package))
+    };
+    let is_class = IMPORTED
+        .iter()
+        .any(|(member, packages)| member == name && !from(packages));
+    // pyannote imports what these say.
+    let is_part = matches!(names, ["pipeline", "name"] | ["preprocessors", _, "name"])
+        && !from(SPEECH)
+        && !from(&LIBRARIES)
+        && !control::is_file(value);
+    is_class || is_part
+}
 
 /// Whether a loader imports or calls what the text at `path` names.
 pub fn is_named(path: &Path, value: &str) -> bool {
@@ -128,8 +183,8 @@ pub enum Away {
 }
 
 /// Where the text at `path` sends a loader, if it names something outside of the model's directory.
-pub fn leads_away(path: &Path, value: &str) -> Option<Away> {
-    if !path.name().is_some_and(|name| FILES.contains(&name)) {
+pub fn leads_away(names: &[&str], value: &str) -> Option<Away> {
+    if !names.last().is_some_and(|name| FILES.contains(name)) {
         return None;
     }
     let mut parts = value.split(['/', '\\']);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::characters::{self, Unseen};
 use super::code::{self, Away};
+use super::control;
 use super::expression::{self, Flaw};
 use super::path::Path;
 use super::pipeline::Pairs;
@@ -27,6 +28,15 @@ const WORDS: [&str; 9] = [
     "pre_tokenizer",
     "post_processor",
     "decoder",
+];
+
+/// Those of them that are lists.
+const TOKENS: [&str; 5] = [
+    "vocab",
+    "merges",
+    "special_tokens",
+    "added_tokens",
+    "added_tokens_decoder",
 ];
 
 /// Members whose texts adapters compare as search patterns with the names of a model's parts.
@@ -61,6 +71,8 @@ pub struct Reading {
     /// Where a range of layers begins, and how many layers all ranges have.
     range: Option<i64>,
     layers: i64,
+    /// The last text that was one of a list of parts of a name.
+    part: String,
     /// The name of the entry of an index that is being read, where it is wanted.
     entry: Vec<u8>,
     ties: Ties,
@@ -163,6 +175,16 @@ impl Reading {
         }
     }
 
+    /// Whether it is one that stands in a list of them. The other members that hold pieces of words have settings too, and so have members of
+    /// those names in other documents.
+    fn is_token(&self) -> bool {
+        match self.path.top_two() {
+            (Some("model"), Some(second)) => matches!(second, "vocab" | "merges"),
+            (Some(top), _) => TOKENS.contains(&top),
+            (None, _) => false,
+        }
+    }
+
     fn report_hidden(&mut self) {
         if let Some((at, character, unseen)) = self.hidden_name.take()
             && !self.is_word()
@@ -224,7 +246,11 @@ impl Reading {
         self.report_hidden();
         self.others |= self.path.depth() == 1;
         let shown = String::from_utf8_lossy(value.kept());
-        if code::is_named(&self.path, &shown) {
+        let way: Vec<&str> = self.path.names().collect();
+        let is_code = code::is_named(&self.path, &shown)
+            || code::is_imported(&way, &shown)
+            || (!self.is_token() && code::is_control(&way, &shown));
+        if is_code || self.listed(&shown) {
             self.code(at, &shown);
         }
         self.module(at, &shown);
@@ -272,6 +298,15 @@ impl Reading {
             }
             None => self.too_long(at, "a chat template"),
         }
+    }
+
+    /// `LangChain` writes a name as a list of its parts. Whether the text and the one before it are such parts.
+    fn listed(&mut self, value: &str) -> bool {
+        if self.path.name() != Some("id") {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.part, text::shown(value));
+        self.path.items() > 0 && control::names(&format!("{before}.{value}"))
     }
 
     /// The layers of a sentence-embedding model are a list of objects, each with the class to import.
@@ -344,7 +379,8 @@ impl Reading {
             return;
         }
         let shown_name = text::shown(shown);
-        match code::leads_away(&self.path, shown) {
+        let way: Vec<&str> = self.path.names().collect();
+        match code::leads_away(&way, shown) {
             Some(Away::Network) => {
                 let message = format_args!("a loader is sent to \"{shown_name}\"");
                 self.findings.add(&rules::DOC_PATH, place, message);

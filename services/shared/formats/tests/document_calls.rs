@@ -1,0 +1,244 @@
+//! What a loader imports, calls, fetches or opens because a document names it, under whatever member; and the ordinary documents that
+//! come near.
+
+use holdfast_contract::report::Verdict;
+use holdfast_formats::FileInspector;
+use holdfast_formats::finding::verdict;
+
+/// The ids that are found, and whether they refuse; the same for every cut.
+#[track_caller]
+fn found(name: &str, text: &str) -> (Vec<String>, bool) {
+    let run = |piece: usize| {
+        let mut inspector = FileInspector::new(name);
+        for piece in text.as_bytes().chunks(piece) {
+            inspector.feed(piece);
+        }
+        let findings = inspector.finish().findings.into_parts().0;
+        let refused = verdict(&findings).0 == Verdict::Refuse;
+        let ids: Vec<_> = findings.into_iter().map(|finding| finding.id).collect();
+        (ids, refused)
+    };
+    let whole = run(text.len().max(1));
+    for piece in [1, 7] {
+        assert_eq!(run(piece), whole, "{piece}: {text}");
+    }
+    whole
+}
+
+/// Each is refused, by this finding.
+#[track_caller]
+fn refused(id: &str, cases: &[(&str, &str)]) {
+    for (name, text) in cases {
+        let (ids, refused) = found(name, text);
+        assert!(
+            refused && ids.iter().any(|found| found == id),
+            "{name}: {ids:?}: {text}"
+        );
+    }
+}
+
+/// Each is admitted, with no finding but these.
+#[track_caller]
+fn admitted(notes: &[&str], cases: &[(&str, &str)]) {
+    for (name, text) in cases {
+        let (ids, refused) = found(name, text);
+        let other = ids
+            .iter()
+            .find(|id| *id != "HF-DOC-009" && !notes.contains(&id.as_str()));
+        assert!(!refused && other.is_none(), "{name}: {ids:?}: {text}");
+    }
+}
+
+#[test]
+fn what_gives_control_is_found_under_any_member() {
+    refused(
+        "HF-DOC-003",
+        &[
+            (
+                "a.yaml",
+                "pipeline:\n  name: subprocess.Popen\n  params:\n    args: [true]\n",
+            ),
+            ("a.yaml", "model:\n  class: os.system\n"),
+            ("a.yaml", "_partial_: true\nfunc: subprocess.call\n"),
+            ("a.yaml", "handlers:\n  x:\n    (): subprocess.Popen\n"),
+            ("a.yaml", "() : subprocess.Popen\n"),
+            ("a.yaml", "a: {b: [1, os.system]}\n"),
+            ("a.yaml", "a: \"o\\x73.system\"\n"),
+            ("a.yaml", "a: >-\n  os.system\n"),
+            ("a.yaml", "a:\n  - 'os.system' # c\n"),
+            ("a.yaml", "a: &x os.system\nb: *x\n"),
+            ("a.yaml", "a:\tos.system\r"),
+            (
+                "a.yaml",
+                "backbone:\n  [[-1, 1, \"os.system('true')\", [64]],\n   [-1, 1, Conv, [128]]]\n",
+            ),
+            ("a.yaml", "- [-1, 1, os.system('true'), []]\n"),
+            ("a.yaml", "activation: exec(\"import os; os.system('true')\")\n"),
+            ("a.yaml", "activation: nn.ReLU() if exec('x') else 0\n"),
+            ("a.yaml", "activation: nn.ReLU() if\n  exec('x') else 0\n"),
+            ("a.yaml", "activation: \"exec(\n  'x')\"\n"),
+            ("a.yaml", "activation: |\n  exec(\n  'x')\n"),
+            ("a.yaml", "text: |\n  It's \"odd\ncall: os.system\n"),
+            ("a.yaml", "it: 's\nrest: [\ncall: os.system\n"),
+            ("a.yaml", "imports:\n- $import os\nrun:\n- $os.system(\"true\")\n"),
+            ("a.yaml", "root: $import evil\n"),
+            ("a.yaml", "run: \"$subprocess.check_output(['true'])\"\n"),
+            (
+                "a.json",
+                r#"{"model_type": "x", "loss": {"type": "subprocess.Popen"}}"#,
+            ),
+            (
+                "a.json",
+                r#"{"model_type": "x", "decoder": {"type": "subprocess.Popen"}}"#,
+            ),
+            ("a.json", r#"{"model_type": "x", "()": "os.system"}"#),
+            ("a.json", r#"{"model_type": "x", "class": "o\u0073.system"}"#),
+            ("a.json", r#"{"model_type": "x", "a": [[["builtins.eval"]]]}"#),
+            (
+                "a.json",
+                r#"{"model_type": "x", "imports": ["$import os"], "run": ["$os.system('true')"]}"#,
+            ),
+            (
+                "a.json",
+                r#"{"model_type": "x", "act": "__import__('os').system('true')"}"#,
+            ),
+            (
+                "a.json",
+                r#"{"model_type": "x", "lc": 1, "type": "constructor", "id": ["os", "system"]}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_is_imported_by_its_name_is_of_the_library_that_imports_it() {
+    refused(
+        "HF-DOC-003",
+        &[
+            ("a.yaml", "pipeline:\n  name: evil.Pipeline\n"),
+            ("a.yaml", "pipeline: {name: evil.Pipeline}\n"),
+            ("a.yaml", "pipeline:\n  ? name\n  : evil.Pipeline\n"),
+            ("a.yaml", "preprocessors:\n  audio:\n    name: evil.Pre\n"),
+            ("a.yaml", "lr: 0.1\n_instantiator: evil.make\n"),
+            (
+                "a.json",
+                r#"{"model_type": "x", "hparams": {"_instantiator": "evil.make"}}"#,
+            ),
+            (
+                "a.yaml",
+                "model:\n  target: ldm.util.get_obj_from_str\n  params: {string: evil.x}\n",
+            ),
+            ("a.yaml", "model:\n  target: sgm.util.instantiate_from_config\n"),
+            ("a.yaml", "model:\n  target: ldm.util.subprocess.Popen\n"),
+        ],
+    );
+    refused(
+        "HF-DOC-004",
+        &[("a.yaml", "_BASE_: \"https://evil.example/base.yaml\"\n")],
+    );
+}
+
+#[test]
+fn what_only_looks_like_a_call_is_admitted() {
+    admitted(
+        &[],
+        &[
+            (
+                "a.yaml",
+                "version: 3.1.0\npipeline:\n  name: pyannote.audio.pipelines.SpeakerDiarization\n  params:\n    embedding: speechbrain/spkrec-ecapa-voxceleb\n",
+            ),
+            ("a.yaml", "pipeline:\n  name: pipeline.yaml\n"),
+            (
+                "a.yaml",
+                "_instantiator: lightning.pytorch.cli.instantiate_module\nlr: 0.1\n",
+            ),
+            (
+                "a.yaml",
+                "model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n",
+            ),
+            (
+                "a.yaml",
+                "_BASE_: ./Base-RCNN.yaml\nMODEL:\n  WEIGHTS: detectron2://ImageNetPretrained/MSRA/R-50.pkl\n",
+            ),
+            (
+                "a.yaml",
+                "nc: 80\nactivation: nn.LeakyReLU(0.1)\nbackbone:\n  - [-1, 1, Conv, [64, 3, 2]]\n  - [-1, 1, nn.Upsample, [None, 2, 'nearest']]\n",
+            ),
+            (
+                "a.yaml",
+                "version: 1\nhandlers:\n  console:\n    class: logging.StreamHandler\n    stream: ext://sys.stdout\n",
+            ),
+            (
+                "a.yaml",
+                "output_dir: /home/me/out\ndata: test.jsonl\nmonitor: test.loss\nlog: sys.log\nmode: eval\nmetric: accuracy (eval)\n",
+            ),
+            (
+                "a.yaml",
+                "optimizer: torch.optim.AdamW\nloader: torch.utils.data.DataLoader\nprompt: prompts.system\n",
+            ),
+            (
+                "a.yaml",
+                "description: |\n  Example:\n  os.system('x')\n  It's \"odd\n\nnote: Call eval(input()) never.\n",
+            ),
+            (
+                "a.yaml",
+                "prompt: >\n  Write a program. os.system('x') must\n  not be in it.\n",
+            ),
+            (
+                "a.yaml",
+                "note: Some text that\n  os.system('x') runs\nprice: $5 (about 4 euros)\nformula: $f(x)$\nhome: $HOME/models\n",
+            ),
+            ("a.yaml", "names:\n  0: person\n  1: os.system\n"),
+            (
+                "CITATION.cff",
+                "cff-version: 1.2.0\ntitle: \"Eval: a method (exec)\"\nabstract: >-\n  We call subprocess.Popen(x) and more.\n",
+            ),
+            (
+                "a.json",
+                r#"{"model_type": "x", "id2label": {"0": "os.system", "1": "subprocess.Popen"}}"#,
+            ),
+            (
+                "a.json",
+                r#"{"model_type": "x", "data": "test.csv", "act": "torch.nn.GELU", "prefix": "import os", "note": "Use os.system('x') to run it."}"#,
+            ),
+            (
+                "a.json",
+                r#"{"model_type": "x", "ids": ["os", "system"], "id": ["a", "b"]}"#,
+            ),
+            (
+                "tokenizer.json",
+                r#"{"added_tokens": [{"id": 0, "content": "os.system"}], "model": {"type": "BPE", "vocab": {"os.system": 1}, "merges": ["os.system (", ["eval('", "os.system('x')"]]}}"#,
+            ),
+            (
+                "xlm/tokenizer.json",
+                r#"{"added_tokens": [], "model": {"type": "Unigram", "vocab": [["os.system", -3.0], ["exec('x')", -4.0]]}}"#,
+            ),
+            (
+                "tekken.json",
+                r#"{"vocab": [{"rank": 0, "token_str": "os.system"}, {"rank": 1, "token_str": "eval('a')"}]}"#,
+            ),
+            ("vocab.json", r#"{"os.system": 0, "exec('x')": 1}"#),
+            (
+                "trainer_state.json",
+                r#"{"log_history": [{"loss": 1.0}], "best_metric": 0.1, "best_model_checkpoint": "/tmp/out/checkpoint-12"}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn no_number_of_quotes_takes_long() {
+    for text in [
+        "'a ".repeat(80 << 10),
+        "[\"a\" b,".repeat(30 << 10),
+        "a: {".repeat(60 << 10),
+        "- ".repeat(120 << 10),
+        format!("a: ({}", "eval(".repeat(50 << 10)),
+        format!("a: (a{}", ".a".repeat(120 << 10)),
+        "a: |\n ''\n".repeat(20 << 10),
+    ] {
+        let mut inspector = FileInspector::new("a.yaml");
+        inspector.feed(text.as_bytes());
+        inspector.finish();
+    }
+}
