@@ -32,6 +32,8 @@ const GOOD: &[(&str, &str)] = &[
     ("training.yaml", "output_dir: /home/me/out\ndata: test.jsonl\nmonitor: test.loss\nnote: Call eval(input()) never.\n"),
     ("words/tokenizer.json", r#"{"added_tokens": [], "model": {"type": "BPE", "vocab": {"os.system": 0}, "merges": ["os.system ("]}}"#),
     ("labels/config.json", r#"{"model_type": "x", "id2label": {"0": "os.system"}}"#),
+    ("router_config.json", r#"{"types": {"query_0": "sentence_transformers.models.StaticEmbedding"}, "structure": {"query": ["query_0"]}, "parameters": {"default_route": "query"}}"#),
+    ("modular_model_index.json", r#"{"_class_name": "ModularPipeline", "_diffusers_version": "0.36.0", "unet": ["diffusers", "UNet2DConditionModel", {"repo": "some/repo", "type_hint": ["diffusers", "UNet2DConditionModel"]}]}"#),
 ];
 
 #[rustfmt::skip]
@@ -91,6 +93,12 @@ const BAD: &[(&str, &str, &str)] = &[
     ("call/config.json", r#"{"model_type": "x", "loss": {"type": "subprocess.Popen"}}"#, "HF-DOC-003"),
     ("bundle/config.json", r#"{"model_type": "x", "run": ["$os.system('true')"]}"#, "HF-DOC-003"),
     ("constructor/config.json", r#"{"model_type": "x", "lc": 1, "type": "constructor", "id": ["os", "system"]}"#, "HF-DOC-003"),
+    ("model-file/config.json", r#"{"model_type": "llama", "model_file": "../../tmp/model.py"}"#, "HF-DOC-003"),
+    ("types/router_config.json", r#"{"types": {"query_0": "no_such_module.Layer"}, "structure": {"query": ["query_0"]}}"#, "HF-DOC-003"),
+    ("part/modular_model_index.json", r#"{"_diffusers_version": "0.36.0", "unet": ["my_module", "Net", {"repo": "some/repo"}]}"#, "HF-DOC-003"),
+    ("hint/modular_model_index.json", r#"{"_diffusers_version": "0.36.0", "unet": [null, null, {"type_hint": ["my_module", "Net"]}]}"#, "HF-DOC-003"),
+    ("processors/config.json", r#"{"model_type": "x", "logits_processors": ["my_module:Processor"]}"#, "HF-DOC-003"),
+    ("library/config.json", r#"{"model_type": "x", "model_lib": "model.so"}"#, "HF-DOC-003"),
     ("notebook.ipynb", r#"{"nbformat": 4, "cells": []}"#, "HF-FMT-015"),
     ("unknown.json", r#"{"name": "x"}"#, "HF-FMT-015"),
     ("model.gguf", "Access denied\n", "HF-FMT-015"),

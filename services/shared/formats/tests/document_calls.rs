@@ -242,3 +242,118 @@ fn no_number_of_quotes_takes_long() {
         inspector.finish();
     }
 }
+
+#[test]
+fn members_that_name_a_program_or_a_class_are_judged() {
+    refused(
+        "HF-DOC-003",
+        &[
+            (
+                "config.json",
+                r#"{"model_type": "llama", "model_file": "../../tmp/evil.py"}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model_type": "llama", "model_file": "custom.PY"}"#,
+            ),
+            (
+                "router_config.json",
+                r#"{"types": {"query_0": "evil_module.Evil"}, "structure": {"query": ["query_0"]}}"#,
+            ),
+            (
+                "router_config.json",
+                r#"{"types": {"a": "sentence_transformers.models.Pooling", "b": "evil.Evil"}, "structure": {}}"#,
+            ),
+            (
+                "config.json",
+                r#"{"types": {"0_A": "evil_module.Evil"}, "structure": {}, "similarity_fn_name": "cosine"}"#,
+            ),
+            (
+                "modular_model_index.json",
+                r#"{"_diffusers_version": "0.36.0", "unet": ["evil_module", "Evil", {"repo": "evil/repo", "type_hint": ["diffusers", "X"]}]}"#,
+            ),
+            (
+                "modular_model_index.json",
+                r#"{"_diffusers_version": "0.36.0", "unet": [null, null, {"repo": "evil/repo", "type_hint": ["evil_module", "Evil"]}]}"#,
+            ),
+            (
+                "modular_model_index.json",
+                r#"{"_diffusers_version": "0.36.0", "unet": ["diffusers", "X", {"type_hint": ["os", "system"]}]}"#,
+            ),
+            (
+                "model_index.json",
+                r#"{"_class_name": "P", "_diffusers_version": "1", "unet": ["evil_module", "Evil", null]}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model_type": "x", "characters": {"characters_class": "evil.Characters"}}"#,
+            ),
+            (
+                "plans.json",
+                r#"{"model_type": "x", "architecture": {"network_class_name": "evil.Net"}}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model_type": "x", "worker_cls": "evil.Worker"}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model_type": "x", "logits_processors": ["evil.module:Evil"]}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model_type": "x", "reasoning_parser_plugin": "/tmp/evil.py"}"#,
+            ),
+            ("config.json", r#"{"model_type": "x", "tool_class": "tool.Evil"}"#),
+            (
+                "config.json",
+                r#"{"model_type": "x", "model_lib": "/tmp/evil.so"}"#,
+            ),
+            (
+                "tokenizer_config.json",
+                r#"{"tokenizer_class": "X", "audio_tokenizer": {"audio_tokenizer_class": "evil.X"}}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn ordinary_values_of_these_members_are_admitted() {
+    admitted(
+        &[],
+        &[
+            (
+                "router_config.json",
+                r#"{"types": {"query_0_Static": "sentence_transformers.models.StaticEmbedding", "document_0_T": "sentence_transformers.models.Transformer"}, "structure": {"query": ["query_0_Static"], "document": ["document_0_T"]}, "parameters": {"default_route": "document", "allow_empty_key": true}}"#,
+            ),
+            (
+                "modular_model_index.json",
+                r#"{"_class_name": "ModularPipeline", "_blocks_class_name": "SequentialPipelineBlocks", "_diffusers_version": "0.36.0", "unet": ["diffusers", "UNet2DConditionModel", {"repo": "some/repo", "subfolder": "unet", "type_hint": ["diffusers", "UNet2DConditionModel"], "variant": "fp16"}], "guider": [null, null, {"repo": null, "type_hint": ["diffusers", "ClassifierFreeGuidance"]}]}"#,
+            ),
+            (
+                "unet/config.json",
+                r#"{"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.6.0", "axes": ["height", "width", null], "down_block_types": ["A", "B", "C"]}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model": "vits", "temperature": 0.7, "characters": {"characters_class": "TTS.tts.models.vits.VitsCharacters"}}"#,
+            ),
+            (
+                "plans.json",
+                r#"{"model_type": "x", "architecture": {"network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet"}}"#,
+            ),
+            (
+                "mlc-chat-config.json",
+                r#"{"model_type": "llama", "model_lib": "llama-q4f16_1", "temperature": 0.7, "model_file": "model.safetensors"}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model_type": "x", "worker_cls": "auto", "types": {"a": "int"}}"#,
+            ),
+            (
+                "tokenizer_config.json",
+                r#"{"tokenizer_class": "X", "audio_tokenizer": {"audio_tokenizer_class": "XcodecModel", "audio_tokenizer_name_or_path": "some/repo"}}"#,
+            ),
+        ],
+    );
+}

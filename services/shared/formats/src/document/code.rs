@@ -23,7 +23,7 @@ const CODE: [&str; 16] = [
     "loader_module",
 ];
 /// Members that name a class of the loading library. With a module in front of it, the class is imported from there.
-const CLASSES: [&str; 9] = [
+const CLASSES: [&str; 11] = [
     "architectures",
     "tokenizer_class",
     "processor_class",
@@ -32,6 +32,8 @@ const CLASSES: [&str; 9] = [
     "feature_extractor_type",
     "video_processor_type",
     "base_model_class",
+    "audio_tokenizer_class",
+    "tokenizer_class_fast",
     "_class_name",
 ];
 /// Members that name a file or a model for a loader to open.
@@ -81,27 +83,53 @@ const SHOWN: &[&str] = &[
     "prompts",
 ];
 /// Members that name a class with its module, and the packages that it comes from in ordinary documents.
-const IMPORTED: &[(&str, &[&str])] = &[("_instantiator", &INSTANTIATORS)];
+const IMPORTED: &[(&str, &[&str])] = &[
+    ("_instantiator", &INSTANTIATORS),
+    ("characters_class", &["TTS"]),
+    (
+        "network_class_name",
+        &["dynamic_network_architectures", "nnunetv2", "nnunet"],
+    ),
+    ("worker_cls", &["vllm"]),
+    ("worker_extension_cls", &["vllm"]),
+    ("logits_processors", &["vllm"]),
+    ("tool_class", &[]),
+];
 const INSTANTIATORS: [&str; 2] = [
     "lightning.pytorch.cli.instantiate_module",
     "pytorch_lightning.cli.instantiate_module",
 ];
 /// Packages whose parts the settings of pipelines for speech name.
 const SPEECH: &[&str] = &["pyannote", "speechbrain", "asteroid", "torch", "torchaudio"];
+/// Members that name a file with a program, which is run, and how the names of such files end.
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("model_file", &[".py"]),
+    ("reasoning_parser_plugin", &[".py"]),
+    ("tool_parser_plugin", &[".py"]),
+    ("model_lib", &[".so", ".dll", ".dylib", ".tar"]),
+    ("model_lib_path", &[".so", ".dll", ".dylib", ".tar"]),
+];
 
 /// Whether a text names or calls what gives control, under any name that is not for people.
 pub fn is_control(names: &[&str], value: &str) -> bool {
     (control::names(value) || calling::found_in(value)) && !names.iter().any(|name| SHOWN.contains(name))
 }
 
-/// Whether the member that `names` lead to has a loader import what the text names.
+/// Whether the member that `names` lead to has a loader import or run what the text names.
 pub fn is_imported(names: &[&str], value: &str) -> bool {
     let Some(name) = names.last() else {
         return false;
     };
+    let ends = |endings: &[&str]| {
+        let value = value.to_ascii_lowercase();
+        endings.iter().any(|ending| value.ends_with(ending))
+    };
+    let is_program = PROGRAMS
+        .iter()
+        .any(|(member, endings)| member == name && ends(endings));
     let dotted = value.replacen(':', ".", 1);
     if !control::is_dotted(&dotted) {
-        return false;
+        return is_program;
     }
     let from = |packages: &[&str]| {
         packages
@@ -116,7 +144,7 @@ pub fn is_imported(names: &[&str], value: &str) -> bool {
         && !from(SPEECH)
         && !from(&LIBRARIES)
         && !control::is_file(value);
-    is_class || is_part
+    is_program || is_class || is_part
 }
 
 /// Whether a loader imports or calls what the text at `path` names.

@@ -110,6 +110,9 @@ impl Reading {
             }
             Event::EndObject => self.path.leave(),
             Event::EndArray => {
+                if self.path.name() == Some("type_hint") {
+                    self.pairs.end_hint();
+                }
                 if self.path.depth() == 2 {
                     self.pairs.end(self.path.top_two().0, self.path.items());
                 }
@@ -274,7 +277,9 @@ impl Reading {
             }
         }
         self.file(at, value.kept(), &shown);
-        if self.path.depth() == 2 {
+        if self.path.name() == Some("type_hint") {
+            self.pairs.hint(at, &shown);
+        } else if self.path.depth() == 2 {
             self.pairs.text(at, &shown);
         }
         self.path.value();
@@ -309,8 +314,17 @@ impl Reading {
         self.path.items() > 0 && control::names(&format!("{before}.{value}"))
     }
 
-    /// The layers of a sentence-embedding model are a list of objects, each with the class to import.
+    /// The layers of a sentence-embedding model are a list of objects, each with the class to import; those that it chooses from, an
+    /// object with their classes.
     fn module(&mut self, at: u64, value: &str) {
+        if self.is_object && self.path.depth() == 2 && self.path.top_two().0 == Some("types") {
+            if code::is_ours(value) {
+                self.kinds.insert(Kind::Modules);
+            } else if control::is_dotted(value) {
+                self.code(at, value);
+            }
+            return;
+        }
         if self.is_object || self.path.depth() != 2 || self.path.name() != Some("type") {
             return;
         }
