@@ -34,6 +34,8 @@ const GOOD: &[(&str, &str)] = &[
     ("labels/config.json", r#"{"model_type": "x", "id2label": {"0": "os.system"}}"#),
     ("router_config.json", r#"{"types": {"query_0": "sentence_transformers.models.StaticEmbedding"}, "structure": {"query": ["query_0"]}, "parameters": {"default_route": "query"}}"#),
     ("modular_model_index.json", r#"{"_class_name": "ModularPipeline", "_diffusers_version": "0.36.0", "unet": ["diffusers", "UNet2DConditionModel", {"repo": "some/repo", "type_hint": ["diffusers", "UNet2DConditionModel"]}]}"#),
+    ("LICENSE.Apache-2.0", "Apache License\n"),
+    ("README.zh.md", "# A model\n\nfrom here on we import nothing.\n"),
 ];
 
 #[rustfmt::skip]
@@ -99,6 +101,9 @@ const BAD: &[(&str, &str, &str)] = &[
     ("hint/modular_model_index.json", r#"{"_diffusers_version": "0.36.0", "unet": [null, null, {"type_hint": ["my_module", "Net"]}]}"#, "HF-DOC-003"),
     ("processors/config.json", r#"{"model_type": "x", "logits_processors": ["my_module:Processor"]}"#, "HF-DOC-003"),
     ("library/config.json", r#"{"model_type": "x", "model_lib": "model.so"}"#, "HF-DOC-003"),
+    ("README.hta", "<script language=\"VBScript\">x = 1</script>\n", "HF-FMT-015"),
+    ("LICENSE.service", "[Service]\nExecStart=/bin/true\n", "HF-FMT-015"),
+    ("code/commented.txt", "# a note\nimport os\nos.system('true')\n", "HF-DOC-008"),
     ("notebook.ipynb", r#"{"nbformat": 4, "cells": []}"#, "HF-FMT-015"),
     ("unknown.json", r#"{"name": "x"}"#, "HF-FMT-015"),
     ("model.gguf", "Access denied\n", "HF-FMT-015"),

@@ -357,3 +357,73 @@ fn ordinary_values_of_these_members_are_admitted() {
         ],
     );
 }
+
+#[test]
+fn names_of_texts_have_nothing_behind_them_that_a_system_runs() {
+    for name in [
+        "README.hta",
+        "readme.desktop",
+        "NOTICE.wsf",
+        "LICENSE.service",
+        "CITATION.ksh",
+        "license-x.hta",
+        "third_party_x.sh2",
+        "README.php5",
+        "readme.reg",
+        "README.url",
+        "README.zh.hta",
+        "LICENSE.mit.scr",
+        ".gitattributes.hta",
+    ] {
+        assert_eq!(
+            found(name, "Some words.\n"),
+            (vec!["HF-FMT-015".to_owned()], true),
+            "{name}"
+        );
+    }
+    for name in [
+        "README",
+        "README.zh.md",
+        "README_zh-CN.md",
+        "README.zh-cn",
+        "README.rst",
+        "LICENSE",
+        "LICENSE-APACHE",
+        "LICENSE.Apache-2.0",
+        "LICENSE.MIT",
+        "LICENSE-2.0",
+        "license_v1.1",
+        "COPYING.LESSER",
+        "CITATION.bib",
+        "NOTICE.txt",
+        "THIRD_PARTY_NOTICES",
+        "third_party_licenses.txt",
+        ".gitignore",
+    ] {
+        admitted(&[], &[(name, "Some words.\n")]);
+    }
+}
+
+#[test]
+fn a_program_behind_a_comment_is_one() {
+    let long = format!("# {}\n\n#\nimport os\nos.system('true')\n", "a".repeat(9000));
+    refused(
+        "HF-DOC-008",
+        &[
+            ("notes.txt", "# a note\nimport os\nos.system('true')\n"),
+            ("notes.txt", "\n# a\r\n\r\n  # b\r\nfrom os import system\r\n"),
+            ("notes.txt", &long),
+            ("license", "# note\n\nimport os\n"),
+        ],
+    );
+    admitted(
+        &[],
+        &[
+            ("README.md", "# A model\n\nfrom transformers import AutoModel\n"),
+            ("notes.txt", "# A headline\n\nFrom here on we import nothing.\n"),
+            ("merges.txt", "#version: 0.2\n@ @\nimport s\n"),
+            ("vocab.txt", "#\n@\nimport \n"),
+            ("LICENSE", "# License\n\nYou may.\n"),
+        ],
+    );
+}
