@@ -36,6 +36,8 @@ const GOOD: &[(&str, &str)] = &[
     ("modular_model_index.json", r#"{"_class_name": "ModularPipeline", "_diffusers_version": "0.36.0", "unet": ["diffusers", "UNet2DConditionModel", {"repo": "some/repo", "type_hint": ["diffusers", "UNet2DConditionModel"]}]}"#),
     ("LICENSE.Apache-2.0", "Apache License\n"),
     ("README.zh.md", "# A model\n\nfrom here on we import nothing.\n"),
+    ("requirements.txt", "torch>=2 # see https://example.org\nnumpy==1.26.4 \\\n    --hash=sha256:aa\n-r requirements-base.txt\n"),
+    ("environment.yml", "channels: [conda-forge]\ndependencies:\n- python=3.10\n- pip:\n  - torch==2.1\n"),
 ];
 
 #[rustfmt::skip]
@@ -104,6 +106,10 @@ const BAD: &[(&str, &str, &str)] = &[
     ("README.hta", "<script language=\"VBScript\">x = 1</script>\n", "HF-FMT-015"),
     ("LICENSE.service", "[Service]\nExecStart=/bin/true\n", "HF-FMT-015"),
     ("code/commented.txt", "# a note\nimport os\nos.system('true')\n", "HF-DOC-008"),
+    ("continued/requirements.txt", "torch\n--extra-index-\\\nurl https\\\n:/\\\n/example.org/simple\n", "HF-DOC-014"),
+    ("local/requirements.txt", "./x-1.0-py3-none-any.whl\n", "HF-DOC-014"),
+    ("editable/requirements.txt", "-e./x\n", "HF-DOC-014"),
+    ("conda.yaml", "dependencies:\n- python=3.10\n- pip:\n  - git+https://example.org/x.git\n", "HF-DOC-014"),
     ("notebook.ipynb", r#"{"nbformat": 4, "cells": []}"#, "HF-FMT-015"),
     ("unknown.json", r#"{"name": "x"}"#, "HF-FMT-015"),
     ("model.gguf", "Access denied\n", "HF-FMT-015"),

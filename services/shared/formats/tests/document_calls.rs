@@ -427,3 +427,77 @@ fn a_program_behind_a_comment_is_one() {
         ],
     );
 }
+
+#[test]
+fn lists_of_software_that_lead_elsewhere_are_refused() {
+    refused(
+        "HF-DOC-014",
+        &[
+            (
+                "requirements.txt",
+                "torch\n--extra-index-\\\nurl https\\\n:/\\\n/evil.example/simple\n",
+            ),
+            ("requirements.txt", "torch\n--extra-index-\\\r\nurl=/srv/x\r\n"),
+            ("requirements.txt", "-e./evil\n"),
+            ("requirements.txt", "--editable=./evil\n"),
+            ("requirements.txt", "--edit ./evil\n"),
+            ("requirements.txt", "./evil-1.0-py3-none-any.whl\n"),
+            ("requirements.txt", "evil-1.0-py3-none-any.whl\n"),
+            ("requirements.txt", "../../evil\n"),
+            ("requirements.txt", "/tmp/x.tar.gz ; python_version > '3'\n"),
+            ("requirements.txt", "-r ../../x\n"),
+            ("requirements.txt", "-c/tmp/x\n"),
+            ("requirements.txt", "--requirement=../x.txt\n"),
+            ("requirements.txt", "${EVIL}\n"),
+            ("requirements.txt", "# a comment \\\n-e./evil\n"),
+            ("requirements.txt", "torch # a\u{2028}-e./evil\n"),
+            ("requirements.txt", "\\\\host\\share\\x\n"),
+            (
+                "conda.yaml",
+                "dependencies:\n- python=3.10\n- pip:\n  - git+https://evil.example/x.git\n",
+            ),
+            (
+                "environment.yml",
+                "dependencies:\n  - pip:\n      - --extra-index-url https://evil.example/simple\n",
+            ),
+            (
+                "environment.yml",
+                "dependencies: [python, {pip: [\"-e ./evil\"]}]\n",
+            ),
+            (
+                "conda.yaml",
+                "channels: [https://evil.example/chan]\ndependencies: [python]\n",
+            ),
+            (
+                "python_env.yaml",
+                "python: \"3.10\"\nbuild_dependencies:\n- pip\ndependencies:\n- x @ https://evil.example/x.whl\n",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn ordinary_lists_of_software_are_noted() {
+    admitted(
+        &["HF-DOC-013"],
+        &[
+            (
+                "requirements.txt",
+                "torch>=2.0,<3 # see https://example.org\ntransformers[torch]==4.44.0 ; python_version >= \"3.9\"\nruamel.yaml\nzope.interface~=5.0\n-r requirements-base.txt\n-c constraints.txt\n--pre\n--no-binary :all:\n",
+            ),
+            (
+                "requirements.txt",
+                "numpy==1.26.4 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n# via\n#   -e ./x\ntorch==2.1.0+cu118\t# https://example.org\n",
+            ),
+            ("requirements.txt", "# see \\\ntorch\n"),
+            (
+                "environment.yml",
+                "name: x\nchannels:\n  - pytorch\n  - nvidia/label/cuda-12.1.0\n  - conda-forge\n  - https://conda.anaconda.org/conda-forge\ndependencies:\n  - python=3.10=h7a1cb2a_2\n  - nvidia/label/cuda-11.8.0::cuda-nvcc\n  - conda-forge::numpy\n  - pip\n  - pip:\n    - torch==2.1\n    - ruamel.yaml>=0.17\n    - -r requirements.txt\nprefix: /home/me/conda/envs/x\n",
+            ),
+            (
+                "config.yaml",
+                "dependencies:\n  pyannote.audio: 4.0.0\nurl: https://example.org\n",
+            ),
+        ],
+    );
+}

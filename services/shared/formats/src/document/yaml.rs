@@ -5,8 +5,9 @@
 //! The values are looked at one by one besides, for what they name or call.
 
 use super::code::{self, Away};
-use super::control::{self, is_dotted};
+use super::control::is_dotted;
 use super::scalars::{self, BREAKS, Scalar};
+use super::{control, installs};
 use crate::finding::{Findings, Place};
 use crate::rules;
 use crate::text;
@@ -106,6 +107,9 @@ fn value(scalar: &Scalar<'_>, findings: &mut Findings) {
             Some(Away::Directory) => findings.add(&rules::DOC_ELSEWHERE, place(), message),
             None => {}
         }
+    }
+    if installs::of_environment(names, text) {
+        installs::fetches(text, place(), findings);
     }
 }
 
