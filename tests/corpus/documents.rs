@@ -38,6 +38,7 @@ const GOOD: &[(&str, &str)] = &[
     ("README.zh.md", "# A model\n\nfrom here on we import nothing.\n"),
     ("requirements.txt", "torch>=2 # see https://example.org\nnumpy==1.26.4 \\\n    --hash=sha256:aa\n-r requirements-base.txt\n"),
     ("environment.yml", "channels: [conda-forge]\ndependencies:\n- python=3.10\n- pip:\n  - torch==2.1\n"),
+    ("pattern/tokenizer_config.json", r#"{"tokenizer_class": "X", "response_schema": {"x-regex": "<think>(?P<thinking>.*?)</think>"}}"#),
 ];
 
 #[rustfmt::skip]
@@ -110,6 +111,8 @@ const BAD: &[(&str, &str, &str)] = &[
     ("local/requirements.txt", "./x-1.0-py3-none-any.whl\n", "HF-DOC-014"),
     ("editable/requirements.txt", "-e./x\n", "HF-DOC-014"),
     ("conda.yaml", "dependencies:\n- python=3.10\n- pip:\n  - git+https://example.org/x.git\n", "HF-DOC-014"),
+    ("pattern/tokenizer_config.json", r#"{"tokenizer_class": "X", "response_schema": {"properties": {"a": {"x-regex": "(a+)+$"}}}}"#, "HF-DOC-015"),
+    ("pattern/tekken.json", r#"{"config": {"pattern": "(a+)+$"}, "vocab": []}"#, "HF-DOC-015"),
     ("notebook.ipynb", r#"{"nbformat": 4, "cells": []}"#, "HF-FMT-015"),
     ("unknown.json", r#"{"name": "x"}"#, "HF-FMT-015"),
     ("model.gguf", "Access denied\n", "HF-FMT-015"),

@@ -501,3 +501,42 @@ fn ordinary_lists_of_software_are_noted() {
         ],
     );
 }
+
+#[test]
+fn patterns_that_take_answers_and_texts_apart_are_judged() {
+    refused(
+        "HF-DOC-015",
+        &[
+            (
+                "tokenizer_config.json",
+                r#"{"tokenizer_class": "X", "response_schema": {"type": "object", "properties": {"a": {"x-regex": "(a+)+$"}}}}"#,
+            ),
+            (
+                "tokenizer_config.json",
+                r#"{"tokenizer_class": "X", "response_schema": {"properties": {"a": {"x-regex-iterator": "(a|a)*x"}}}}"#,
+            ),
+            (
+                "tokenizer_config.json",
+                r#"{"tokenizer_class": "X", "response_schema": {"x-regex-substitutions": [["(a+)+$", "\\1"]]}}"#,
+            ),
+            ("tekken.json", r#"{"config": {"pattern": "(a+)+$"}, "vocab": []}"#),
+        ],
+    );
+    admitted(
+        &[],
+        &[
+            (
+                "tokenizer_config.json",
+                r#"{"tokenizer_class": "X", "response_schema": {"x-regex": "^(?:(?:<think>)?\\s*(?P<thinking>.+?)\\s*</think>)?\\s*(?:<tool_call>(?P<tool_calls>.*?)\\s*</tool_call>)?\\s*(?P<content>.+?)?\\s*$", "properties": {"a": {"x-regex-iterator": "<\\|channel\\|>commentary (to=functions\\..*?<\\|message\\|>.*?)(?:<\\|call\\|>|$)"}, "b": {"x-regex": "<\\|START_THINKING\\|>(.*?)<\\|END_THINKING\\|>"}, "c": {"x-regex-key-value": "<parameter=(?P<key>\\w+)>\\n(?P<value>.*?)\\n</parameter>"}}}}"#,
+            ),
+            (
+                "tekken.json",
+                r#"{"config": {"pattern": "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}, "vocab": []}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model_type": "x", "layers": {"pattern": "(a+)+$"}}"#,
+            ),
+        ],
+    );
+}

@@ -219,8 +219,13 @@ impl Reading {
         let marked = text
             .strip_prefix("re:")
             .filter(|_| self.path.names().any(|name| name == "quantization_config"));
+        let name = self.path.name().unwrap_or_default();
+        // How an answer is taken apart. In a list of replacements the pattern comes first.
+        let parses =
+            name.starts_with("x-regex") && (!name.ends_with("substitutions") || self.path.items() == 0);
+        let is_tokens = self.path.depth() == 2 && self.path.top_two() == (Some("config"), Some("pattern"));
         let named =
-            self.path.name() == Some("Regex") || self.path.names().any(|name| PATTERNS.contains(&name));
+            name == "Regex" || parses || is_tokens || self.path.names().any(|name| PATTERNS.contains(&name));
         marked.or_else(|| named.then_some(text))
     }
 
