@@ -39,6 +39,7 @@ const GOOD: &[(&str, &str)] = &[
     ("requirements.txt", "torch>=2 # see https://example.org\nnumpy==1.26.4 \\\n    --hash=sha256:aa\n-r requirements-base.txt\n"),
     ("environment.yml", "channels: [conda-forge]\ndependencies:\n- python=3.10\n- pip:\n  - torch==2.1\n"),
     ("pattern/tokenizer_config.json", r#"{"tokenizer_class": "X", "response_schema": {"x-regex": "<think>(?P<thinking>.*?)</think>"}}"#),
+    ("mixed/adapter_config.json", r#"{"peft_type": "XLORA", "adapters": {"0": "somebody/adapter", "1": "./adapters/1"}}"#),
 ];
 
 #[rustfmt::skip]
@@ -113,6 +114,9 @@ const BAD: &[(&str, &str, &str)] = &[
     ("conda.yaml", "dependencies:\n- python=3.10\n- pip:\n  - git+https://example.org/x.git\n", "HF-DOC-014"),
     ("pattern/tokenizer_config.json", r#"{"tokenizer_class": "X", "response_schema": {"properties": {"a": {"x-regex": "(a+)+$"}}}}"#, "HF-DOC-015"),
     ("pattern/tekken.json", r#"{"config": {"pattern": "(a+)+$"}, "vocab": []}"#, "HF-DOC-015"),
+    ("share/adapter_config.json", r#"{"peft_type": "MULTITASK_PROMPT_TUNING", "prompt_tuning_init_state_dict_path": "\\\\host\\share\\x.bin"}"#, "HF-DOC-004"),
+    ("mixed/adapter_config.json", r#"{"peft_type": "XLORA", "adapters": {"0": "https://example.org/x"}}"#, "HF-DOC-004"),
+    ("weights/model.json", r#"{"temperature": 1, "weightsManifest": [{"paths": ["../../x.bin"]}]}"#, "HF-DOC-004"),
     ("notebook.ipynb", r#"{"nbformat": 4, "cells": []}"#, "HF-FMT-015"),
     ("unknown.json", r#"{"name": "x"}"#, "HF-FMT-015"),
     ("model.gguf", "Access denied\n", "HF-FMT-015"),

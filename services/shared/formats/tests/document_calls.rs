@@ -540,3 +540,100 @@ fn patterns_that_take_answers_and_texts_apart_are_judged() {
         ],
     );
 }
+
+#[test]
+fn files_that_loaders_open_are_of_the_model() {
+    refused(
+        "HF-DOC-004",
+        &[
+            (
+                "adapter_config.json",
+                r#"{"peft_type": "MULTITASK_PROMPT_TUNING", "prompt_tuning_init_state_dict_path": "\\\\host\\share\\x.bin"}"#,
+            ),
+            (
+                "adapter_config.json",
+                r#"{"peft_type": "XLORA", "adapters": {"0": "https://evil.example/x"}}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model_type": "rag", "index_path": "https://evil.example/idx"}"#,
+            ),
+            (
+                "tokenizer_config.json",
+                r#"{"tokenizer_class": "X", "pretrained_vocab_file": "https://evil.example/v.pkl"}"#,
+            ),
+            (
+                "config.json",
+                r#"{"model_type": "timm_wrapper", "model_args": {"checkpoint_path": "\\\\host\\share\\x"}}"#,
+            ),
+            (
+                "model.json",
+                r#"{"temperature": 1, "weightsManifest": [{"paths": ["../../x"]}]}"#,
+            ),
+            (
+                "model.json",
+                r#"{"temperature": 1, "weightsManifest": [{"paths": ["https://evil.example/w.bin"]}]}"#,
+            ),
+        ],
+    );
+    refused(
+        "HF-DOC-003",
+        &[(
+            "sentence_bert_config.json",
+            r#"{"max_seq_length": 1, "model_args": {"provider_options": {"trt_extra_plugin_lib_paths": "./evil.so"}}}"#,
+        )],
+    );
+    for (name, text) in [
+        (
+            "adapter_config.json",
+            r#"{"peft_type": "MULTITASK_PROMPT_TUNING", "prompt_tuning_init_state_dict_path": "/tmp/x.bin"}"#,
+        ),
+        (
+            "adapter_config.json",
+            r#"{"peft_type": "XLORA", "adapters": {"0": "../../evil"}}"#,
+        ),
+        (
+            "preprocessor_config.json",
+            r#"{"image_processor_type": "X", "class_info_file": "../../../etc/passwd"}"#,
+        ),
+        (
+            "config.json",
+            r#"{"model_type": "x", "dataset_path": "\\\\host\\share"}"#,
+        ),
+        (
+            "config.json",
+            r#"{"model_type": "x", "some_file": "file:///etc/passwd"}"#,
+        ),
+    ] {
+        let (ids, refused) = found(name, text);
+        assert!(
+            !refused && ids.iter().any(|id| id == "HF-DOC-012"),
+            "{ids:?}: {text}"
+        );
+    }
+    admitted(
+        &[],
+        &[
+            (
+                "config.json",
+                r#"{"model_type": "rag", "index_path": null, "passages_path": "passages", "output_dir": "/home/me/out", "_name_or_path": "\\\\nas\\me\\model", "checkpoint_path": "s3://bucket/x"}"#,
+            ),
+            (
+                "adapter_config.json",
+                r#"{"peft_type": "XLORA", "adapters": {"0": "somebody/adapter", "1": "./adapters/1"}}"#,
+            ),
+            (
+                "preprocessor_config.json",
+                r#"{"image_processor_type": "X", "class_info_file": "coco_panoptic.json"}"#,
+            ),
+            (
+                "config.json",
+                r#"{"architecture": "resnet18", "pretrained_cfg": {"url": "https://example.org/x.pth", "tag": "a1"}}"#,
+            ),
+            (
+                "model.json",
+                r#"{"temperature": 1, "weightsManifest": [{"paths": ["group1-shard1of2.bin", "group1-shard2of2.bin"]}]}"#,
+            ),
+        ],
+    );
+}

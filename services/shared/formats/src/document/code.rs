@@ -37,9 +37,18 @@ const CLASSES: [&str; 11] = [
     "_class_name",
 ];
 /// Members that name a file or a model for a loader to open.
-const FILES: [&str; 9] = [
+const FILES: [&str; 18] = [
     "_BASE_",
+    "audio_tokenizer_name_or_path",
     "base_model_name_or_path",
+    "class_info_file",
+    "index_path",
+    "model_lib",
+    "model_lib_path",
+    "passages_path",
+    "pretrained_vocab_file",
+    "prompt_tuning_init_state_dict_path",
+    "template_path",
     "tokenizer_file",
     "vocab_file",
     "merges_file",
@@ -48,6 +57,8 @@ const FILES: [&str; 9] = [
     "added_tokens_file",
     "transformers_weights",
 ];
+/// How the names of members end that hold paths.
+const PATHS: [&str; 7] = ["path", "paths", "file", "files", "dir", "folder", "url"];
 /// Members that choose how a part of the model is computed. A choice with an owner in front of it is a repository of programs, which
 /// transformers fetches and imports.
 const KERNELS: [&str; 6] = [
@@ -127,9 +138,11 @@ pub fn is_imported(names: &[&str], value: &str) -> bool {
     let is_program = PROGRAMS
         .iter()
         .any(|(member, endings)| member == name && ends(endings));
+    // What ONNX Runtime loads into its process.
+    let is_library = name.contains("plugin") && name.contains("lib") && names.contains(&"provider_options");
     let dotted = value.replacen(':', ".", 1);
     if !control::is_dotted(&dotted) {
-        return is_program;
+        return is_program || (is_library && !value.is_empty());
     }
     let from = |packages: &[&str]| {
         packages
@@ -144,7 +157,7 @@ pub fn is_imported(names: &[&str], value: &str) -> bool {
         && !from(SPEECH)
         && !from(&LIBRARIES)
         && !control::is_file(value);
-    is_program || is_class || is_part
+    is_program || is_library || is_class || is_part
 }
 
 /// Whether a loader imports or calls what the text at `path` names.
@@ -212,8 +225,24 @@ pub enum Away {
 
 /// Where the text at `path` sends a loader, if it names something outside of the model's directory.
 pub fn leads_away(names: &[&str], value: &str) -> Option<Away> {
-    if !names.last().is_some_and(|name| FILES.contains(name)) {
-        return None;
+    let is_opened = match names {
+        // The adapters that one is mixed of.
+        ["adapters", _] => true,
+        // What timm takes instead of the weights.
+        [.., "model_args" | "backbone_kwargs" | "pretrained_cfg", name] if *name == "checkpoint_path" => true,
+        [.., name] => FILES.contains(name),
+        [] => false,
+    };
+    if !is_opened {
+        // Trainings leave paths of all kinds behind. One on another machine is worth a note, as opening it signs on there.
+        let is_share = value.starts_with("\\\\") || value.to_ascii_lowercase().starts_with("file://");
+        let is_path = names.last().is_some_and(|name| {
+            *name != "_name_or_path"
+                && PATHS
+                    .iter()
+                    .any(|ending| name.to_ascii_lowercase().ends_with(ending))
+        });
+        return (is_share && is_path).then_some(Away::Directory);
     }
     let mut parts = value.split(['/', '\\']);
     let drive = matches!(value.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());

@@ -386,9 +386,11 @@ impl Reading {
     /// A file or a model that a loader opens.
     fn file(&mut self, at: u64, name: &[u8], shown: &str) {
         let place = Place::at(at).of(&self.path.shown());
-        // The files of an index, and the directories of an embedding model's layers.
+        // The files of an index or a list of weights, and the directories of an embedding model's layers.
         let layer = !self.is_object && self.path.depth() == 2 && self.path.name() == Some("path");
-        if self.path.top_two().0 == Some("weight_map") || (layer && !name.is_empty()) {
+        let shard =
+            self.path.name() == Some("paths") && self.path.names().any(|name| name == "weightsManifest");
+        if self.path.top_two().0 == Some("weight_map") || shard || (layer && !name.is_empty()) {
             let is_address = name.windows(3).any(|window| window == b"://");
             let why = paths::bad(name).or_else(|| is_address.then_some("is an address in a network"));
             if let Some(why) = why {
