@@ -1,6 +1,7 @@
-//! Which values in a JSON document a loader imports, calls, or follows to somewhere else.
+//! Which values in a document a loader imports, calls, or follows to somewhere else.
 
 use super::path::Path;
+use super::{calling, control};
 
 /// Members whose texts, however deep, name code that a loader imports or calls.
 const CODE: [&str; 16] = [
@@ -22,7 +23,7 @@ const CODE: [&str; 16] = [
     "loader_module",
 ];
 /// Members that name a class of the loading library. With a module in front of it, the class is imported from there.
-const CLASSES: [&str; 9] = [
+const CLASSES: [&str; 11] = [
     "architectures",
     "tokenizer_class",
     "processor_class",
@@ -31,11 +32,23 @@ const CLASSES: [&str; 9] = [
     "feature_extractor_type",
     "video_processor_type",
     "base_model_class",
+    "audio_tokenizer_class",
+    "tokenizer_class_fast",
     "_class_name",
 ];
 /// Members that name a file or a model for a loader to open.
-const FILES: [&str; 8] = [
+const FILES: [&str; 18] = [
+    "_BASE_",
+    "audio_tokenizer_name_or_path",
     "base_model_name_or_path",
+    "class_info_file",
+    "index_path",
+    "model_lib",
+    "model_lib_path",
+    "passages_path",
+    "pretrained_vocab_file",
+    "prompt_tuning_init_state_dict_path",
+    "template_path",
     "tokenizer_file",
     "vocab_file",
     "merges_file",
@@ -44,6 +57,8 @@ const FILES: [&str; 8] = [
     "added_tokens_file",
     "transformers_weights",
 ];
+/// How the names of members end that hold paths.
+const PATHS: [&str; 7] = ["path", "paths", "file", "files", "dir", "folder", "url"];
 /// Members that choose how a part of the model is computed. A choice with an owner in front of it is a repository of programs, which
 /// transformers fetches and imports.
 const KERNELS: [&str; 6] = [
@@ -63,6 +78,87 @@ const LIBRARIES: [&str; 6] = [
     "sentence_transformers",
     "optimum",
 ];
+
+/// Members whose texts are for people or for comparing: nothing calls what they say.
+const SHOWN: &[&str] = &[
+    "id2label",
+    "labels",
+    "label_names",
+    "class_names",
+    "names",
+    "widget",
+    "log_history",
+    "stop",
+    "stop_strings",
+    "bad_words",
+    "prompts",
+];
+/// Members that name a class with its module, and the packages that it comes from in ordinary documents.
+const IMPORTED: &[(&str, &[&str])] = &[
+    ("_instantiator", &INSTANTIATORS),
+    ("characters_class", &["TTS"]),
+    (
+        "network_class_name",
+        &["dynamic_network_architectures", "nnunetv2", "nnunet"],
+    ),
+    ("worker_cls", &["vllm"]),
+    ("worker_extension_cls", &["vllm"]),
+    ("logits_processors", &["vllm"]),
+    ("tool_class", &[]),
+];
+const INSTANTIATORS: [&str; 2] = [
+    "lightning.pytorch.cli.instantiate_module",
+    "pytorch_lightning.cli.instantiate_module",
+];
+/// Packages whose parts the settings of pipelines for speech name.
+const SPEECH: &[&str] = &["pyannote", "speechbrain", "asteroid", "torch", "torchaudio"];
+/// Members that name a file with a program, which is run, and how the names of such files end.
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("model_file", &[".py"]),
+    ("reasoning_parser_plugin", &[".py"]),
+    ("tool_parser_plugin", &[".py"]),
+    ("model_lib", &[".so", ".dll", ".dylib", ".tar"]),
+    ("model_lib_path", &[".so", ".dll", ".dylib", ".tar"]),
+];
+
+/// Whether a text names or calls what gives control, under any name that is not for people.
+pub fn is_control(names: &[&str], value: &str) -> bool {
+    (control::names(value) || calling::found_in(value)) && !names.iter().any(|name| SHOWN.contains(name))
+}
+
+/// Whether the member that `names` lead to has a loader import or run what the text names.
+pub fn is_imported(names: &[&str], value: &str) -> bool {
+    let Some(name) = names.last() else {
+        return false;
+    };
+    let ends = |endings: &[&str]| {
+        let value = value.to_ascii_lowercase();
+        endings.iter().any(|ending| value.ends_with(ending))
+    };
+    let is_program = PROGRAMS
+        .iter()
+        .any(|(member, endings)| member == name && ends(endings));
+    // What ONNX Runtime loads into its process.
+    let is_library = name.contains("plugin") && name.contains("lib") && names.contains(&"provider_options");
+    let dotted = value.replacen(':', ".", 1);
+    if !control::is_dotted(&dotted) {
+        return is_program || (is_library && !value.is_empty());
+    }
+    let from = |packages: &[&str]| {
+        packages
+            .iter()
+            .any(|package| control::begins_with(&dotted, package))
+    };
+    let is_class = IMPORTED
+        .iter()
+        .any(|(member, packages)| member == name && !from(packages));
+    // pyannote imports what these say.
+    let is_part = matches!(names, ["pipeline", "name"] | ["preprocessors", _, "name"])
+        && !from(SPEECH)
+        && !from(&LIBRARIES)
+        && !control::is_file(value);
+    is_program || is_library || is_class || is_part
+}
 
 /// Whether a loader imports or calls what the text at `path` names.
 pub fn is_named(path: &Path, value: &str) -> bool {
@@ -128,9 +224,25 @@ pub enum Away {
 }
 
 /// Where the text at `path` sends a loader, if it names something outside of the model's directory.
-pub fn leads_away(path: &Path, value: &str) -> Option<Away> {
-    if !path.name().is_some_and(|name| FILES.contains(&name)) {
-        return None;
+pub fn leads_away(names: &[&str], value: &str) -> Option<Away> {
+    let is_opened = match names {
+        // The adapters that one is mixed of.
+        ["adapters", _] => true,
+        // What timm takes instead of the weights.
+        [.., "model_args" | "backbone_kwargs" | "pretrained_cfg", name] if *name == "checkpoint_path" => true,
+        [.., name] => FILES.contains(name),
+        [] => false,
+    };
+    if !is_opened {
+        // Trainings leave paths of all kinds behind. One on another machine is worth a note, as opening it signs on there.
+        let is_share = value.starts_with("\\\\") || value.to_ascii_lowercase().starts_with("file://");
+        let is_path = names.last().is_some_and(|name| {
+            *name != "_name_or_path"
+                && PATHS
+                    .iter()
+                    .any(|ending| name.to_ascii_lowercase().ends_with(ending))
+        });
+        return (is_share && is_path).then_some(Away::Directory);
     }
     let mut parts = value.split(['/', '\\']);
     let drive = matches!(value.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());

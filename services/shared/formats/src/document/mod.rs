@@ -3,9 +3,11 @@
 //! None of it is a model, and much of it decides what code a loader runs. A document is accepted only if it is of a kind that
 //! is known here; what it makes a loader import, open or say is judged. Trust boundary: every byte, and the name.
 
+mod calling;
 mod characters;
 mod code;
 mod config;
+mod control;
 mod expression;
 mod installs;
 mod kind;
@@ -14,6 +16,7 @@ mod pipeline;
 mod prose;
 mod purpose;
 mod reading;
+mod scalars;
 mod secrets;
 mod shape;
 mod wording;

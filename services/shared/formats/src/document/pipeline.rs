@@ -65,6 +65,8 @@ impl Pair {
 #[derive(Debug, Default)]
 pub struct Pairs {
     texts: Vec<(u64, String)>,
+    /// Those of a list that says what a part is to be, within the list of a part.
+    hints: Vec<(u64, String)>,
     unknown: Vec<Pair>,
     /// The names and classes of the parts from known libraries.
     pub known: Vec<(String, String)>,
@@ -90,16 +92,40 @@ impl Pairs {
         }
     }
 
+    /// A text in the list that says what a part is to be.
+    pub fn hint(&mut self, at: u64, value: &str) {
+        if self.hints.len() < 2 {
+            self.hints.push((at, text::shown(value)));
+        }
+    }
+
+    /// That list ends.
+    pub fn end_hint(&mut self) {
+        let mut texts = std::mem::take(&mut self.hints).into_iter();
+        if let (Some((at, library)), Some((_, class))) = (texts.next(), texts.next()) {
+            self.pair(at, library, class, None);
+        }
+    }
+
     /// The list at the top, the member `name`, ends after so many items.
     pub fn end(&mut self, name: Option<&str>, items: u64) {
-        let mut texts = std::mem::take(&mut self.texts).into_iter();
-        let (Some((at, library)), Some((_, class)), 2) = (texts.next(), texts.next(), items) else {
-            return;
-        };
+        let texts = std::mem::take(&mut self.texts);
+        // The third, where to fetch the part from, is no text.
+        let is_pair = items == 2 || (items == 3 && texts.len() == 2);
+        let mut texts = texts.into_iter();
+        if let (Some((at, library)), Some((_, class)), true) = (texts.next(), texts.next(), is_pair) {
+            self.pair(at, library, class, name);
+        }
+    }
+
+    fn pair(&mut self, at: u64, library: String, class: String, name: Option<&str>) {
         if LIBRARIES.contains(&library.as_str()) {
             // What is not there is a pair of nothing.
-            if library != "null" && self.known.len() < MAX_PAIRS {
-                self.known.push((name.unwrap_or_default().to_owned(), class));
+            if let Some(name) = name
+                && library != "null"
+                && self.known.len() < MAX_PAIRS
+            {
+                self.known.push((name.to_owned(), class));
             }
             self.is_pipeline = true;
         } else if self.unknown.len() < MAX_PAIRS {

@@ -140,8 +140,7 @@ impl Inspector for Prose {
         if !self.tail.is_empty() {
             self.broken(size.saturating_sub(self.tail.len() as u64));
         }
-        let head = String::from_utf8_lossy(self.whole.get(..4096).unwrap_or(&self.whole)).into_owned();
-        let purpose = Purpose::of(&self.name, &head);
+        let purpose = Purpose::of(&self.name, &String::from_utf8_lossy(&self.whole));
         if purpose != Purpose::Words {
             self.findings.append(std::mem::take(&mut self.unseen));
             if let Some(at) = self.control {

@@ -37,6 +37,14 @@ const NAMES: [&str; 10] = [
 /// How the names of licences and notices begin, where there are several.
 const BEGINNINGS: [&str; 5] = ["license-", "licence-", "license_", "notice-", "third_party_"];
 const PLAIN: [&str; 5] = ["md", "txt", "rst", "csv", "model_card"];
+/// What may follow such a name behind a dot besides: other forms of texts, languages, licences. Whatever else does may be something
+/// that a system runs when it is opened.
+#[rustfmt::skip]
+const ENDINGS: &[&str] = &[
+    "md", "mdx", "markdown", "txt", "rst", "adoc", "org", "cff", "bib",
+    "zh", "cn", "tw", "en", "ja", "jp", "ko", "kr", "fr", "de", "es", "ru", "pt", "it", "ar", "fa", "hi", "vi", "th", "id", "tr", "uk", "nl",
+    "apache", "apache2", "mit", "bsd", "gpl", "lgpl", "agpl", "lesser", "mpl", "isc", "zlib", "cc", "openrail", "llama", "gemma",
+];
 /// Names and extensions of lists of words. Their lines are tokens, with numbers or in pairs.
 const LISTS: [&str; 5] = [
     "vocab.txt",
@@ -54,11 +62,13 @@ const CODE: [&str; 28] = [
 ];
 
 impl Purpose {
-    /// What a text of this name, in lower case and without its directory, is for. `head` is how it begins.
-    pub fn of(name: &str, head: &str) -> Self {
-        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-        let is_known = NAMES.contains(&stem) || NAMES.contains(&name);
-        if CODE.contains(&extension) || is_python(head) {
+    /// What a text of this name, in lower case and without its directory, is for.
+    pub fn of(name: &str, text: &str) -> Self {
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let is_list = LISTS.contains(&name) || WORDS.contains(&extension);
+        // In a description the mark of a comment is that of a headline, and in a list a word.
+        let has_comments = !is_list && !matches!(extension, "md" | "mdx" | "markdown") && name != "readme";
+        if CODE.contains(&extension) || is_python(text, has_comments) {
             Self::Code
         } else if installs::is_list(name) {
             Self::Installs
@@ -66,12 +76,9 @@ impl Purpose {
             Self::Template
         } else if matches!(extension, "yaml" | "yml" | "cff") {
             Self::Yaml
-        } else if LISTS.contains(&name) || WORDS.contains(&extension) {
+        } else if is_list {
             Self::Words
-        } else if PLAIN.contains(&extension)
-            || is_known
-            || BEGINNINGS.iter().any(|start| name.starts_with(start))
-        {
+        } else if PLAIN.contains(&extension) || is_known(name) {
             Self::Plain
         } else {
             Self::Unknown
@@ -90,11 +97,37 @@ impl Purpose {
     }
 }
 
-/// Whether a text begins as a program in Python does, under whatever name.
-fn is_python(head: &str) -> bool {
+/// Whether a name is that of a text that comes with models, with nothing behind it but what such texts have there.
+fn is_known(name: &str) -> bool {
+    if NAMES.contains(&name) {
+        return true;
+    }
+    let mut parts = name.split('.');
+    let first = parts.next().unwrap_or_default();
+    let begins = NAMES.contains(&first) || BEGINNINGS.iter().any(|start| first.starts_with(start));
+    begins
+        && parts.all(|part| {
+            let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+            // `zh-cn`, `apache-2`.
+            let word = part.split(['-', '_']).next().unwrap_or(part);
+            is_number || ENDINGS.contains(&word)
+        })
+}
+
+/// Whether a text begins as a program in Python does, under whatever name. Comments may come before the program.
+fn is_python(text: &str, has_comments: bool) -> bool {
     const STARTS: [&str; 6] = ["import ", "from ", "def ", "class ", "@", "\"\"\""];
-    let first = head.trim_start_matches('\u{feff}').trim_start();
-    STARTS.iter().any(|start| first.starts_with(start))
+    const MAX_LOOKED_AT: usize = 4096;
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    while has_comments && rest.starts_with('#') {
+        rest = rest
+            .split_once(['\n', '\r'])
+            .map_or("", |(_, rest)| rest)
+            .trim_start();
+    }
+    let end = rest.floor_char_boundary(MAX_LOOKED_AT);
+    let head = rest.get(..end).unwrap_or(rest);
+    STARTS.iter().any(|start| head.starts_with(start))
         && head
             .lines()
             .any(|line| line.starts_with("import ") || line.starts_with("def ") || line.contains(" import "))

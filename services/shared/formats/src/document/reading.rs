@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::characters::{self, Unseen};
 use super::code::{self, Away};
+use super::control;
 use super::expression::{self, Flaw};
 use super::path::Path;
 use super::pipeline::Pairs;
@@ -28,6 +29,15 @@ const WORDS: [&str; 9] = [
     "pre_tokenizer",
     "post_processor",
     "decoder",
+];
+
+/// Those of them that are lists.
+const TOKENS: [&str; 5] = [
+    "vocab",
+    "merges",
+    "special_tokens",
+    "added_tokens",
+    "added_tokens_decoder",
 ];
 
 /// Members whose texts adapters compare as search patterns with the names of a model's parts.
@@ -62,6 +72,8 @@ pub struct Reading {
     /// Where a range of layers begins, and how many layers all ranges have.
     range: Option<i64>,
     layers: i64,
+    /// The last text that was one of a list of parts of a name.
+    part: String,
     /// The name of the entry of an index that is being read, where it is wanted.
     entry: Vec<u8>,
     ties: Ties,
@@ -98,6 +110,9 @@ impl Reading {
             }
             Event::EndObject => self.path.leave(),
             Event::EndArray => {
+                if self.path.name() == Some("type_hint") {
+                    self.pairs.end_hint();
+                }
                 if self.path.depth() == 2 {
                     self.pairs.end(self.path.top_two().0, self.path.items());
                 }
@@ -161,6 +176,16 @@ impl Reading {
         }
     }
 
+    /// Whether it is one that stands in a list of them. The other members that hold pieces of words have settings too, and so have members of
+    /// those names in other documents.
+    fn is_token(&self) -> bool {
+        match self.path.top_two() {
+            (Some("model"), Some(second)) => matches!(second, "vocab" | "merges"),
+            (Some(top), _) => TOKENS.contains(&top),
+            (None, _) => false,
+        }
+    }
+
     fn report_hidden(&mut self) {
         if let Some((at, character, unseen)) = self.hidden_name.take()
             && !self.is_word()
@@ -192,8 +217,13 @@ impl Reading {
         let marked = text
             .strip_prefix("re:")
             .filter(|_| self.path.names().any(|name| name == "quantization_config"));
+        let name = self.path.name().unwrap_or_default();
+        // How an answer is taken apart. In a list of replacements the pattern comes first.
+        let parses =
+            name.starts_with("x-regex") && (!name.ends_with("substitutions") || self.path.items() == 0);
+        let is_tokens = self.path.depth() == 2 && self.path.top_two() == (Some("config"), Some("pattern"));
         let named =
-            self.path.name() == Some("Regex") || self.path.names().any(|name| PATTERNS.contains(&name));
+            name == "Regex" || parses || is_tokens || self.path.names().any(|name| PATTERNS.contains(&name));
         marked.or_else(|| named.then_some(text))
     }
 
@@ -221,7 +251,11 @@ impl Reading {
     fn string(&mut self, at: u64, value: &Text) {
         self.report_hidden();
         let shown = String::from_utf8_lossy(value.kept());
-        if code::is_named(&self.path, &shown) {
+        let way: Vec<&str> = self.path.names().collect();
+        let is_code = code::is_named(&self.path, &shown)
+            || code::is_imported(&way, &shown)
+            || (!self.is_token() && code::is_control(&way, &shown));
+        if is_code || self.listed(&shown) {
             self.code(at, &shown);
         }
         self.module(at, &shown);
@@ -245,7 +279,9 @@ impl Reading {
             }
         }
         self.file(at, value.kept(), &shown);
-        if self.path.depth() == 2 {
+        if self.path.name() == Some("type_hint") {
+            self.pairs.hint(at, &shown);
+        } else if self.path.depth() == 2 {
             self.pairs.text(at, &shown);
         }
         self.path.value();
@@ -271,8 +307,26 @@ impl Reading {
         }
     }
 
-    /// The layers of a sentence-embedding model are a list of objects, each with the class to import.
+    /// `LangChain` writes a name as a list of its parts. Whether the text and the one before it are such parts.
+    fn listed(&mut self, value: &str) -> bool {
+        if self.path.name() != Some("id") {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.part, text::shown(value));
+        self.path.items() > 0 && control::names(&format!("{before}.{value}"))
+    }
+
+    /// The layers of a sentence-embedding model are a list of objects, each with the class to import; those that it chooses from, an
+    /// object with their classes.
     fn module(&mut self, at: u64, value: &str) {
+        if self.is_object && self.path.depth() == 2 && self.path.top_two().0 == Some("types") {
+            if code::is_ours(value) {
+                self.kinds.insert(Kind::Modules);
+            } else if control::is_dotted(value) {
+                self.code(at, value);
+            }
+            return;
+        }
         if self.is_object || self.path.depth() != 2 || self.path.name() != Some("type") {
             return;
         }
@@ -329,9 +383,11 @@ impl Reading {
     /// A file or a model that a loader opens.
     fn file(&mut self, at: u64, name: &[u8], shown: &str) {
         let place = Place::at(at).of(&self.path.shown());
-        // The files of an index, and the directories of an embedding model's layers.
+        // The files of an index or a list of weights, and the directories of an embedding model's layers.
         let layer = !self.is_object && self.path.depth() == 2 && self.path.name() == Some("path");
-        if self.path.top_two().0 == Some("weight_map") || (layer && !name.is_empty()) {
+        let shard =
+            self.path.name() == Some("paths") && self.path.names().any(|name| name == "weightsManifest");
+        if self.path.top_two().0 == Some("weight_map") || shard || (layer && !name.is_empty()) {
             let is_address = name.windows(3).any(|window| window == b"://");
             let why = paths::bad(name).or_else(|| is_address.then_some("is an address in a network"));
             if let Some(why) = why {
@@ -341,7 +397,8 @@ impl Reading {
             return;
         }
         let shown_name = text::shown(shown);
-        match code::leads_away(&self.path, shown) {
+        let way: Vec<&str> = self.path.names().collect();
+        match code::leads_away(&way, shown) {
             Some(Away::Network) => {
                 let message = format_args!("a loader is sent to \"{shown_name}\"");
                 self.findings.add(&rules::DOC_PATH, place, message);

@@ -2,7 +2,12 @@
 //!
 //! There is no YAML reader here. Ordinary settings need no tags, no directives and no names of functions, so their marks are
 //! searched for in the text itself, as it is and with the escapes of quoted texts resolved; what cannot be told apart is refused.
+//! The values are looked at one by one besides, for what they name or call.
 
+use super::code::{self, Away};
+use super::control::is_dotted;
+use super::scalars::{self, BREAKS, Scalar};
+use super::{control, installs};
 use crate::finding::{Findings, Place};
 use crate::rules;
 use crate::text;
@@ -43,8 +48,6 @@ const TAGS: [&str; 13] = [
 /// Packages of the reference code of well-known models, whose settings name their classes.
 const PACKAGES: [&str; 2] = ["ldm", "sgm"];
 
-/// Where readers of YAML begin another line.
-const BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 /// Where a part of a flow ends.
 const ENDS: [char; 5] = ['{', '}', '[', ']', ','];
 
@@ -73,6 +76,7 @@ pub fn judge(source: &str, findings: &mut Findings) {
         }
         at += line.len();
     }
+    scalars::each(source, |scalar| value(scalar, findings));
     for (at, value) in targets(source) {
         let message = format_args!("the settings have a loader call \"{}\"", text::shown(value));
         findings.add(&rules::DOC_CODE, Place::at(at as u64), message);
@@ -82,6 +86,30 @@ pub fn judge(source: &str, findings: &mut Findings) {
             let message = format_args!("the settings have a loader call \"{}\"", text::shown(value));
             findings.add(&rules::DOC_CODE, Place::whole(), message);
         }
+    }
+}
+
+/// What a value says by itself, and as that of the member it is.
+fn value(scalar: &Scalar<'_>, findings: &mut Findings) {
+    let (names, text) = (scalar.names.as_slice(), scalar.text);
+    // Quotes that do not end where they should are none to some readers.
+    let bare = text.trim_matches(['"', '\'']);
+    let place = || Place::at(scalar.at as u64).of(&names.join("."));
+    if code::is_control(names, text) || code::is_control(names, bare) || code::is_imported(names, bare) {
+        let message = format_args!("the settings have a loader call \"{}\"", text::shown(text));
+        findings.add(&rules::DOC_CODE, place(), message);
+    }
+    // Settings of trainings name many files; those that settings are made of are opened in any case.
+    if names.last() == Some(&"_BASE_") {
+        let message = format_args!("the document names \"{}\"", text::shown(text));
+        match code::leads_away(names, text) {
+            Some(Away::Network) => findings.add(&rules::DOC_PATH, place(), message),
+            Some(Away::Directory) => findings.add(&rules::DOC_ELSEWHERE, place(), message),
+            None => {}
+        }
+    }
+    if installs::of_environment(names, text) {
+        installs::fetches(text, place(), findings);
     }
 }
 
@@ -124,7 +152,7 @@ fn targets(source: &str) -> Vec<(usize, &str)> {
         };
         // The name may be one that was given elsewhere.
         let is_target = key == "target" || key.starts_with('*') || (pending && key.is_empty());
-        if is_target && is_dotted(value) && !PACKAGES.contains(&root(value)) {
+        if is_target && is_dotted(value) && !is_class(value) {
             found.push((at, value));
         }
         // The value may stand in a line of its own.
@@ -151,19 +179,11 @@ fn unquoted(text: &str) -> &str {
     }
 }
 
-fn root(name: &str) -> &str {
-    name.split('.').next().unwrap_or(name)
-}
-
-/// Whether a text is the name of something in a module.
-fn is_dotted(name: &str) -> bool {
-    let word = |part: &str| {
-        part.starts_with(|first: char| first.is_alphabetic() || first == '_')
-            && part
-                .chars()
-                .all(|character| character.is_alphanumeric() || character == '_')
-    };
-    name.contains('.') && name.split('.').all(word)
+/// Whether a name is that of a class of the reference code. What stands beside those imports and calls what it is given.
+fn is_class(name: &str) -> bool {
+    let root = name.split('.').next().unwrap_or(name);
+    let class = name.rsplit('.').next().unwrap_or(name);
+    PACKAGES.contains(&root) && class.starts_with(char::is_uppercase) && !control::names(name)
 }
 
 /// The text with the escapes of double-quoted texts resolved and its lines joined where one ends in a backslash.
