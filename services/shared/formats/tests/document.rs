@@ -53,6 +53,18 @@ fn ordinary_documents_pass() {
             "config.json",
             r#"{"architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "model_type": "llama", "rope_scaling": {"factor": 8.0, "rope_type": "llama3"}, "torch_dtype": "bfloat16", "use_cache": true}"#,
         ),
+        ("README.md", "from transformers import pipeline\nimport torch\n"),
+        (
+            "CITATION.bib",
+            "@misc{x,\n  title = {How to import a model},\n  note = {the import of data}\n}\n",
+        ),
+        ("merges.txt", "@ @\n@@ import\nim port\n"),
+        ("USAGE_POLICY", "Use it well.\n"),
+        (
+            "checklist.chk",
+            "eeec4125e9c7560836b4873b6f8e3025  tokenizer.model\n",
+        ),
+        ("bpe.codes", "t h 1610607\ni n</w> 872034\n"),
         ("vocab.json", r#"{"!": 0, "cells": 46342, "weight_map": 1}"#),
         (
             "vocab.json",
@@ -207,7 +219,7 @@ fn what_makes_a_loader_run_code_is_found() {
         ("modeling_x.py", "x = 1\n"),
         ("run.SH", "true\n"),
         ("notes.txt", "import os\nos.system('x')\n"),
-        ("README.md", "from os import system\nsystem('x')\n"),
+        ("LICENSE", "from os import system\nsystem('x')\n"),
     ] {
         refused(name, text, "HF-DOC-008", "");
     }

@@ -22,7 +22,7 @@ pub enum Purpose {
 }
 
 /// Names, in lower case, of texts that come with models and have no telling extension.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 18] = [
     "readme",
     "license",
     "licence",
@@ -31,12 +31,30 @@ const NAMES: [&str; 10] = [
     ".gitattributes",
     ".gitignore",
     "use_policy",
+    "usage_policy",
+    "model_license",
+    "copyright",
+    "changelog",
+    "gitattributes",
+    ".gitkeep",
+    "sha256sums",
+    "latest",
     "authors",
     "citation",
 ];
 /// How the names of licences and notices begin, where there are several.
 const BEGINNINGS: [&str; 5] = ["license-", "licence-", "license_", "notice-", "third_party_"];
-const PLAIN: [&str; 5] = ["md", "txt", "rst", "csv", "model_card"];
+const PLAIN: [&str; 9] = [
+    "md",
+    "txt",
+    "rst",
+    "csv",
+    "tsv",
+    "log",
+    "bib",
+    "chk",
+    "model_card",
+];
 /// What may follow such a name behind a dot besides: other forms of texts, languages, licences. Whatever else does may be something
 /// that a system runs when it is opened.
 #[rustfmt::skip]
@@ -53,7 +71,7 @@ const LISTS: [&str; 5] = [
     "spiece.vocab",
     "tokenizer.model",
 ];
-const WORDS: [&str; 3] = ["bpe", "tiktoken", "vocab"];
+const WORDS: [&str; 4] = ["bpe", "codes", "tiktoken", "vocab"];
 const TEMPLATES: [&str; 4] = ["jinja", "jinja2", "j2", "template"];
 /// Extensions of programs.
 const CODE: [&str; 28] = [
@@ -66,9 +84,9 @@ impl Purpose {
     pub fn of(name: &str, text: &str) -> Self {
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         let is_list = LISTS.contains(&name) || WORDS.contains(&extension);
-        // In a description the mark of a comment is that of a headline, and in a list a word.
-        let has_comments = !is_list && !matches!(extension, "md" | "mdx" | "markdown") && name != "readme";
-        if CODE.contains(&extension) || is_python(text, has_comments) {
+        // A description may begin with an example, and a list is words; nothing imports either.
+        let is_read = is_list || matches!(extension, "md" | "mdx" | "markdown") || name == "readme";
+        if CODE.contains(&extension) || (!is_read && is_python(text)) {
             Self::Code
         } else if installs::is_list(name) {
             Self::Installs
@@ -115,11 +133,11 @@ fn is_known(name: &str) -> bool {
 }
 
 /// Whether a text begins as a program in Python does, under whatever name. Comments may come before the program.
-fn is_python(text: &str, has_comments: bool) -> bool {
+fn is_python(text: &str) -> bool {
     const STARTS: [&str; 6] = ["import ", "from ", "def ", "class ", "@", "\"\"\""];
     const MAX_LOOKED_AT: usize = 4096;
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
-    while has_comments && rest.starts_with('#') {
+    while rest.starts_with('#') {
         rest = rest
             .split_once(['\n', '\r'])
             .map_or("", |(_, rest)| rest)
@@ -128,7 +146,8 @@ fn is_python(text: &str, has_comments: bool) -> bool {
     let end = rest.floor_char_boundary(MAX_LOOKED_AT);
     let head = rest.get(..end).unwrap_or(rest);
     STARTS.iter().any(|start| head.starts_with(start))
-        && head
-            .lines()
-            .any(|line| line.starts_with("import ") || line.starts_with("def ") || line.contains(" import "))
+        && head.lines().map(str::trim_start).any(|line| {
+            let imports = line.starts_with("from ") && line.contains(" import ");
+            imports || line.starts_with("import ") || line.starts_with("def ")
+        })
 }
