@@ -18,6 +18,7 @@ mod secrets;
 mod wording;
 mod yaml;
 
+pub(crate) use code::is_ours;
 pub use config::Configuration;
 pub use kind::Kind;
 pub use prose::Prose;

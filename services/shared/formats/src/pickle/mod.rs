@@ -23,6 +23,7 @@ mod numpy;
 mod opcodes;
 mod pages;
 mod reader;
+mod settings;
 mod show;
 mod summary;
 mod tar;
