@@ -231,6 +231,34 @@ fn apart(corpus: &mut Corpus) {
     corpus.refuse("hdf5/program-apart.h5", file(&program), id);
 }
 
+/// Texts that end in a full stop, which `PyTables` takes for pickles.
+fn pickles(corpus: &mut Corpus) {
+    let with = |text: &[u8]| {
+        Hdf5Builder::weights()
+            .fixed("", "pandas_type", text)
+            .build()
+            .bytes
+    };
+    for (name, text, id) in [
+        ("inst", &b"(S'true'\nios\nsystem\n."[..], "HF-PKL-001"),
+        ("obj", b"(cposix\nsystem\nS'true'\no.", "HF-PKL-001"),
+        ("of-a-module", b"cno_such_module\nThing\n(S'x'\ntR.", "HF-PKL-002"),
+    ] {
+        corpus.refuse(&format!("hdf5/pickle-{name}.h5"), with(text), id);
+    }
+    for (name, text) in [
+        ("prose", &b"N.B. These weights are not trained."[..]),
+        (
+            "copyright",
+            b"(c) 2020 Somebody\nAll rights reserved\nFor research only.",
+        ),
+        ("words", b"cat\ndog\nbird."),
+        ("plain-pickle", b"(dp1\nS'name'\np2\nNs."),
+    ] {
+        corpus.accept(&format!("hdf5/{name}-attribute.h5"), with(text));
+    }
+}
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn files(corpus: &mut Corpus) {
     let base = Hdf5Builder::weights;
@@ -256,6 +284,7 @@ fn files(corpus: &mut Corpus) {
         corpus.accept(&format!("hdf5/{name}.h5"), file.build().bytes);
     }
     apart(corpus);
+    pickles(corpus);
     let external = [&[1, 8, 64, 1][..], b"x", &[6, 0], b"\0a\0b\0\0"].concat();
     let lists = [&[0x19, 0, 0, 0, 16, 0, 0, 0][..], &fixed_text(1)].concat();
     for (name, file, id) in [

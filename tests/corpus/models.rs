@@ -1,6 +1,7 @@
-//! GGUF, safetensors and NumPy files: every type that is in use, and every field that can lie.
+//! GGUF, safetensors and NumPy files, and TensorFlow graphs: every type that is in use, and every field that can lie.
 
-use holdfast_formats::testing::{GgufBuilder, SafetensorsBuilder, Value, weights};
+use holdfast_formats::testing::tensorflow::{graph, node, parameter, saved_model, small};
+use holdfast_formats::testing::{GgufBuilder, Proto, SafetensorsBuilder, Value, weights};
 
 use super::Corpus;
 
@@ -25,6 +26,7 @@ pub fn add(corpus: &mut Corpus) {
     gguf(corpus);
     safetensors(corpus);
     npy(corpus);
+    tensorflow(corpus);
 }
 
 fn gguf(corpus: &mut Corpus) {
@@ -249,4 +251,92 @@ fn npy(corpus: &mut Corpus) {
         numpy("<f4", "__import__(\"os\")", &weights(24)),
         "HF-NPY-001",
     );
+}
+
+/// Operators that compute until a parameter of theirs names a file or a service.
+fn tensorflow(corpus: &mut Corpus) {
+    let text = |text: &str| Proto::new().text(2, text);
+    let texts = |text: &str| Proto::new().message(1, &Proto::new().text(2, text));
+    let of = |operator: &str, name: &str, value: &Proto| {
+        let step = node("z", operator, &["x"]).message(5, &parameter(name, value));
+        graph(&[small(), vec![step]].concat(), &[])
+    };
+    for (name, operator, attribute, value, id) in [
+        (
+            "mapped-file",
+            "ImmutableConst",
+            "memory_region_name",
+            text("/etc/passwd"),
+            "HF-TF-003",
+        ),
+        (
+            "word-list",
+            "FixedUnigramCandidateSampler",
+            "vocab_file",
+            text("/etc/passwd"),
+            "HF-TF-003",
+        ),
+        (
+            "word-list-of-a-caller",
+            "FixedUnigramCandidateSampler",
+            "vocab_file",
+            Proto::new().text(9, "file"),
+            "HF-TF-003",
+        ),
+        (
+            "descriptions",
+            "DecodeProtoV2",
+            "descriptor_source",
+            text("/etc/passwd"),
+            "HF-TF-003",
+        ),
+        (
+            "records",
+            "RecordInput",
+            "file_pattern",
+            text("/etc/*"),
+            "HF-TF-003",
+        ),
+        ("texts", "Skipgram", "filename", text("/etc/passwd"), "HF-TF-003"),
+        (
+            "mlir",
+            "MlirPassthroughOp",
+            "mlir_module",
+            text("module {}"),
+            "HF-TF-002",
+        ),
+        (
+            "watched",
+            "CopyHost",
+            "debug_ops_spec",
+            texts("DebugIdentity;grpc://debug.invalid:1;0"),
+            "HF-TF-002",
+        ),
+    ] {
+        let graph = of(operator, attribute, &value);
+        corpus.refuse(&format!("tensorflow/{name}.pb"), graph.build(), id);
+        let saved = saved_model(&graph).build();
+        corpus.refuse(&format!("tensorflow/{name}-saved_model.pb"), saved, id);
+    }
+    for (name, operator, attribute, value) in [
+        (
+            "no-word-list",
+            "FixedUnigramCandidateSampler",
+            "vocab_file",
+            text(""),
+        ),
+        ("built-in", "DecodeProtoV2", "descriptor_source", text("local://")),
+        (
+            "within",
+            "EncodeProto",
+            "descriptor_source",
+            text("bytes://\n\u{3}a.b"),
+        ),
+        ("copied", "CopyHost", "debug_ops_spec", texts("")),
+        ("addresses", "StaticRegexReplace", "pattern", text("https?://.*")),
+        ("shown", "PrintV2", "output_stream", text("stderr")),
+    ] {
+        let graph = of(operator, attribute, &value);
+        corpus.accept(&format!("tensorflow/{name}.pb"), graph.build());
+    }
 }

@@ -1,6 +1,6 @@
 //! Pickles: calls in every disguise, and the weights and data that ordinary programs write.
 
-use holdfast_formats::testing::{Assembler, legacy, weights};
+use holdfast_formats::testing::{Assembler, Member, archive, legacy, weights};
 
 use super::Corpus;
 
@@ -89,6 +89,7 @@ pub fn add(corpus: &mut Corpus) {
         corpus.refuse(&path, call(Assembler::protocol(2).global(module, name)), "HF-PKL-001");
     }
     disguises(corpus);
+    settings(corpus);
     broken(corpus);
     ordinary(corpus);
 }
@@ -125,6 +126,70 @@ fn disguises(corpus: &mut Corpus) {
     evil("misleading-extension.txt", call(p(2).global("os", "system")), "HF-PKL-001");
     evil("model.safetensors", call(p(2).global("os", "system")), "HF-PKL-001");
     evil("legacy-checkpoint.pt", legacy(&call(p(2).global("os", "system")), &[]), "HF-PKL-001");
+}
+
+/// Checkpoints of plain data whose settings name what a program then calls.
+fn settings(corpus: &mut Corpus) {
+    let of = |members: &[(&str, &str)]| {
+        let start = Assembler::protocol(2)
+            .raw(b"}")
+            .text("hyper_parameters")
+            .raw(b"}(");
+        let filled = members
+            .iter()
+            .fold(start, |pickle, (key, value)| pickle.text(key).text(value));
+        let pickle = filled.raw(b"us").stop();
+        let archive = archive(&[
+            Member::stored("m/data.pkl", &pickle),
+            Member::stored("m/version", b"3\n"),
+        ]);
+        (pickle, archive.bytes)
+    };
+    let mut evil = |name: &str, members: &[(&str, &str)]| {
+        let (pickle, archive) = of(members);
+        corpus.refuse(&format!("pickle/settings-{name}.pkl"), pickle, "HF-DOC-003");
+        corpus.refuse(&format!("pickle/settings-{name}.ckpt"), archive, "HF-DOC-003");
+    };
+    evil("lightning", &[("_instantiator", "os.system"), ("lr", "1")]);
+    evil("hydra", &[("_target_", "os.system"), ("command", "true")]);
+    evil("hydra-unknown", &[("_target_", "no_such_module.Thing")]);
+    evil("diffusion", &[("target", "webbrowser.open"), ("params", "{}")]);
+    evil(
+        "lightning-class",
+        &[
+            ("_instantiator", "lightning.pytorch.cli.instantiate_module"),
+            ("class_path", "subprocess.Popen"),
+        ],
+    );
+    evil("command", &[("callback", "os.system")]);
+    let mut good = |name: &str, members: &[(&str, &str)]| {
+        let (pickle, archive) = of(members);
+        corpus.accept(&format!("pickle/settings-{name}.pkl"), pickle);
+        corpus.accept(&format!("pickle/settings-{name}.ckpt"), archive);
+    };
+    good("optimizer", &[("_target_", "torch.optim.AdamW"), ("lr", "1e-3")]);
+    good(
+        "lightning-model",
+        &[
+            ("_instantiator", "lightning.pytorch.cli.instantiate_module"),
+            ("class_path", "mine.models.Net"),
+        ],
+    );
+    good(
+        "latent-diffusion",
+        &[
+            ("target", "ldm.models.diffusion.ddpm.LatentDiffusion"),
+            ("params", "{}"),
+        ],
+    );
+    good(
+        "files",
+        &[
+            ("target", "test.loss"),
+            ("file", "code.json"),
+            ("script", "os.py"),
+        ],
+    );
 }
 
 #[rustfmt::skip]

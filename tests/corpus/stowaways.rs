@@ -67,6 +67,11 @@ fn innocent(corpus: &mut Corpus) {
             );
         }
     }
+    let lines = b"(see also\nios\nandroid\nwindows)\n(cos\nsin\ntan\no)\n";
+    corpus.accept(
+        "stowaways/words-in-lines.safetensors",
+        safetensors(&among(lines, 777)),
+    );
     let words = [
         "#!/bin/sh",
         "os",

@@ -400,6 +400,50 @@ fn texts_are_found_wherever_they_lie() {
 }
 
 #[test]
+fn texts_that_pytables_would_load_as_pickles_are_judged() {
+    for (pickle, id) in [
+        (&b"(S'true'\nios\nsystem\n."[..], "HF-PKL-001"),
+        (b"(cposix\nsystem\nS'true'\no.", "HF-PKL-001"),
+        (b"cposix\nsystem\np0\n0g0\n(S'true'\ntR.", "HF-PKL-001"),
+        (b"cos\nsystem\n(S'true'\ntRand then no opcode.", "HF-PKL-001"),
+        (b"cevil_module\nEvil\n(S'x'\ntR.", "HF-PKL-002"),
+        (b"(S'x'\nievil_module\nEvil\n.", "HF-PKL-002"),
+        (b"cevil_module\nEvil\n.", "HF-PKL-002"),
+        (b"c__builtin__\nbytearray\n(I1\nI2\nI3\nI4\ntR.", "HF-PKL-003"),
+    ] {
+        let padded = [pickle, b"\0\0"].concat();
+        let ended = [pickle, b"\0more"].concat();
+        for text in [pickle, &padded, &ended] {
+            let file = Hdf5Builder::weights().fixed("layers/dense", "pandas_type", text);
+            refused(&file.build().bytes, id);
+        }
+        let file = Hdf5Builder::weights().text("", "TITLE", pickle);
+        refused(&file.build().bytes, id);
+    }
+}
+
+#[test]
+fn prose_and_plain_pickles_are_ordinary_attributes() {
+    for text in [
+        &b"Weights of a small model."[..],
+        b"N.B. these weights are not trained. See the notes.",
+        b"(c) 2020 Somebody\nAll rights reserved\nFor research only.",
+        b"cat\ndog\nbird.",
+        b"copyright\nSomebody\nDo not copy.",
+        b".",
+        b"0.",
+        b"N.",
+        b"I1\n.",
+        b"(dp1\nS'index'\np2\n(dp3\nS'name'\np4\nNss.",
+        b"\x80\x04}\x94.",
+        b"ccollections\nOrderedDict\n(tR.",
+    ] {
+        accepted(&Hdf5Builder::weights().fixed("", "info", text).build().bytes);
+        accepted(&Hdf5Builder::weights().text("", "info", text).build().bytes);
+    }
+}
+
+#[test]
 fn a_file_in_an_archive_is_read_like_one_alone() {
     let good = Hdf5Builder::weights().build().bytes;
     let bad = Hdf5Builder::weights().soft("x", "/nowhere").build().bytes;

@@ -628,6 +628,146 @@ fn a_pickle_in_the_data_is_refused() {
     assert_eq!(only(&Assembler::protocol(3).bytes(&inner[..13]).stop()), [""; 0]);
 }
 
+/// A dictionary with these members, all at once or one after the other.
+fn dictionary(members: &[(&str, &str)], at_once: bool) -> Assembler {
+    let start = Assembler::protocol(2).raw(if at_once { b"}(" } else { b"}" });
+    let filled = members.iter().fold(start, |pickle, (key, value)| {
+        pickle.text(key).text(value).raw(if at_once { b"" } else { b"s" })
+    });
+    filled.raw(if at_once { b"u" } else { b"" })
+}
+
+#[test]
+fn settings_that_name_what_runs_are_refused() {
+    for members in [
+        &[("_target_", "os.system"), ("command", "true")][..],
+        &[("_target_", "mine.models.Net")],
+        &[("_target_", "eval")],
+        &[("_instantiator", "os.system")],
+        &[("_instantiator", "mine.make")],
+        &[
+            ("_instantiator", "lightning.pytorch.cli.instantiate_module"),
+            ("_class_path", "webbrowser.open"),
+        ],
+        &[("target", "webbrowser.open"), ("params", "{}")],
+        &[("params", "{}"), ("target", "code.interact")],
+        &[("anything", "subprocess.Popen")],
+    ] {
+        for at_once in [true, false] {
+            let pickle = dictionary(members, at_once).stop();
+            assert_eq!(only(&pickle), ["HF-DOC-003"], "{members:?}");
+        }
+    }
+    let p = Assembler::protocol;
+    for pickle in [
+        b"(S'_target_'\nS'os.system'\nd.".to_vec(),
+        b"(dS'_target_'\nS'os.system'\ns.".to_vec(),
+        p(2).raw(b"}")
+            .text("_target_")
+            .put(0)
+            .raw(b"0")
+            .text("os.system")
+            .put(1)
+            .raw(b"0")
+            .get(0)
+            .get(1)
+            .raw(b"s")
+            .stop(),
+        p(2).global("collections", "OrderedDict")
+            .raw(b"]]")
+            .text("_target_")
+            .raw(b"a")
+            .text("os.system")
+            .raw(b"aa\x85R")
+            .stop(),
+        p(2).global("builtins", "dict")
+            .raw(b"]")
+            .text("_target_")
+            .text("os.system")
+            .raw(b"\x86a\x85R")
+            .stop(),
+        p(2).raw(b"}")
+            .text("a")
+            .raw(b"](}")
+            .text("_target_")
+            .text("os.system")
+            .raw(b"ses")
+            .stop(),
+        p(2).raw(b"}")
+            .text("_target_")
+            .text(&"a.B".repeat(300))
+            .raw(b"s")
+            .stop(),
+    ] {
+        assert_eq!(only(&pickle), ["HF-DOC-003"], "{pickle:?}");
+    }
+}
+
+#[test]
+fn ordinary_settings_are_data() {
+    for members in [
+        &[("_target_", "torch.optim.AdamW"), ("lr", "1e-3")][..],
+        &[("_target_", "transformers.BertModel")],
+        &[
+            ("_instantiator", "lightning.pytorch.cli.instantiate_module"),
+            ("class_path", "mine.models.Net"),
+        ],
+        &[
+            ("target", "ldm.models.diffusion.ddpm.LatentDiffusion"),
+            ("params", "{}"),
+        ],
+        &[("target", "test.accuracy"), ("file", "test.json")],
+        &[("target", "code.column"), ("script", "os.py")],
+        &[("note", "run it with os.system('true')"), ("os.system", "a word")],
+        &[("_target_", "")],
+    ] {
+        for at_once in [true, false] {
+            let pickle = dictionary(members, at_once).stop();
+            assert!(only(&pickle).is_empty(), "{members:?}");
+        }
+    }
+    let p = Assembler::protocol(2);
+    // A vocabulary, both ways round.
+    let words = p
+        .raw(b"}(")
+        .text("os.system")
+        .int(1)
+        .text("_target_")
+        .int(2)
+        .int(1)
+        .text("os.system")
+        .int(2);
+    assert!(only(&words.text("subprocess.Popen").raw(b"u").stop()).is_empty());
+    let list = Assembler::protocol(2)
+        .raw(b"](")
+        .text("_target_")
+        .text("os.system")
+        .raw(b"e");
+    assert!(only(&list.stop()).is_empty());
+}
+
+#[test]
+fn settings_are_judged_whatever_was_forgotten() {
+    // So much is on the stack that what only the memo refers to is given up.
+    let mut pickle = Assembler::protocol(2).raw(b"}").text("_target_").put(0).raw(b"0");
+    pickle = pickle
+        .text("os.system")
+        .put(1)
+        .raw(b"0")
+        .text("mine.Net")
+        .put(2)
+        .raw(b"0](");
+    for index in 0..60_000 {
+        pickle = pickle.text(&format!(
+            "a word of some length, number {index}, and a little more"
+        ));
+    }
+    for value in [1, 2] {
+        let pickle = pickle.clone().raw(b"e0").get(0).get(value).raw(b"s").stop();
+        assert_eq!(only(&pickle), ["HF-DOC-003"], "{value}");
+    }
+}
+
 #[test]
 fn what_is_left_over_is_refused() {
     assert_eq!(only(b"\x80\x02NN."), ["HF-PKL-020"]);

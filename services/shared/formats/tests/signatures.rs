@@ -252,6 +252,37 @@ fn words_of_a_tokenizer_are_no_stowaways() {
 }
 
 #[test]
+fn calls_that_begin_with_a_mark_are_found_behind_their_arguments() {
+    let long = "x".repeat(600);
+    // Marks within a text lead to the call as well, and to nothing that a reader takes.
+    let text = format!("X\u{10}\0\0\0(R(R(R(R(R(R(R(RV{long}\n");
+    for pickle in [
+        format!("({text}ios\nsystem\n."),
+        format!("(csubprocess\nPopen\n{text}o."),
+        "(S'a'\n(S'b'\nliposix\nsystem\n.".to_owned(),
+        "(X\u{1}\0\0\0xisubprocess\nPopen\n0N.".to_owned(),
+    ] {
+        let found = ids(&safetensors(&among(pickle.as_bytes(), 5000, 16 << 10)));
+        assert!(found.iter().any(|id| id == "HF-SIG-003"), "{pickle:?}: {found:?}");
+    }
+}
+
+#[test]
+fn words_in_lines_are_no_calls() {
+    for words in [
+        "\nios\nandroid\nwindows\n",
+        "(ios\nandroid\nwindows)\n",
+        "(see also\nios\nandroid\n)",
+        "os\n(nt\nposix\nsystem\n",
+        "print(i)\nios\nsystem\n.",
+        "(cos\nsin\ntan\no)",
+    ] {
+        let found = ids(&safetensors(&among(words.as_bytes(), 5000, 16 << 10)));
+        assert!(!found.iter().any(|id| id == "HF-SIG-003"), "{words:?}: {found:?}");
+    }
+}
+
+#[test]
 fn a_member_of_an_archive_is_named() {
     let file = checkpoint(&among(&stowaways()[0].2, 100, 4096), true);
     let found = findings(&file);

@@ -70,6 +70,94 @@ fn operators_are_judged_in_graphs_and_functions() {
     assert_eq!(print("file:///root/.profile"), ["HF-TF-002"]);
 }
 
+/// A step with one parameter, whose `AttrValue` this is.
+fn with(operator: &str, name: &str, value: &Proto) -> Vec<String> {
+    let step = node("z", operator, &["x"]).message(5, &parameter(name, value));
+    ids_of(&steps(&[step]))
+}
+
+#[test]
+fn parameters_that_name_files_are_judged() {
+    let path = Proto::new().text(2, "/etc/passwd");
+    for (operator, name, id) in [
+        ("ImmutableConst", "memory_region_name", "HF-TF-003"),
+        ("Skipgram", "filename", "HF-TF-003"),
+        ("RecordInput", "file_pattern", "HF-TF-003"),
+        ("FixedUnigramCandidateSampler", "vocab_file", "HF-TF-003"),
+        ("DecodeProtoV2", "descriptor_source", "HF-TF-003"),
+        ("EncodeProto", "descriptor_source", "HF-TF-003"),
+        ("MlirPassthroughOp", "mlir_module", "HF-TF-002"),
+    ] {
+        assert_eq!(with(operator, name, &path), [id], "{operator}");
+    }
+    let texts = |texts: &[&str]| Proto::new().message(1, &Proto::new().texts(2, texts));
+    for (operator, name, value) in [
+        (
+            "FixedUnigramCandidateSampler",
+            "vocab_file",
+            Proto::new().text(2, ""),
+        ),
+        (
+            "FixedUnigramCandidateSampler",
+            "unigrams",
+            Proto::new().message(1, &Proto::new()),
+        ),
+        ("DecodeProtoV2", "descriptor_source", Proto::new().text(2, "")),
+        (
+            "DecodeProtoV2",
+            "descriptor_source",
+            Proto::new().text(2, "local://"),
+        ),
+        (
+            "EncodeProto",
+            "descriptor_source",
+            Proto::new().text(2, &format!("bytes://{}", "x".repeat(1000))),
+        ),
+        (
+            "CopyHost",
+            "debug_ops_spec",
+            Proto::new().message(1, &Proto::new()),
+        ),
+        ("Copy", "debug_ops_spec", texts(&["DebugIdentity;;0"])),
+        (
+            "HashTableV2",
+            "shared_name",
+            Proto::new().text(2, "/hash_table_1"),
+        ),
+        (
+            "StaticRegexReplace",
+            "pattern",
+            Proto::new().text(2, "https://[^ ]+"),
+        ),
+        ("StringJoin", "separator", Proto::new().text(2, "/..")),
+        ("Identity", "_class", texts(&["loc:@x"])),
+        ("Relu", "vocab_size", Proto::new().text(9, "T")),
+    ] {
+        assert_eq!(with(operator, name, &value), ADMITTED, "{operator} {name}");
+    }
+    for url in ["grpc://evil:1", "file:///tmp/x"] {
+        let spec = format!("DebugIdentity;{url};0");
+        let specs = texts(&["DebugNanCount;;0", &spec]);
+        assert_eq!(with("CopyHost", "debug_ops_spec", &specs), ["HF-TF-002"]);
+    }
+}
+
+#[test]
+fn parameters_are_judged_in_whatever_order_they_come_and_when_a_caller_gives_them() {
+    let path = Proto::new().text(2, "/etc/passwd");
+    let open = Proto::new().text(9, "file");
+    for (operator, name, id) in [
+        ("FixedUnigramCandidateSampler", "vocab_file", "HF-TF-003"),
+        ("DecodeProtoV2", "descriptor_source", "HF-TF-003"),
+        ("PrintV2", "output_stream", "HF-TF-002"),
+    ] {
+        let backwards = Proto::new().message(2, &path).text(1, name);
+        let step = Proto::new().message(5, &backwards).text(2, operator).text(1, "z");
+        assert_eq!(ids_of(&steps(&[step])), [id], "{operator}");
+        assert_eq!(with(operator, name, &open), [id], "{operator}");
+    }
+}
+
 #[test]
 fn functions_are_known_as_operators_by_their_name() {
     let functions = [function("mine", &["a"], &[node("b", "Relu", &["a"])])];

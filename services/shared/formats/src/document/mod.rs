@@ -22,6 +22,7 @@ mod shape;
 mod wording;
 mod yaml;
 
+pub(crate) use code::is_ours;
 pub use config::Configuration;
 pub use kind::Kind;
 pub use prose::Prose;

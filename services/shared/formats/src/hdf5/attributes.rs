@@ -8,6 +8,7 @@ use super::message::Attribute;
 use super::source::Source;
 use crate::finding::{Findings, Place};
 use crate::keras::Description;
+use crate::pickle::Pickle;
 use crate::rules;
 use crate::text::{self, Fingerprint};
 use crate::zip::Wrong;
@@ -57,21 +58,26 @@ impl Attributes {
                 .add(&rules::H5_NAME, Place::at(at).of(&part), message);
         }
         let mut found = Vec::new();
+        let mut pickles = Findings::default();
         match attribute.datatype.class {
-            Class::Numbers | Class::Texts if !described => {}
+            Class::Numbers if !described => {}
             Class::Numbers => {
                 let message = "the description of the model is no text";
                 self.findings
                     .add(&rules::KERAS_CONFIG, Place::at(at).of(&part), message);
             }
             Class::Texts => {
-                // Padding is not part of the text.
-                let end = attribute.value.iter().rposition(|byte| *byte != 0);
-                let text = attribute.value.get(..end.map_or(0, |end| end + 1));
-                found.push(describe(at, text.unwrap_or_default()));
+                let size = usize::try_from(attribute.datatype.bytes).unwrap_or(usize::MAX);
+                for text in attribute.value.chunks(size.max(1)) {
+                    pickles.append(unpickled(at, text));
+                }
+                if described {
+                    found.push(describe(at, unpadded(&attribute.value)));
+                }
             }
             Class::VariableTexts => {
                 self.heaps.texts(source, at, &attribute.value, |at, text| {
+                    pickles.append(unpickled(at, text));
                     if described {
                         found.push(describe(at, text));
                     }
@@ -79,6 +85,7 @@ impl Attributes {
                 })?;
             }
         }
+        self.findings.append(pickles.within(&part, |at| at));
         if described && attribute.elements != 1 {
             let message = "there are several descriptions of the model, or none";
             self.findings
@@ -97,6 +104,25 @@ impl Attributes {
         self.names.clear();
         !std::mem::take(&mut self.repeated)
     }
+}
+
+/// A text without its padding.
+fn unpadded(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| *byte != 0);
+    text.get(..end.map_or(0, |end| end + 1)).unwrap_or_default()
+}
+
+/// Judges a text that begins at `at` by what `PyTables`, and pandas with it, do when they read it: they load one that ends in a full stop
+/// as a pickle. Readers in C end a text at its first zero.
+fn unpickled(at: u64, text: &[u8]) -> Findings {
+    let whole = unpadded(text);
+    let begin = whole.split(|byte| *byte == 0).next().unwrap_or_default();
+    [whole, begin]
+        .into_iter()
+        .find(|text| text.ends_with(b"."))
+        .map(Pickle::read_as_one)
+        .unwrap_or_default()
+        .moved(|offset| at.saturating_add(offset))
 }
 
 /// Judges a description that begins at `at`.

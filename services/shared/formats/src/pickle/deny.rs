@@ -84,7 +84,7 @@ pub fn is_dangerous(module: &str, name: &str) -> bool {
 }
 
 /// Parts of a dotted name that lead to everything.
-fn is_way_out(part: &str) -> bool {
+pub fn is_way_out(part: &str) -> bool {
     matches!(
         part,
         "os" | "sys"

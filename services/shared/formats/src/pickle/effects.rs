@@ -1,5 +1,7 @@
 //! The opcodes that import, call, and set state.
 
+use super::allow::{Make, Spec};
+use super::call;
 use super::globals::Judgement;
 use super::lexer::{KEPT_BYTES, Token};
 use super::machine::{Broken, Machine};
@@ -7,7 +9,6 @@ use super::numpy::{self, Inline};
 use super::opcodes as op;
 use super::torch::Unusable;
 use super::value::{Kind, Node, Value};
-use super::{allow::Spec, call};
 use crate::finding::Place;
 use crate::rules;
 
@@ -154,6 +155,14 @@ impl Machine {
             sum.saturating_add(call::work(self, spec, *argument))
         });
         self.works(token, steps);
+        if matches!(
+            spec,
+            Spec::Mapping | Spec::DefaultDict | Spec::Container(Make::Dict)
+        ) {
+            for argument in &arguments.items {
+                self.members(token.at, *argument);
+            }
+        }
         let result = if arguments.whole {
             call::evaluate(self, spec, &arguments.items)
         } else {

@@ -75,6 +75,14 @@ pub enum Step {
     Negative,
 }
 
+/// How long the opcode is that these bytes begin with, with its argument; none if it is not complete, or none.
+pub fn opcode_length(bytes: &[u8]) -> Option<usize> {
+    match Lexer::new(0).feed(bytes) {
+        (length, Step::Ready) => Some(length),
+        _ => None,
+    }
+}
+
 /// The lexer.
 #[derive(Debug, Clone)]
 pub struct Lexer {

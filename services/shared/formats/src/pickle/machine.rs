@@ -371,6 +371,9 @@ impl Machine {
         for item in items.chunks(if pairs { 2 } else { 1 }) {
             self.hash(token, kind, item);
             self.heap.append(container, item);
+            if pairs {
+                self.member(token.at, container, item);
+            }
         }
         Ok(())
     }
@@ -427,6 +430,9 @@ impl Machine {
         for item in items.chunks(if kind == Kind::Dict { 2 } else { 1 }) {
             self.hash(token, kind, item);
             self.heap.append(container, item);
+            if kind == Kind::Dict {
+                self.member(token.at, container, item);
+            }
         }
         Ok(container)
     }

@@ -23,6 +23,7 @@ mod numpy;
 mod opcodes;
 mod pages;
 mod reader;
+mod settings;
 mod show;
 mod summary;
 mod tar;
@@ -40,9 +41,11 @@ pub use context::Context;
 pub use deny::is_dangerous;
 pub(crate) use disguise::Disguise;
 use legacy::{Legacy, Role};
+pub(crate) use lexer::opcode_length;
 use machine::Machine;
 pub(crate) use numpy::Dtype;
 use numpy::Inline;
+pub(crate) use opcodes::is_opcode;
 use reader::{Event, Reader};
 pub use summary::{Name, NamedTensor, Summary};
 use tar::{Member, Part};
@@ -146,6 +149,30 @@ impl Pickle {
     pub(crate) fn takes_control(mut self, size: u64) -> bool {
         self.end(size);
         self.reader.machine.globals.take_control()
+    }
+
+    /// What a text would do that a reader takes for a pickle from its first byte on. Prose is one now and then, so an import that is
+    /// merely not allowed counts only if something comes of it: the pickle ends, or calls it.
+    pub(crate) fn read_as_one(text: &[u8]) -> Findings {
+        let mut pickle = Self::new(Context::Member);
+        pickle.reader.machine.skips_odd_names = true;
+        pickle.feed(0, text);
+        pickle.end(text.len() as u64);
+        let machine = &mut pickle.reader.machine;
+        let acts = pickle.summary.pickles > 0 || machine.globals.refused(true).is_some();
+        let (listed, _) = std::mem::take(&mut machine.findings).into_parts();
+        let mut findings = Findings::default();
+        for finding in listed {
+            let rule = [&rules::PKL_DANGEROUS, &rules::PKL_IMPORT, &rules::PKL_ARGUMENTS]
+                .into_iter()
+                .find(|rule| rule.id == finding.id)
+                .filter(|rule| acts || rule.id != rules::PKL_IMPORT.id);
+            if let Some(rule) = rule {
+                let place = finding.offset.map_or_else(Place::whole, Place::at);
+                findings.add(rule, place, finding.message);
+            }
+        }
+        findings
     }
 
     fn at(&self) -> u64 {

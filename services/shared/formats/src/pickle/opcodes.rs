@@ -19,6 +19,11 @@ pub enum Argument {
     Names,
 }
 
+/// Whether a reader knows it.
+pub fn is_opcode(code: u8) -> bool {
+    argument(code).is_some()
+}
+
 macro_rules! opcodes {
     ($($name:ident $code:literal $argument:expr;)+) => {
         $(#[doc = concat!("`", stringify!($name), "`.")] pub const $name: u8 = $code;)+

@@ -11,6 +11,7 @@ use super::lexer::{Payload, UNKNOWN};
 use super::memo::Memo;
 use super::numpy::{Array, Dtype, Wrapper};
 use super::pages::Pages;
+use super::settings;
 
 /// The most bytes that the heap and the tensors take together, roughly. A checkpoint of a hundred thousand tensors with names of
 /// sixty letters takes two thirds of it.
@@ -256,6 +257,11 @@ impl Heap {
         }
     }
 
+    /// Whether it is a text, kept or not.
+    pub fn is_text(&self, value: Value) -> bool {
+        matches!(self.node(value), Some(Node::Text(text)) if !text.bytes)
+    }
+
     /// The whole of a byte string, if it is one and was kept.
     pub fn bytes(&self, value: Value) -> Option<&[u8]> {
         match self.node(value) {
@@ -335,6 +341,9 @@ impl Heap {
                     // can be made that an empty one could not be, and whose state cannot be set.
                     let empty = items.count == 0 && items.kind == Kind::Mapping;
                     !empty && matches!(items.kind, Kind::Mapping | Kind::Sequence | Kind::Namespace)
+                }
+                Some(Node::Text(text)) => {
+                    !text.bytes && text.kept.len() as u64 == text.length && settings::is_word(&text.kept)
                 }
                 // Forgotten it is mixed: a call or a state that is given it is refused.
                 Some(Node::Tuple(_)) => false,

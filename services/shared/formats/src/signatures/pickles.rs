@@ -6,7 +6,7 @@
 use super::view::View;
 use super::{Class, Seen, Signature};
 use crate::inspector::Inspector as _;
-use crate::pickle::{Context, Pickle};
+use crate::pickle::{Context, Pickle, is_opcode, opcode_length};
 use crate::scan::Atom;
 
 /// The pickles.
@@ -97,25 +97,62 @@ fn pickle(view: View<'_>) -> Option<Seen> {
     let whole = [view.before, view.bytes].concat();
     let begin = view.before.len();
     let mut tries: Vec<usize> = Vec::new();
-    for back in openers {
-        let start = begin.checked_sub(back)?;
+    for back in &openers {
+        let start = begin.checked_sub(*back)?;
         tries.push(start);
         let protocols = (start.saturating_sub(REACH_BYTES)..start)
             .rev()
             .filter(|at| matches!(whole.get(*at..*at + 2), Some([0x80, 2..=5])));
         tries.extend(protocols.take(MAX_TRIES - 1));
     }
+    let opened: Vec<usize> = openers
+        .iter()
+        .filter_map(|back| begin.checked_sub(*back))
+        .filter(|start| is_followed(&whole, *start))
+        .collect();
     tries.sort_unstable();
     tries.dedup();
     let start = tries
         .into_iter()
         .take(2 * MAX_TRIES)
+        .chain(opened.into_iter().flat_map(|start| marks(&whole, start)))
         .find(|start| whole.get(*start..).is_some_and(takes_control))?;
     Some(Seen {
         class: Class::Pickle,
         what: "a pickle that takes control",
         before: begin.checked_sub(start)?,
     })
+}
+
+/// Where a mark is from which whole opcodes lead to `start`: the nearest ones and the farthest. INST and OBJ take everything from a mark
+/// on, so a pickle that calls with them cannot be read from the name.
+fn marks(bytes: &[u8], start: usize) -> Vec<usize> {
+    let first = start.saturating_sub(REACH_BYTES);
+    let near = bytes.get(first..start).unwrap_or_default();
+    let mut leads = vec![false; near.len()];
+    leads.push(true);
+    for at in (0..near.len()).rev() {
+        let end = near.get(at..).and_then(opcode_length).map(|length| at + length);
+        let whole = end.and_then(|end| leads.get(end)).copied().unwrap_or(false);
+        if let Some(place) = leads.get_mut(at) {
+            *place = whole;
+        }
+    }
+    let marks: Vec<usize> = (0..near.len())
+        .rev()
+        .filter(|at| near.get(*at) == Some(&b'(') && leads.get(*at) == Some(&true))
+        .map(|at| first + at)
+        .collect();
+    let far = marks.len().saturating_sub(MAX_TRIES / 2).max(MAX_TRIES / 2);
+    let nearest = marks.iter().take(MAX_TRIES / 2);
+    nearest.chain(marks.iter().skip(far)).copied().collect()
+}
+
+/// Whether another opcode follows an INST. Words that stand in lines of their own are followed by anything.
+fn is_followed(bytes: &[u8], start: usize) -> bool {
+    let opcode = bytes.get(start..).unwrap_or_default();
+    opcode.first() != Some(&b'i')
+        || opcode_length(opcode).is_some_and(|length| opcode.get(length).is_none_or(|next| is_opcode(*next)))
 }
 
 /// Where the opcode is that has the name which begins at `at` as its argument.

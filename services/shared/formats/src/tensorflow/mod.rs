@@ -4,6 +4,7 @@
 //! is left to TensorFlow. A `SavedModel` with variables or other files beside it is refused, because the digest of what was inspected does
 //! not cover them; a frozen graph has everything in it. Memory: bounded by `flow::MAX_NODES` and the depth of nesting, whatever the file claims.
 
+mod attribute;
 mod flow;
 mod keras;
 mod model;

@@ -6,6 +6,7 @@ mod texts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use super::attribute::Attribute;
 use super::flow::{Calls, Flow};
 use super::keras::Note;
 use super::parts::{Content, Node, Scope};
@@ -133,6 +134,19 @@ impl Model {
             })
     }
 
+    /// The parameter of a step whose value the innermost message is, or is a list within.
+    fn attribute(&mut self) -> Option<&mut Attribute> {
+        self.scopes
+            .iter_mut()
+            .rev()
+            .skip_while(|scope| scope.part == Part::List)
+            .nth(1)
+            .and_then(|scope| match &mut scope.content {
+                Content::Attribute(attribute) => Some(&mut **attribute),
+                _ => None,
+            })
+    }
+
     /// The graph or function that the innermost messages belong to.
     fn flow(&mut self) -> Option<&mut Flow> {
         self.scopes
@@ -212,7 +226,13 @@ impl Model {
                 }
                 ON
             }
-            Content::Plain | Content::Attribute(_) => ON,
+            Content::Attribute(attribute) => {
+                if let (Some(reach), Some(node)) = (attribute.reach(), self.node()) {
+                    node.reaches.insert(reach);
+                }
+                ON
+            }
+            Content::Plain => ON,
         }
     }
 

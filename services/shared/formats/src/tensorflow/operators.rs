@@ -91,7 +91,11 @@ fn special(name: &str) -> Option<Standing> {
         | "TPUExecute"
         | "TPUExecuteAndUpdateVariables"
         | "TPUCompile"
-        | "_TPUCompileMlir" => Standing::Effect("runs a program in another form, which cannot be inspected"),
+        | "_TPUCompileMlir"
+        | "_XlaHostComputeMlir"
+        | "MlirPassthroughOp" => {
+            Standing::Effect("runs a program in another form, which cannot be inspected")
+        }
         "DatasetFromGraph" => Standing::Effect("runs a graph that is made while it runs"),
         "TextLineDataset"
         | "TFRecordDataset"
@@ -102,6 +106,8 @@ fn special(name: &str) -> Option<Standing> {
         | "CSVDatasetV2"
         | "LMDBDataset"
         | "LMDBReader"
+        | "RecordInput"
+        | "Skipgram"
         | "LoadDataset"
         | "ListSnapshotChunksDataset"
         | "SnapshotChunkDataset"
@@ -115,6 +121,7 @@ fn special(name: &str) -> Option<Standing> {
         | "TFRecordReaderV2"
         | "FixedLengthRecordReader"
         | "FixedLengthRecordReaderV2" => Standing::Files("reads data sets from files"),
+        "ImmutableConst" => Standing::Files("takes its numbers from a file"),
         "CacheDataset" | "CacheDatasetV2" => Standing::Files("keeps data in files"),
         "InitializeTableFromTextFile"
         | "InitializeTableFromTextFileV2"

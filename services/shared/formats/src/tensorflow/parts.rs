@@ -1,5 +1,8 @@
 //! What is remembered of the messages that are being read, from the outermost to the innermost.
 
+use std::collections::BTreeSet;
+
+use super::attribute::{Attribute, Reach};
 use super::flow::Flow;
 use super::keras;
 use super::schema::Part;
@@ -31,8 +34,8 @@ pub enum Content {
     Function(Box<Flow>, Text),
     /// One step.
     Node(Box<Node>),
-    /// A parameter of a step and its name.
-    Attribute(Text),
+    /// A parameter of a step.
+    Attribute(Box<Attribute>),
     /// A constant.
     Tensor(Box<Tensor>),
     /// What Keras knows of an object.
@@ -52,8 +55,8 @@ pub struct Node {
     pub callees: Vec<Fingerprint>,
     /// Whether the texts of its constant, if it has one, stay where they are.
     pub constant: Option<bool>,
-    /// Whether it prints to a file.
-    pub prints: bool,
+    /// What its parameters have it do besides computing.
+    pub reaches: BTreeSet<Reach>,
 }
 
 impl Scope {
@@ -63,7 +66,7 @@ impl Scope {
             Part::Graph => Content::Graph(Box::default()),
             Part::Function => Content::Function(Box::default(), Text::default()),
             Part::Node => Content::Node(Box::default()),
-            Part::Attribute => Content::Attribute(Text::default()),
+            Part::Attribute => Content::Attribute(Box::default()),
             Part::Tensor => Content::Tensor(Box::default()),
             Part::User => Content::User(Box::default()),
             _ => Content::Plain,

@@ -1,7 +1,7 @@
 //! The messages of TensorFlow that are only known here so that what is in none of them stands out: descriptions, signatures, objects.
 
 use super::schema::{
-    ATTR_VALUE, FUNCTION_DEF, NAME_ATTR_LIST, OP_DEF, Part, SAVED_USER_OBJECT, SAVED_VARIABLE, TENSOR_PROTO, TENSOR_SHAPE_PROTO, Table,
+    ATTR_VALUE, FUNCTION_DEF, OP_DEF, Part, SAVED_USER_OBJECT, SAVED_VARIABLE, TENSOR_PROTO, TENSOR_SHAPE_PROTO, Table,
 };
 use crate::protobuf::Kind::{Bytes, Fixed32, Fixed64, Int, Message as Of};
 use crate::protobuf::{Field, Message, many, one};
@@ -26,10 +26,6 @@ pub static RESOURCE_HANDLE_PROTO: Table = other(&[
     many(6, Of(&RESOURCE_HANDLE_PROTO_DTYPE_AND_SHAPE)),
 ]);
 pub static VARIANT_TENSOR_DATA_PROTO: Table = other(&[one(1, Bytes), one(2, Bytes), many(3, Of(&TENSOR_PROTO)),]);
-pub static ATTR_VALUE_LIST_VALUE: Table = other(&[
-    many(2, Bytes), many(3, Int), many(4, Fixed32), many(5, Int), many(6, Int),
-    many(7, Of(&TENSOR_SHAPE_PROTO)), many(8, Of(&TENSOR_PROTO)), many(9, Of(&NAME_ATTR_LIST)),
-]);
 pub static NAME_ATTR_LIST_ATTR_ENTRY: Table = other(&[one(1, Bytes), one(2, Of(&ATTR_VALUE)),]);
 pub static OP_DEPRECATION: Table = other(&[one(1, Int), one(2, Bytes),]);
 static ANY: Table = other(&[one(1, Bytes), one(2, Bytes),]);

@@ -2,7 +2,7 @@
 //! TensorFlow 2.21. The rest of them is in [`super::rest`].
 
 use super::rest::{
-    ATTR_VALUE_LIST_VALUE, FULL_TYPE_DEF, FUNCTION_DEF_ARG_ATTR_ENTRY, FUNCTION_DEF_ATTR_ENTRY,
+    FULL_TYPE_DEF, FUNCTION_DEF_ARG_ATTR_ENTRY, FUNCTION_DEF_ATTR_ENTRY,
     FUNCTION_DEF_CONTROL_RET_ENTRY, FUNCTION_DEF_LIBRARY, FUNCTION_DEF_RESOURCE_ARG_UNIQUE_ID_ENTRY,
     FUNCTION_DEF_RET_ENTRY, GRAPH_DEBUG_INFO, META_GRAPH_DEF_COLLECTION_DEF_ENTRY, META_GRAPH_DEF_META_INFO_DEF,
     META_GRAPH_DEF_SIGNATURE_DEF_ENTRY, NAME_ATTR_LIST_ATTR_ENTRY, NODE_DEF_EXPERIMENTAL_DEBUG_INFO, OP_DEF_ATTR_DEF,
@@ -33,6 +33,8 @@ pub enum Part {
     Attribute,
     /// `AttrValue`.
     Value,
+    /// `AttrValue.ListValue`.
+    List,
     /// `NameAttrList`: a function that a step calls.
     Callee,
     /// `TensorProto`.
@@ -87,6 +89,11 @@ pub(super) static ATTR_VALUE: Table = Message { part: Part::Value, fields: &[
     one(1, Of(&ATTR_VALUE_LIST_VALUE)), one(2, Bytes), one(3, Int), one(4, Fixed32), one(5, Int),
     one(6, Int), one(7, Of(&TENSOR_SHAPE_PROTO)), one(8, Of(&TENSOR_PROTO)), one(9, Bytes),
     one(10, Of(&NAME_ATTR_LIST)),
+] };
+
+pub(super) static ATTR_VALUE_LIST_VALUE: Table = Message { part: Part::List, fields: &[
+    many(2, Bytes), many(3, Int), many(4, Fixed32), many(5, Int), many(6, Int),
+    many(7, Of(&TENSOR_SHAPE_PROTO)), many(8, Of(&TENSOR_PROTO)), many(9, Of(&NAME_ATTR_LIST)),
 ] };
 
 pub(super) static TENSOR_PROTO: Table = Message { part: Part::Tensor, fields: &[

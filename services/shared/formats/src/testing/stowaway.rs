@@ -51,6 +51,12 @@ pub fn stowaways() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "HF-SIG-003",
             b"\x80\x02cbuiltins\nexec\nq\0X\x04\0\0\0passq\x01\x85q\x02Rq\x03.".to_vec(),
         ),
+        ("pickle-inst", "HF-SIG-003", b"(S'true'\nios\nsystem\n.".to_vec()),
+        (
+            "pickle-obj",
+            "HF-SIG-003",
+            b"(cposix\nsystem\nS'true'\no.".to_vec(),
+        ),
         ("pickle-4", "HF-SIG-003", pickle4()),
         (
             "script",

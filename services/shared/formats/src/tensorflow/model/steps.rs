@@ -4,6 +4,7 @@ use super::{Flowing, MAX_UNKNOWN, Model, stop};
 use crate::finding::{Findings, Place};
 use crate::protobuf::ON;
 use crate::rules;
+use crate::tensorflow::attribute::Reach;
 use crate::tensorflow::flow::{self, Use};
 use crate::tensorflow::operators::{self, Standing};
 use crate::tensorflow::parts::Node;
@@ -42,12 +43,18 @@ impl Model {
                 self.unknown.entry(key).or_insert_with(|| (at, shown()));
             }
         }
-        if node.prints {
-            findings.add(
-                &rules::TF_EFFECT,
-                place.clone(),
-                format_args!("the operator {} prints to a file", shown()),
-            );
+        for reach in &node.reaches {
+            let (rule, does) = match reach {
+                Reach::Prints => (&rules::TF_EFFECT, "prints to a file"),
+                Reach::Sends => (
+                    &rules::TF_EFFECT,
+                    "sends what passes through to a file or a service",
+                ),
+                Reach::Words => (&rules::TF_FILES, "reads a word list from a file"),
+                Reach::Descriptions => (&rules::TF_FILES, "reads descriptions of messages from a file"),
+            };
+            let message = format_args!("the operator {} {does}", shown());
+            findings.add(rule, place.clone(), message);
         }
         let named = operators::standing(operator) == Standing::Unknown;
         let direct = matches!(operator, "PartitionedCall" | "StatefulPartitionedCall");

@@ -89,27 +89,18 @@ impl Model {
                 }
             }
             (Part::Attribute, 1) => {
-                if let Some(Content::Attribute(name)) = self.innermost() {
-                    *name = text;
+                if let Some(Content::Attribute(attribute)) = self.innermost() {
+                    attribute.name = text;
                 }
             }
-            (Part::Value, 2) => {
-                let stream = match self.scopes.as_slice() {
-                    [
-                        ..,
-                        Scope {
-                            content: Content::Attribute(name),
-                            ..
-                        },
-                        _,
-                    ] => name.whole() == Some("output_stream"),
-                    _ => false,
-                };
-                let shows = matches!(text.whole(), Some("" | "stdout" | "stderr"));
-                // Loggers of the running program have names of this kind.
-                let logs = text.whole().is_some_and(|name| name.starts_with("log("));
-                if let (true, false, false, Some(node)) = (stream, shows, logs, self.node()) {
-                    node.prints = true;
+            (Part::Value | Part::List, 2) => {
+                if let Some(attribute) = self.attribute() {
+                    attribute.text(&text);
+                }
+            }
+            (Part::Value, 9) => {
+                if let Some(attribute) = self.attribute() {
+                    attribute.left_open();
                 }
             }
             (Part::Callee, 1) => {
