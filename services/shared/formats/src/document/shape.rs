@@ -55,6 +55,8 @@ impl Shape {
 
 /// Whether a text is a word or label: no path, no address, no name of a module, nothing that a shell takes for more than words.
 fn is_word(text: &str) -> bool {
+    // What stands between these marks is a token's name.
+    let text = text.replace("<|", "<").replace("|>", ">");
     let mut before = None;
     let is_name = |character: char| character.is_alphabetic() || character == '_';
     text.len() <= MAX_WORD_BYTES
@@ -68,7 +70,7 @@ fn is_word(text: &str) -> bool {
                 && !character.is_control()
                 && !matches!(
                     character,
-                    '$' | '`' | '|' | ';' | '<' | '>' | '\\' | '{' | '}' | '=' | '%' | ':' | '@' | '#'
+                    '$' | '`' | '|' | ';' | '\\' | '{' | '}' | '=' | '%' | ':' | '@' | '#'
                 )
         })
 }
@@ -110,7 +112,8 @@ mod tests {
         for json in [
             "{}",
             "[]",
-            r#"{"accessorise": "accessorize"}"#,
+            r#"{"accessorise": "accessorize", "archaeology": "archeology</span>"}"#,
+            r#"["<|im_start|>", "<pad>"]"#,
             r#"{"0": "tench, Tinca tinca", "1": "jack-o'-lantern", "2": "drum/percussion"}"#,
             r#"{"embedding.weight": "BF16", "layers": 1.5, "tied": true, "pad": null}"#,
             r#"["a", "b", ["c"]]"#,
