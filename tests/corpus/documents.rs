@@ -1,5 +1,7 @@
 //! What comes with models: ordinary configurations and texts, and those that have a loader run or open something.
 
+use holdfast_formats::testing::{Proto, sentencepiece};
+
 use super::Corpus;
 
 #[rustfmt::skip]
@@ -83,5 +85,32 @@ pub fn add(corpus: &mut Corpus) {
     }
     for (path, text, id) in BAD {
         corpus.refuse(&format!("document/{path}"), *text, id);
+    }
+    tokenizers(corpus);
+}
+
+fn tokenizers(corpus: &mut Corpus) {
+    let whole = sentencepiece::small();
+    corpus.accept("document/tokenizer.model", whole.build());
+    corpus.accept("document/marian/source.spm", whole.build());
+    let mut table = sentencepiece::charsmap();
+    // The first number of the index: what it leads to lies far behind the end.
+    table[8..12].copy_from_slice(&(1_u32 << 24).to_le_bytes());
+    let pieces = [sentencepiece::piece("<unk>", 0.0, 2)];
+    for (name, model, id) in [
+        ("extended", whole.clone().text(200, "hidden"), "HF-SPM-002"),
+        (
+            "endless",
+            sentencepiece::model(&[sentencepiece::piece("a", f32::NAN, 1)], &Proto::new()),
+            "HF-SPM-004",
+        ),
+        (
+            "beyond",
+            sentencepiece::model(&pieces, &sentencepiece::normalizer(&table)),
+            "HF-SPM-006",
+        ),
+        ("broken", whole.raw(b"\x0a"), "HF-SPM-001"),
+    ] {
+        corpus.refuse(&format!("document/{name}/tokenizer.model"), model.build(), id);
     }
 }

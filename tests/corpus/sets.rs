@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use holdfast_formats::testing::apple::{downloaded, ds_store};
 use holdfast_formats::testing::{
-    Assembler, GgufBuilder, Proto, SafetensorsBuilder, Value, onnx, weights, zip,
+    Assembler, GgufBuilder, Proto, SafetensorsBuilder, Value, onnx, sentencepiece, weights, zip,
 };
 
 use super::{Corpus, Directory};
@@ -408,6 +408,17 @@ fn folders(corpus: &mut Corpus) {
         ]
     };
     corpus.whole("snapshot", snapshot(CONFIG));
+    let with_tokenizer = |tokenizer: Proto| -> Files {
+        let mut files = snapshot(CONFIG);
+        files.push(("tokenizer.model", tokenizer.build()));
+        files
+    };
+    corpus.whole("snapshot-with-tokenizer", with_tokenizer(sentencepiece::small()));
+    corpus.contradictory(
+        "snapshot-with-tokenizer-refused",
+        with_tokenizer(sentencepiece::small().text(200, "hidden")),
+        "HF-SET-002",
+    );
     let mut code = snapshot(r#"{"model_type": "x", "auto_map": {"AutoModel": "modeling_x.Model"}}"#);
     code.push(("modeling_x.py", b"import os\n".to_vec()));
     corpus.contradictory("snapshot-with-code", code, "HF-SET-016");
