@@ -1,5 +1,7 @@
 //! What comes with models: ordinary configurations and texts, and those that have a loader run or open something.
 
+use holdfast_formats::testing::{Proto, sentencepiece};
+
 use super::Corpus;
 
 #[rustfmt::skip]
@@ -22,6 +24,9 @@ const GOOD: &[(&str, &str)] = &[
     ("README.md", "# A model\n\nIt was trained.\n"),
     ("LICENSE", "Apache License\n"),
     ("merges.txt", "#version: 0.2\na b\n"),
+    ("control/merges.txt", "#version: 0.2\n\u{7f} \u{80}\n"),
+    ("control/vocab.txt", "\u{7f}\n\u{9f}\n"),
+    ("control/vocab.json", "{\"\u{7f}\": 0, \"\u{80}\u{9b}\": 1}"),
     (".gitattributes", "*.safetensors filter=lfs\n"),
     ("chat_template.jinja", "{% for m in messages %}{{ m.content }}{% endfor %}"),
     ("model_config.yaml", "hidden_size: 12\n"),
@@ -76,6 +81,10 @@ const BAD: &[(&str, &str, &str)] = &[
     ("pattern/config.json", r#"{"model_type": "x", "quantization_config": {"ignore": ["re:(.*)*head"]}}"#, "HF-DOC-015"),
     ("layers/adapter_config.json", r#"{"peft_type": "LORA", "layer_replication": [[0, 32], [0, 1000000000]]}"#, "HF-DOC-016"),
     ("twice/config.json", r#"{"model_type": "x", "model_type": "y"}"#, "HF-DOC-002"),
+    ("control/README.md", "A model\u{9b}2J\n", "HF-DOC-007"),
+    ("delete/README.md", "A model\u{7f}\n", "HF-DOC-007"),
+    ("bell/vocab.txt", "a\u{7}\n", "HF-FMT-001"),
+    ("bell/vocab.json", "{\"a\u{7}\": 0}", "HF-FMT-001"),
     ("cut-off/config.json", r#"{"model_type": "x""#, "HF-DOC-001"),
     ("trailing/config.json", r#"{"model_type": "x"}{}"#, "HF-DOC-001"),
     ("bidi/config.json", "{\"model_type\": \"a\u{202e}b\"}", "HF-DOC-005"),
@@ -129,5 +138,32 @@ pub fn add(corpus: &mut Corpus) {
     }
     for (path, text, id) in BAD {
         corpus.refuse(&format!("document/{path}"), *text, id);
+    }
+    tokenizers(corpus);
+}
+
+fn tokenizers(corpus: &mut Corpus) {
+    let whole = sentencepiece::small();
+    corpus.accept("document/tokenizer.model", whole.build());
+    corpus.accept("document/marian/source.spm", whole.build());
+    let mut table = sentencepiece::charsmap();
+    // The first number of the index: what it leads to lies far behind the end.
+    table[8..12].copy_from_slice(&(1_u32 << 24).to_le_bytes());
+    let pieces = [sentencepiece::piece("<unk>", 0.0, 2)];
+    for (name, model, id) in [
+        ("extended", whole.clone().text(200, "hidden"), "HF-SPM-002"),
+        (
+            "endless",
+            sentencepiece::model(&[sentencepiece::piece("a", f32::NAN, 1)], &Proto::new()),
+            "HF-SPM-004",
+        ),
+        (
+            "beyond",
+            sentencepiece::model(&pieces, &sentencepiece::normalizer(&table)),
+            "HF-SPM-006",
+        ),
+        ("broken", whole.raw(b"\x0a"), "HF-SPM-001"),
+    ] {
+        corpus.refuse(&format!("document/{name}/tokenizer.model"), model.build(), id);
     }
 }

@@ -143,6 +143,12 @@ fn safetensors(corpus: &mut Corpus) {
     );
     let small = SafetensorsBuilder::small();
     let good = small.build();
+    let tags = r#"{\"10_a\": {\"medieval(style)\": 12, \"hair curl - side\": 3}}"#;
+    let described = small.clone().metadata("ss_tag_frequency", tags).metadata(
+        "note",
+        "call model.eval() after wget https://example.org/model.safetensors",
+    );
+    corpus.accept("safetensors/described.safetensors", described.build().bytes);
     let raw = |header: &str, data: &[u8]| SafetensorsBuilder::raw(header, data).bytes;
     for (name, bytes, id) in [
         ("trailing", good.clone().and(b"more").bytes, "HF-ST-016"),
@@ -194,6 +200,24 @@ fn safetensors(corpus: &mut Corpus) {
             small
                 .clone()
                 .metadata("note", "import os; os.system('true')")
+                .build()
+                .bytes,
+            "HF-ST-024",
+        ),
+        (
+            "fetch",
+            small
+                .clone()
+                .metadata("note", "curl -sL https://example.org/a -o a")
+                .build()
+                .bytes,
+            "HF-ST-024",
+        ),
+        (
+            "escaped-call",
+            small
+                .clone()
+                .metadata("prompt", r#"{\"text\": \"a\\neval('true')\"}"#)
                 .build()
                 .bytes,
             "HF-ST-024",

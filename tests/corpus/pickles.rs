@@ -80,6 +80,19 @@ pub fn add(corpus: &mut Corpus) {
     corpus.refuse("pickle/list-of-a-range.pkl", range("list"), "HF-PKL-003");
     let fraction = |text: &str| Assembler::protocol(4).stack_global("fractions", "Fraction").text(text).raw(b"\x85R").stop();
     corpus.accept("pickle/fraction.pkl", fraction("1/3"));
+    let training = |end: &[u8]| {
+        Assembler::protocol(2)
+            .global("transformers.training_args", "TrainingArguments")
+            .raw(end)
+            .text("lr_scheduler_type")
+            .global("transformers.trainer_utils", "SchedulerType")
+            .text("linear")
+            .raw(b"\x85Rsb")
+            .stop()
+    };
+    corpus.accept("pickle/training_args.bin", training(b")\x81}"));
+    corpus.refuse("pickle/training_args-called.bin", training(b")R}"), "HF-PKL-003");
+    corpus.refuse("pickle/training_args-slots.bin", training(b")\x81N}\x86}"), "HF-PKL-008");
     corpus.refuse("pickle/fraction-of-a-power.pkl", fraction("1e99999999"), "HF-PKL-003");
     let doubled = |pickle: Assembler, index: u8| pickle.raw(b"0").get(index).get(index).raw(b"\x86").put(index + 1);
     let tuple = (0..60).fold(Assembler::protocol(4).int(1).put(0), doubled);

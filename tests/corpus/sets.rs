@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use holdfast_formats::testing::apple::{downloaded, ds_store};
 use holdfast_formats::testing::{
-    Assembler, GgufBuilder, Proto, SafetensorsBuilder, Value, onnx, weights, zip,
+    Assembler, GgufBuilder, Proto, SafetensorsBuilder, Value, onnx, sentencepiece, weights, zip,
 };
 
 use super::{Corpus, Directory};
@@ -78,6 +78,7 @@ fn shards(corpus: &mut Corpus) {
         "other-digits",
         vec![(wide, shard(&["a"])), (INDEX, index(8, &[("a", wide)]))],
     );
+    from_zero(corpus);
     let mut beside = whole(&["a", "b"], &["c"], index(24, &map));
     beside.push(("consolidated.safetensors", shard(&["a", "b", "c"])));
     beside.push(("config.json", CONFIG.into()));
@@ -130,6 +131,36 @@ fn shards(corpus: &mut Corpus) {
         vec![(wide, shard(&[&long])), (INDEX, named)],
         "HF-SET-017",
     );
+}
+
+/// Shards that are numbered from 0, as gpt-oss has them: up to how many there are, or to one less.
+fn from_zero(corpus: &mut Corpus) {
+    const NAMES: [&str; 3] = [
+        "model-00000-of-00002.safetensors",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ];
+    let files = |there: &[usize], listed: &[usize]| -> Files {
+        let tensors = ["a", "b", "c"];
+        let mut files: Files = there
+            .iter()
+            .map(|number| (NAMES[*number], shard(&[tensors[*number]])))
+            .collect();
+        let map: Vec<_> = listed
+            .iter()
+            .map(|number| (tensors[*number], NAMES[*number]))
+            .collect();
+        files.push((INDEX, index(8 * map.len() as u64, &map)));
+        files
+    };
+    corpus.whole("from-zero", files(&[0, 1, 2], &[0, 1, 2]));
+    corpus.whole("from-zero-to-one-less", files(&[0, 1], &[0, 1]));
+    corpus.contradictory("from-zero-gap", files(&[0, 2], &[0, 2]), "HF-SET-004");
+    corpus.contradictory("from-zero-missing", files(&[0, 1], &[0, 1, 2]), "HF-SET-003");
+    corpus.contradictory("from-zero-one-more", files(&[0, 1, 2], &[0, 1]), "HF-SET-004");
+    let mut loose = files(&[0, 1, 2], &[]);
+    loose.pop();
+    corpus.contradictory("from-zero-no-index", loose, "HF-SET-004");
 }
 
 /// A checkpoint with tensors of eight bytes.
@@ -408,6 +439,17 @@ fn folders(corpus: &mut Corpus) {
         ]
     };
     corpus.whole("snapshot", snapshot(CONFIG));
+    let with_tokenizer = |tokenizer: Proto| -> Files {
+        let mut files = snapshot(CONFIG);
+        files.push(("tokenizer.model", tokenizer.build()));
+        files
+    };
+    corpus.whole("snapshot-with-tokenizer", with_tokenizer(sentencepiece::small()));
+    corpus.contradictory(
+        "snapshot-with-tokenizer-refused",
+        with_tokenizer(sentencepiece::small().text(200, "hidden")),
+        "HF-SET-002",
+    );
     let mut code = snapshot(r#"{"model_type": "x", "auto_map": {"AutoModel": "modeling_x.Model"}}"#);
     code.push(("modeling_x.py", b"import os\n".to_vec()));
     corpus.contradictory("snapshot-with-code", code, "HF-SET-016");

@@ -111,7 +111,17 @@ mod tests {
 
     #[test]
     fn what_is_no_model_stays_out_whatever_the_verdict() {
-        for format in ["json", "text", "zip", "tar", "gzip", "unknown", "", "GGUF"] {
+        for format in [
+            "json",
+            "text",
+            "sentencepiece",
+            "zip",
+            "tar",
+            "gzip",
+            "unknown",
+            "",
+            "GGUF",
+        ] {
             for verdict in [Verdict::Admit, Verdict::Conditional] {
                 assert_ne!(decision_on(verdict, format), Decision::Admit, "{format}");
             }

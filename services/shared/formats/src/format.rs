@@ -79,6 +79,8 @@ formats! {
     Coreml "coreml" "a Core ML model" Some(&rules::FMT_MODEL), ["mlmodel"];
     Pmml "pmml" "a PMML model" Some(&rules::FMT_MODEL), ["pmml", "xml"];
     Ggml "ggml-legacy" "a GGML model from before GGUF" Some(&rules::FMT_GGML), ["bin", "ggml"];
+    // Most are called `tokenizer.model`, but `.model` is used for everything.
+    Sentencepiece "sentencepiece" "a SentencePiece tokenizer" None, ["spm"];
 
     Elf "elf" "a Linux program or library" Some(&rules::FMT_PROGRAM), ["so", "elf", "o"];
     Pe "pe" "a Windows program or library" Some(&rules::FMT_PROGRAM), ["exe", "dll", "sys"];
@@ -184,6 +186,7 @@ mod tests {
                 &Format::Npy,
                 &Format::SavedModel,
                 &Format::TensorflowGraph,
+                &Format::Sentencepiece,
                 &Format::Png,
                 &Format::Jpeg,
                 &Format::Json,

@@ -25,6 +25,7 @@ use crate::picture::Picture;
 use crate::rules;
 use crate::safetensors::Safetensors;
 use crate::scan::{Own, Scan, Scanner};
+use crate::sentencepiece::Sentencepiece;
 use crate::set::Ties;
 use crate::tail::Tail;
 use crate::tar::Tar;
@@ -303,6 +304,7 @@ impl FileInspector {
             Format::DsStore => vec![Box::new(Notes::store())],
             Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
             Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
+            Format::Sentencepiece => vec![Box::new(Sentencepiece::default())],
             _ => Vec::new(),
         };
         // A zip archive begins with an opcode that asks the loading program for an object by name; none has one.
@@ -504,7 +506,13 @@ fn judge_name(format: Format, name: &str, findings: &mut Findings) {
         // A page or a text under the name of a model is a download that went wrong, not a document that goes with one.
         if matches!(
             format,
-            Format::Json | Format::Text | Format::Png | Format::Jpeg | Format::AppleDouble | Format::DsStore
+            Format::Json
+                | Format::Text
+                | Format::Png
+                | Format::Jpeg
+                | Format::Sentencepiece
+                | Format::AppleDouble
+                | Format::DsStore
         ) {
             let message = format_args!("this is {}, not what its name says", format.description());
             findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);

@@ -29,6 +29,7 @@ pub mod rules;
 pub mod safetensors;
 pub mod scan;
 mod scripts;
+pub mod sentencepiece;
 pub mod set;
 mod signatures;
 mod tail;

@@ -959,6 +959,28 @@ rules! {
     KERAS_ADMITTED "HF-KERAS-010" Low: "A Keras model",
         "It only uses Keras's own layers and functions, but the engine here cannot run it.",
         NOTHING;
+    SPM_BROKEN "HF-SPM-001" High: "A broken SentencePiece tokenizer",
+        "The bytes are not a complete tokenizer, or are written in a way that programs read differently.",
+        AGAIN;
+    SPM_FIELD "HF-SPM-002" High: "Something in a tokenizer that SentencePiece does not have",
+        "Programs pass over fields that they do not know, so anything can be hidden there.",
+        REMAKE;
+    SPM_REPEATED "HF-SPM-003" High: "A setting of a tokenizer is there twice",
+        "Programs take the first, the last or a mixture of both, so one could be checked and the other used.",
+        REMAKE;
+    SPM_PIECE "HF-SPM-004" High: "A piece of a tokenizer that is none",
+        "Each piece is a short text with a number that says how likely it is. Programs that split text by others stop or compute nonsense.",
+        REMAKE;
+    SPM_TEXT "HF-SPM-005" High: "A text in a tokenizer that is not all text",
+        "It holds bytes that no text in UTF-8 has.",
+        AGAIN;
+    SPM_CHARSMAP "HF-SPM-006" High: "A table of characters that leads out of itself",
+        "The table that replaces characters is walked and read without a look at where it leads. One that leads beyond its end makes a program \
+         read what is none of the tokenizer's.",
+        REMAKE;
+    SPM_LIMIT "HF-SPM-007" High: "A tokenizer with too many pieces",
+        "The largest tokenizers have some hundred thousand.",
+        REMAKE;
     SET_LINK "HF-SET-001" High: "A link that leads out of the directory",
         "A link in the directory points to a file elsewhere. It was not followed: what it points to is none of the directory's business, and can \
          be exchanged without the directory changing.",
@@ -1079,6 +1101,7 @@ fn subject(prefix: &str) -> &'static str {
         "HF-TF" => "TensorFlow graphs",
         "HF-H5" => "HDF5 files",
         "HF-KERAS" => "Keras models",
+        "HF-SPM" => "SentencePiece tokenizers",
         "HF-SET" => "files that are one model together",
         _ => "other",
     }

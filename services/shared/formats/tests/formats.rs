@@ -102,6 +102,11 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "HF-TF-002",
             b"\x0a\x10\x0a\x04Read\x12\x08ReadFile".to_vec(),
         ),
+        (
+            "sentencepiece",
+            "HF-SPM-001",
+            b"\x0a\x09\x0a\x02<s\x15\0\0\0\0\x0a\x7f".to_vec(),
+        ),
         ("tflite", "HF-FMT-014", b"\x20\0\0\0TFL3\0\0".to_vec()),
         ("executorch", "HF-FMT-014", b"\x20\0\0\0ET12\0\0".to_vec()),
         (

@@ -1,4 +1,4 @@
-//! A bounded stand-in for the fuzz targets of pickles, NumPy arrays, archives, documents, ONNX, TensorFlow and Keras models: changes to
+//! A bounded stand-in for the fuzz targets of pickles, NumPy arrays, archives, documents, ONNX, TensorFlow and Keras models, and tokenizers: changes to
 //! their seeds break nothing, and no cut of the bytes changes the outcome. `HOLDFAST_FUZZ_SECONDS` makes it run longer.
 
 use std::io::Write as _;
@@ -10,10 +10,11 @@ use holdfast_formats::bytes::in_memory;
 use holdfast_formats::document::{Configuration, Prose, Secrets};
 use holdfast_formats::onnx::Onnx;
 use holdfast_formats::pickle::{Context, Pickle, Summary};
+use holdfast_formats::sentencepiece::Sentencepiece;
 use holdfast_formats::tensorflow::Tensorflow;
 use holdfast_formats::testing::{
     Assembler, Dataset, Hdf5Builder, Member, Proto, Random, Storage, archive, compressed, deflate, mutate,
-    onnx, tar_archive, tar_member, tar_records, tensorflow, torch, weights,
+    onnx, sentencepiece, tar_archive, tar_member, tar_records, tensorflow, torch, weights,
 };
 use holdfast_formats::torchscript::{Code, Source};
 use holdfast_formats::{FileInspector, Inspector};
@@ -385,6 +386,14 @@ fn no_change_breaks_the_onnx_inspector() {
         &[onnx::small(), onnx::model(&custom).message(25, &function)],
         || Box::new(Onnx::default()),
     );
+}
+
+#[test]
+fn no_change_breaks_the_sentencepiece_inspector() {
+    let sample = sentencepiece::small().message(4, &Proto::new().message(1, &Proto::new().texts(1, &["a"])));
+    changes_break_nothing(&[sentencepiece::small(), sample], || {
+        Box::new(Sentencepiece::default())
+    });
 }
 
 #[test]

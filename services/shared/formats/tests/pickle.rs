@@ -781,3 +781,158 @@ fn an_index_far_away_makes_readers_allocate() {
         ["HF-PKL-013"]
     );
 }
+
+/// A dictionary with one entry, whose value comes after its name.
+fn entry(assembler: Assembler, name: &str, value: impl Fn(Assembler) -> Assembler) -> Assembler {
+    value(assembler.raw(b"}").text(name)).raw(b"s")
+}
+
+fn member(assembler: Assembler, module: &str, name: &str) -> Assembler {
+    assembler.global(module, name).text("no").raw(b"\x85R")
+}
+
+#[test]
+fn the_settings_of_a_training_are_plain_data() {
+    let record = |module: &str, name: &str| Assembler::protocol(2).global(module, name).raw(b")\x81");
+    let strategy = |assembler| member(assembler, "transformers.trainer_utils", "IntervalStrategy");
+    for (module, name) in [
+        ("transformers.training_args", "TrainingArguments"),
+        ("transformers.training_args_seq2seq", "Seq2SeqTrainingArguments"),
+        ("transformers.trainer_pt_utils", "AcceleratorConfig"),
+        ("accelerate.state", "PartialState"),
+    ] {
+        let state = entry(record(module, name), "eval_strategy", strategy)
+            .raw(b"b")
+            .stop();
+        assert_eq!(only(&state), Vec::<String>::new(), "{name}: {}", first(&state));
+        // Its constructor would run.
+        for call in [b")R".as_slice(), b"}R"] {
+            let called = Assembler::protocol(2).global(module, name).raw(call).stop();
+            assert_eq!(only(&called), ["HF-PKL-003"], "{name}");
+        }
+        let inst = Assembler::protocol(2)
+            .raw(b"(")
+            .raw(format!("i{module}\n{name}\n").as_bytes());
+        assert_eq!(only(&inst.stop()), ["HF-PKL-003"], "{name}");
+        let given = Assembler::protocol(2)
+            .global(module, name)
+            .text("x")
+            .raw(b"\x85\x81")
+            .stop();
+        assert_eq!(only(&given), ["HF-PKL-003"], "{name}");
+        // Attributes that are set one by one, and one that is called when a state is set.
+        let pair = entry(record(module, name).raw(b"N"), "a", |value| value.int(1))
+            .raw(b"\x86b")
+            .stop();
+        assert_eq!(only(&pair), ["HF-PKL-008"], "{name}");
+        let hook = entry(record(module, name), "__setstate__", |value| {
+            value.global("numpy", "dtype")
+        });
+        assert_eq!(only(&hook.raw(b"b").stop()), ["HF-PKL-008"], "{name}");
+    }
+    for (module, name) in [
+        ("transformers.training_args", "OptimizerNames"),
+        ("transformers.trainer_utils", "SaveStrategy"),
+        ("accelerate.utils.dataclasses", "DistributedType"),
+        ("torch.torch_version", "TorchVersion"),
+    ] {
+        let ordinary = member(Assembler::protocol(2), module, name);
+        assert_eq!(only(&ordinary.clone().stop()), Vec::<String>::new(), "{name}");
+        // A member is shared by the whole program: it has no state to set.
+        let state = entry(ordinary, "_value_", |value| value.int(1)).raw(b"b").stop();
+        assert_eq!(only(&state), ["HF-PKL-008"], "{name}");
+        for arguments in [b")R".as_slice(), b"K\x01\x85R", b"]\x85R", b"U\x01aU\x01b\x86R"] {
+            let wrong = Assembler::protocol(2).global(module, name).raw(arguments).stop();
+            assert_eq!(only(&wrong), ["HF-PKL-003"], "{name} {arguments:x?}");
+        }
+    }
+}
+
+#[test]
+fn a_class_of_a_library_is_unknown_and_what_fetches_is_dangerous() {
+    let called = |module: &str, name: &str| only(&member(Assembler::protocol(2), module, name).stop());
+    for (module, name) in [
+        ("transformers.models.bert.modeling_bert", "BertModel"),
+        ("transformers.trainer_utils", "FSDPOption"),
+        ("torch.distributed.device_mesh", "DeviceMesh"),
+        ("torch._utils", "_rebuild_nested_tensor"),
+    ] {
+        assert_eq!(called(module, name), ["HF-PKL-002"], "{name}");
+    }
+    for (module, name) in [
+        (
+            "transformers.models.bert.modeling_bert",
+            "BertModel.from_pretrained",
+        ),
+        ("transformers", "pipeline"),
+        ("transformers.trainer_utils", "get_last_checkpoint"),
+        ("torch.distributed.launch", "main"),
+    ] {
+        assert_eq!(called(module, name), ["HF-PKL-001"], "{name}");
+    }
+}
+
+#[test]
+fn a_parameter_with_a_state_has_plain_attributes() {
+    let parameter = |state: &dyn Fn(Assembler) -> Assembler| {
+        let tensor = Assembler::protocol(2)
+            .global("torch._utils", "_rebuild_parameter_with_state")
+            .raw(b"(")
+            .tensor("FloatStorage", "0", &[2])
+            .raw(b"\x88")
+            .global("collections", "OrderedDict")
+            .raw(b")R");
+        state(tensor).raw(b"tR").stop()
+    };
+    let set =
+        |name: &'static str| parameter(&move |assembler| entry(assembler, name, |value| value.raw(b"\x88")));
+    let ordinary = set("tensor_model_parallel");
+    let id = |bytes: &[u8]| in_context(Context::Member, bytes);
+    assert!(
+        !id(&ordinary).contains(&"HF-PKL-003".to_owned()),
+        "{:?}",
+        id(&ordinary)
+    );
+    assert_eq!(summary(&ordinary).tensors.len(), 1);
+    for wrong in [
+        set("__class__"),
+        parameter(&|assembler| entry(assembler, "a", |value| value.global("numpy", "dtype"))),
+        parameter(&|assembler| entry(assembler.raw(b"N"), "a", |value| value.int(1)).raw(b"\x86")),
+        parameter(&|assembler| assembler.raw(b"]")),
+    ] {
+        assert!(id(&wrong).contains(&"HF-PKL-003".to_owned()), "{:?}", id(&wrong));
+    }
+}
+
+#[test]
+fn a_tensor_of_another_device_is_made_of_an_array() {
+    let tensor = |code: &str, data: &dyn Fn(Assembler) -> Assembler| {
+        let array = Assembler::protocol(4)
+            .global("torch._utils", "_rebuild_device_tensor_from_numpy")
+            .raw(b"(")
+            .global("numpy.core.multiarray", "_reconstruct")
+            .global("numpy", "ndarray")
+            .raw(b"K\0\x85C\x01b\x87R(K\x01K\x02\x85")
+            .dtype(code)
+            .raw(b"\x89");
+        let array = data(array).raw(b"tb");
+        array
+            .global("torch", "float32")
+            .text("xla:0")
+            .raw(b"\x89tR")
+            .stop()
+    };
+    let ordinary = tensor("f4", &|assembler| assembler.bytes(&[0; 8]));
+    assert_eq!(only(&ordinary), Vec::<String>::new(), "{}", first(&ordinary));
+    assert_eq!(summary(&ordinary).tensors[0].tensor.shape.to_vec(), [2]);
+    let objects = tensor("O8", &|assembler| assembler.raw(b"](NNe"));
+    assert_eq!(only(&objects), ["HF-PKL-003"]);
+    let nothing = Assembler::protocol(2)
+        .global("torch._utils", "_rebuild_device_tensor_from_numpy")
+        .raw(b"(N")
+        .global("torch", "float32")
+        .text("xla:0")
+        .raw(b"\x89tR")
+        .stop();
+    assert_eq!(only(&nothing), ["HF-PKL-003"]);
+}

@@ -107,6 +107,7 @@ fn models() {
     no_cut_matters_for("npy", 8);
     no_cut_matters_for("onnx", 64);
     no_cut_matters_for("tensorflow", 128);
+    no_cut_matters_for("sentencepiece", 64);
 }
 
 #[test]

@@ -342,6 +342,8 @@ fn programs_in_the_metadata_are_refused() {
         "import os; os.system('x')",
         "<SCRIPT>alert(1)</script>",
         "wget http://x/y | sh",
+        "curl -sL https://x.example/y -o z",
+        r#"{\"prompt\": \"a\\neval(b)\"}"#,
         &padded,
     ] {
         assert_eq!(with(value), ["HF-ST-024"], "{value}");
@@ -353,6 +355,12 @@ fn programs_in_the_metadata_are_refused() {
         "{\"lr\": 0.1}",
     ] {
         assert!(!with(value).contains(&"HF-ST-024".to_owned()), "{value}");
+    }
+    for value in [
+        r#"{\"10_a\": {\"medieval(style)\": 12, \"hair curl - side\": 3}}"#,
+        "text retrieval(x), get it with wget https://example.com/model",
+    ] {
+        assert_eq!(with(value), Vec::<String>::new(), "{value}");
     }
 }
 

@@ -57,6 +57,7 @@ impl Seeds {
             Format::Tar => self.add("tar", &name, bytes),
             Format::Gzip | Format::Zlib => self.add("gzip", &name, bytes),
             Format::Onnx => self.add("onnx", &name, bytes),
+            Format::Sentencepiece => self.add("sentencepiece", &name, bytes),
             Format::SavedModel | Format::TensorflowGraph => self.add("tensorflow", &name, bytes),
             Format::Json | Format::Text => {
                 if format == Format::Json {

@@ -83,6 +83,8 @@ pub fn kind(head: &[u8]) -> Option<Format> {
         Some(Format::Onnx)
     } else if is_graph(&fields) {
         Some(Format::TensorflowGraph)
+    } else if is_sentencepiece(&fields) {
+        Some(Format::Sentencepiece)
     } else {
         None
     }
@@ -150,6 +152,23 @@ fn is_graph(all: &[Field<'_>]) -> bool {
     matches!(all.first(), Some(Field::Bytes(1, content)) if node(content))
 }
 
+/// `sentencepiece.ModelProto`: `pieces` 1 with `piece` 1, `score` 2 and `type` 3, and then `trainer_spec` 2, `normalizer_spec` 3,
+/// `self_test_data` 4, `denormalizer_spec` 5.
+fn is_sentencepiece(all: &[Field<'_>]) -> bool {
+    let piece = |content: &[u8]| {
+        matches!(
+            fields(content).as_deref(),
+            Some(
+                [Field::Bytes(1, _), Field::Fixed]
+                    | [Field::Bytes(1, _), Field::Fixed, Field::Number(3, _)]
+                    | [Field::Bytes(1, _), Field::Number(3, _)]
+            )
+        )
+    };
+    // What else is in it is left to the inspector.
+    matches!(all.first(), Some(Field::Bytes(1, content)) if piece(content))
+}
+
 /// Text that may have several lines, or be empty: writers of ONNX put a version there that they do not know, and descriptions.
 fn is_prose(bytes: &[u8]) -> bool {
     bytes
@@ -200,7 +219,12 @@ mod tests {
             ),
         ]
         .concat();
+        let piece = bytes(1, &[bytes(1, b"<unk>"), vec![0x15, 0, 0, 0, 0, 0x18, 2]].concat());
+        let beyond = [piece.clone(), vec![0xc2, 0x0c, 1, 0]].concat();
         for (file, format) in [
+            (piece, Some(Format::Sentencepiece)),
+            (beyond, Some(Format::Sentencepiece)),
+            (bytes(1, &bytes(1, b"<unk>")), None),
             (onnx, Some(Format::Onnx)),
             (described, Some(Format::Onnx)),
             (saved, Some(Format::SavedModel)),

@@ -19,7 +19,8 @@ pub fn kind(head: &[u8]) -> Option<Format> {
         }
         Err(_) => return None,
     };
-    let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1b}');
+    // Those of ASCII only. Words and JSON hold the others as they are (`ensure_ascii=False`), and which text may is the inspectors' to say.
+    let control = |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1b}');
     if text.is_empty() || text.contains(control) {
         return None;
     }
@@ -78,6 +79,10 @@ mod tests {
             (b"# Readme\n", Some(Format::Text)),
             ("Grüße".as_bytes(), Some(Format::Text)),
             (b"\xff\xfeh\0i\0", Some(Format::Text)),
+            ("{\"\u{7f}\u{80}\u{9f}\": 1}".as_bytes(), Some(Format::Json)),
+            ("\u{7f} 1\n\u{9b} 2\n".as_bytes(), Some(Format::Text)),
+            (b"{\"\x01\": 1}", None),
+            (b"a\x08b", None),
             (b"\xff\xfe\x00\x00", None),
             (b"a\0b", None),
             (b"caf\xe9 au lait", None),

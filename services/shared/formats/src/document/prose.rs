@@ -59,7 +59,7 @@ impl Prose {
                 self.unseen.add(rule, Place::at(at), message);
             }
             if character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{c}') {
-                if character.is_ascii() {
+                if character < ' ' {
                     self.broken(at);
                     return;
                 }

@@ -49,6 +49,10 @@ pub enum Spec {
     Namespace,
     /// An object with attributes that are plain data.
     Object,
+    /// Likewise, of a class whose constructor does more: made without calling that, as `NEWOBJ` does.
+    Record,
+    /// A member of an enumeration, or a text of a class of its own: of one short text.
+    Member,
     /// `copyreg._reconstructor`, which makes objects in protocols 0 and 1.
     Reconstructor,
     /// `_codecs.encode`.
@@ -97,6 +101,10 @@ pub enum Rebuild {
     Sparse,
     /// `_rebuild_parameter`.
     Parameter,
+    /// `_rebuild_parameter_with_state`, which sets attributes.
+    ParameterWithState,
+    /// `_rebuild_device_tensor_from_numpy`, of an array.
+    FromNumpy,
     /// `_rebuild_meta_tensor_no_storage`.
     Meta,
 }
@@ -129,6 +137,8 @@ pub fn find(module: &str, name: &str) -> Option<Spec> {
             "_rebuild_qtensor" => Some(Spec::Rebuild(Rebuild::Quantized)),
             "_rebuild_sparse_tensor" => Some(Spec::Rebuild(Rebuild::Sparse)),
             "_rebuild_parameter" => Some(Spec::Rebuild(Rebuild::Parameter)),
+            "_rebuild_parameter_with_state" => Some(Spec::Rebuild(Rebuild::ParameterWithState)),
+            "_rebuild_device_tensor_from_numpy" => Some(Spec::Rebuild(Rebuild::FromNumpy)),
             "_rebuild_meta_tensor_no_storage" => Some(Spec::Rebuild(Rebuild::Meta)),
             _ => None,
         },
@@ -137,6 +147,7 @@ pub fn find(module: &str, name: &str) -> Option<Spec> {
         "torch.storage" => {
             matches!(name, "UntypedStorage" | "TypedStorage").then_some(Spec::StorageClass(Element::BYTES))
         }
+        "torch.torch_version" => (name == "TorchVersion").then_some(Spec::Member),
         "torch.serialization" => (name == "_get_layout").then_some(Spec::Layout),
         "decimal" | "_decimal" => (name == "Decimal").then_some(Spec::Scalars),
         "fractions" => (name == "Fraction").then_some(Spec::Fraction),
@@ -158,6 +169,27 @@ pub fn find(module: &str, name: &str) -> Option<Spec> {
         "joblib.numpy_pickle" | "sklearn.externals.joblib.numpy_pickle" => {
             (name == "NumpyArrayWrapper").then_some(Spec::Wrapper)
         }
+        _ if module.starts_with("transformers.") || module.starts_with("accelerate.") => {
+            settings(module, name)
+        }
+        _ => None,
+    }
+}
+
+/// What `training_args.bin` is made of. To look up a member of an enumeration has no effect. None of the classes has a `__setstate__`, and
+/// made with `NEWOBJ` each object has attributes of its own: that those of a `PartialState` are shared among all is its constructor's doing.
+fn settings(module: &str, name: &str) -> Option<Spec> {
+    match (module, name) {
+        (
+            "transformers.trainer_utils",
+            "IntervalStrategy" | "SchedulerType" | "SaveStrategy" | "HubStrategy" | "EvaluationStrategy",
+        )
+        | ("transformers.training_args", "OptimizerNames")
+        | ("accelerate.utils.dataclasses", "DistributedType" | "DynamoBackend") => Some(Spec::Member),
+        ("transformers.training_args", "TrainingArguments")
+        | ("transformers.training_args_seq2seq", "Seq2SeqTrainingArguments")
+        | ("transformers.trainer_pt_utils", "AcceleratorConfig")
+        | ("accelerate.state", "PartialState") => Some(Spec::Record),
         _ => None,
     }
 }

@@ -106,7 +106,8 @@ pub fn evaluate(machine: &mut Machine, spec: Spec, arguments: &[Value]) -> Made 
                 _ => Err("it would make an object of a class that makes its own"),
             }
         }
-        (Spec::Object, []) => Ok(machine.heap.add(Node::Object)),
+        (Spec::Object | Spec::Record, []) => Ok(machine.heap.add(Node::Object)),
+        (Spec::Member, [text]) if machine.heap.str(*text).is_some() => Ok(Value::Plain),
         (Spec::Reconstruct, [class, shape, code]) => reconstruct(machine, *class, *shape, *code),
         (Spec::NumpyScalar, [dtype, data]) => numpy_scalar(machine, *dtype, *data),
         (Spec::FromBuffer, [data, dtype, shape, order]) => {
@@ -401,6 +402,30 @@ fn rebuilt(machine: &mut Machine, rebuild: Rebuild, arguments: &[Value]) -> Made
         (Rebuild::Parameter, [Value::Tensor(tensor), Bool(_), hooks]) if is_empty(machine, *hooks) => {
             Ok(Value::Tensor(*tensor))
         }
+        (Rebuild::ParameterWithState, [Value::Tensor(tensor), Bool(_), hooks, state])
+            if is_empty(machine, *hooks) =>
+        {
+            if !sets_only_data(machine, *state) {
+                return Err("it would set attributes that no writer sets");
+            }
+            Ok(Value::Tensor(*tensor))
+        }
+        (Rebuild::FromNumpy, [array, Value::Global(kind), device, Bool(_)])
+            if *device == Value::Plain || machine.heap.str(*device).is_some() =>
+        {
+            let Some(Spec::TorchType(element)) = machine.globals.spec(*kind) else {
+                return Err("the element type is none");
+            };
+            let shape = match machine.heap.node(*array) {
+                Some(Node::Array(array)) => array.shape.as_deref().map(<[u64]>::to_vec),
+                _ => None,
+            };
+            unviewed(
+                machine,
+                shape.ok_or("the data is no array of numbers").map(Some)?,
+                element,
+            )
+        }
         (Rebuild::Sparse, [_, parts]) => {
             let shape = match machine.heap.tuple_items(*parts) {
                 Some(
@@ -503,8 +528,21 @@ fn from_type(machine: &mut Machine, function: u32, class: u32, inner: Value, sta
     if machine.globals.spec(class) != Some(Spec::TensorClass) {
         return Err("the class is no class of tensors");
     }
-    // Attributes are set one by one, so that a name such as `__class__` has an effect.
-    let harmless = match machine.heap.container(state) {
+    if !sets_only_data(machine, state) {
+        return Err("it would set attributes that no writer sets");
+    }
+    let arguments: Vec<Value> = machine
+        .heap
+        .tuple_items(inner)
+        .filter(|items| items.len() <= 16)
+        .ok_or("the arguments are no tuple")?
+        .to_vec();
+    rebuilt(machine, rebuild, &arguments)
+}
+
+/// Whether setting attributes to this sets them to plain data. They are set one by one, so that a name such as `__class__` has an effect.
+fn sets_only_data(machine: &Machine, state: Value) -> bool {
+    match machine.heap.container(state) {
         Some(items) if matches!(items.kind, Kind::Dict | Kind::Mapping) => {
             items.count == items.kept.len() as u64
                 && items.count <= MAX_ATTRIBUTES
@@ -516,15 +554,5 @@ fn from_type(machine: &mut Machine, function: u32, class: u32, inner: Value, sta
                 })
         }
         _ => state == Value::None,
-    };
-    if !harmless {
-        return Err("it would set attributes that no writer sets");
     }
-    let arguments: Vec<Value> = machine
-        .heap
-        .tuple_items(inner)
-        .filter(|items| items.len() <= 16)
-        .ok_or("the arguments are no tuple")?
-        .to_vec();
-    rebuilt(machine, rebuild, &arguments)
 }

@@ -47,6 +47,17 @@ const PARTS: &[&str] = &[
     "sympy", "statsmodels", "scipy.io", "scipy.weave", "networkx",
 ];
 
+/// Modules below these that mostly hold classes of models, settings and tensors. What a class of theirs does is not known, so it is refused;
+/// whoever saves a whole model or what it was trained with names some, and means no harm.
+#[rustfmt::skip]
+const CLASSES: &[&str] = &[
+    "torch.distributed._shard", "torch.distributed._tensor", "torch.distributed.device_mesh",
+    "torch.distributed.distributed_c10d", "torch.distributed.fsdp", "torch.distributed.tensor",
+    "transformers.activations", "transformers.configuration_utils", "transformers.generation",
+    "transformers.models", "transformers.trainer_pt_utils", "transformers.trainer_utils",
+    "transformers.training_args", "transformers.training_args_seq2seq",
+];
+
 /// Built-in functions that run, fetch or change things.
 #[rustfmt::skip]
 const BUILTINS: &[&str] = &[
@@ -76,11 +87,26 @@ pub fn is_dangerous(module: &str, name: &str) -> bool {
     if parts.any(is_way_out) {
         return true;
     }
+    if is_known_class(module, name) {
+        return false;
+    }
     let full = format!("{module}.{name}");
     PARTS.iter().any(|part| {
         full.strip_prefix(part)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     })
+}
+
+/// Whether this is a class of one of [`CLASSES`], not a function, nor anything that a class leads to.
+fn is_known_class(module: &str, name: &str) -> bool {
+    let is_class = name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_class
+        && CLASSES.iter().any(|known| {
+            module
+                .strip_prefix(known)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
 }
 
 /// Parts of a dotted name that lead to everything.
@@ -120,6 +146,24 @@ mod tests {
             ("collections", "OrderedDict.__init__.__globals__"),
             ("numpy", "os.system"),
             ("operator", "attrgetter"),
+            ("transformers", "AutoModel.from_pretrained"),
+            ("transformers", "pipeline"),
+            (
+                "transformers.models.auto.auto_factory",
+                "getattribute_from_module",
+            ),
+            (
+                "transformers.models.auto.modeling_auto",
+                "AutoModel.from_pretrained",
+            ),
+            ("transformers.trainer_utils", "os.system"),
+            ("transformers.training_args_seq2seqs", "Path"),
+            ("transformers.utils.hub", "PushToHubMixin"),
+            (
+                "torch.distributed.elastic.multiprocessing.subprocess_handler",
+                "SubprocessHandler",
+            ),
+            ("torch.distributed.rpc", "RRef"),
         ] {
             assert!(is_dangerous(module, name), "{module}.{name}");
         }
@@ -132,6 +176,9 @@ mod tests {
             ("sklearn.svm", "SVC"),
             ("mymodel", "Thing"),
             ("torchvision.models", "resnet18"),
+            ("transformers.models.bert.modeling_bert", "BertModel"),
+            ("transformers.trainer_utils", "FSDPOption"),
+            ("torch.distributed.device_mesh", "DeviceMesh"),
         ] {
             assert!(!is_dangerous(module, name), "{module}.{name}");
             assert_eq!(allow::find(module, name), None);

@@ -163,7 +163,9 @@ impl Machine {
                 self.members(token.at, *argument);
             }
         }
-        let result = if arguments.whole {
+        let result = if spec == Spec::Record && token.code != op::NEWOBJ {
+            Err("its constructor would run")
+        } else if arguments.whole {
             call::evaluate(self, spec, &arguments.items)
         } else {
             Err("they are too many or not in a tuple")
@@ -189,10 +191,7 @@ impl Machine {
                 return None;
             }
             (_, Some(Node::Dtype(dtype))) => self.build_dtype(object, *dtype, state),
-            (_, Some(Node::Array(_))) => match self.heap.tuple_items(state) {
-                Some(items) => numpy::array_state(items, &self.heap),
-                None => Err("the state is no tuple"),
-            },
+            (_, Some(Node::Array(_))) => self.build_array(object, state),
             (_, Some(Node::Wrapper(_))) => {
                 let globals = &self.globals;
                 let is_ndarray = |value| matches!(value, Value::Global(class) if globals.spec(class) == Some(Spec::NdArray));
@@ -211,7 +210,7 @@ impl Machine {
             {
                 self.attributes(state)
             }
-            (_, Some(Node::Object)) => self.attributes(state),
+            (_, Some(Node::Object)) => self.data_attributes(state),
             _ => Err("nothing that weights need has a state there"),
         };
         if let Err(reason) = result {
@@ -231,6 +230,15 @@ impl Machine {
         let changed = dtype.with_state(items, &self.heap)?;
         if let Some(node) = self.heap.node_mut(object) {
             *node = Node::Dtype(changed);
+        }
+        Ok(())
+    }
+
+    fn build_array(&mut self, object: Value, state: Value) -> Result<(), &'static str> {
+        let items = self.heap.tuple_items(state).ok_or("the state is no tuple")?;
+        let shape = numpy::array_state(items, &self.heap)?;
+        if let Some(Node::Array(array)) = self.heap.node_mut(object) {
+            array.shape = shape.map(Into::into);
         }
         Ok(())
     }
@@ -257,6 +265,14 @@ impl Machine {
             _ => matches!(state, Value::None | Value::Plain),
         };
         plain.then_some(()).ok_or("the state is no dictionary")
+    }
+
+    /// The same, with nothing in it that could be called: an attribute `__setstate__` would be, when another state is set.
+    fn data_attributes(&self, state: Value) -> Result<(), &'static str> {
+        self.attributes(state)?;
+        (!self.heap.is_mixed(state))
+            .then_some(())
+            .ok_or("the attributes are not all plain data")
     }
 
     /// What the reader fetches from outside the pickle.

@@ -1,5 +1,7 @@
 //! What NumPy's pickles are made of: element types, arrays, and joblib's stand-in for an array whose bytes follow.
 
+use std::sync::Arc;
+
 use super::lexer::UNKNOWN;
 use super::value::{Heap, Kind, Node, Value};
 
@@ -22,10 +24,10 @@ pub struct Dtype {
 }
 
 /// A `numpy.ndarray` that is being made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Array {
-    /// Whether its state was set.
-    pub complete: bool,
+    /// Its dimensions, once its state was set, if its elements are not objects.
+    pub shape: Option<Arc<[u64]>>,
 }
 
 /// joblib's `NumpyArrayWrapper`.
@@ -260,7 +262,7 @@ pub fn array_bytes(shape: &[u64], dtype: Dtype) -> Option<u64> {
 }
 
 /// Checks the state of an array: version, shape, type, order and data.
-pub fn array_state(state: &[Value], heap: &Heap) -> Result<(), &'static str> {
+pub fn array_state(state: &[Value], heap: &Heap) -> Result<Option<Vec<u64>>, &'static str> {
     let ([Value::Int(0 | 1), rest @ ..] | rest) = state;
     let [dimensions, dtype, Value::Bool(_) | Value::Int(0 | 1), data] = rest else {
         return Err("the state has other parts than an array's");
@@ -273,8 +275,8 @@ pub fn array_state(state: &[Value], heap: &Heap) -> Result<(), &'static str> {
     if dtype.objects {
         // The elements are in a list; for types that merely contain objects, in tuples in it.
         return match heap.container(*data) {
-            Some(list) if list.kind == Kind::List => Ok(()),
-            _ if *data == Value::Plain => Ok(()),
+            Some(list) if list.kind == Kind::List => Ok(None),
+            _ if *data == Value::Plain => Ok(None),
             _ => Err("the elements are objects but not in a list"),
         };
     }
@@ -286,8 +288,8 @@ pub fn array_state(state: &[Value], heap: &Heap) -> Result<(), &'static str> {
         _ => return Err("the data is no bytes"),
     };
     match array_bytes(&dimensions, *dtype) {
-        Some(bytes) if bytes == length || length == UNKNOWN => Ok(()),
-        None if dtype.bytes.is_none() => Ok(()),
+        Some(bytes) if bytes == length || length == UNKNOWN => Ok(Some(dimensions)),
+        None if dtype.bytes.is_none() => Ok(Some(dimensions)),
         _ => Err("shape and element type need another number of bytes than there are"),
     }
 }

@@ -420,6 +420,10 @@ fn cost(node: &Node) -> usize {
             Node::Text(text) => 32 + text.kept.len(),
             Node::Tuple(tuple) => 16 + size_of_val::<[Value]>(&tuple.items),
             Node::Items(items) => 16 + items.kept.capacity() * size_of::<Value>(),
+            Node::Array(array) => array
+                .shape
+                .as_deref()
+                .map_or(0, |shape| 16 + size_of_val::<[u64]>(shape)),
             _ => 0,
         }
 }

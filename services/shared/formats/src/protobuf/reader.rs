@@ -34,7 +34,7 @@ pub enum Event<'a, P> {
     Number(u32, u64),
     /// A number of fixed width, or several of them: how many bytes.
     Fixed(u32, u64),
-    /// Content of a byte string, in pieces that come one after the other; `left` bytes are still to come. An empty string is one event.
+    /// Content of a byte string or of a number whose bytes are told, in pieces that come one after the other; `left` bytes are still to come. An empty string is one event.
     Bytes {
         /// The field's number.
         field: u32,

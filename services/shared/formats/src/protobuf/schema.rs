@@ -7,6 +7,8 @@ pub enum Kind<P: 'static> {
     Int,
     /// Four bytes, for example `float`.
     Fixed32,
+    /// Four bytes that are told of like a byte string, because their value matters.
+    Told32,
     /// Eight bytes, for example `double`.
     Fixed64,
     /// `bytes` or `string`.

@@ -8,7 +8,7 @@ const MAX_DIGITS: usize = 6;
 pub struct Numbered<'a> {
     /// What stands before the numbers.
     pub prefix: &'a str,
-    /// The part's number, from 1.
+    /// The part's number, mostly from 1.
     pub number: u64,
     /// How many parts there are.
     pub count: u64,
@@ -44,8 +44,8 @@ fn parse(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|_| is_number)
 }
 
-/// What is wrong with the numbers of parts of one whole.
-pub fn flaw(parts: &[Numbered<'_>]) -> Option<String> {
+/// What is wrong with the numbers of parts of one whole. Where an index is there to list them (`listed`), they may begin with 0.
+pub fn flaw(parts: &[Numbered<'_>], listed: bool) -> Option<String> {
     let first = parts.first()?;
     if let Some(other) = parts.iter().find(|part| part.count != first.count) {
         return Some(format!(
@@ -56,6 +56,9 @@ pub fn flaw(parts: &[Numbered<'_>]) -> Option<String> {
     let mut numbers: Vec<u64> = parts.iter().map(|part| part.number).collect();
     numbers.sort_unstable();
     numbers.dedup();
+    if listed && numbers.first() == Some(&0) {
+        return from_zero(&numbers, first.count);
+    }
     if let Some(odd) = numbers.iter().find(|number| !(1..=first.count).contains(*number)) {
         return Some(format!("a part is number {odd} of {}", first.count));
     }
@@ -68,6 +71,18 @@ pub fn flaw(parts: &[Numbered<'_>]) -> Option<String> {
             number.unwrap_or(0)
         )
     })
+}
+
+/// What is wrong with numbers that begin with 0. Some writers count the parts, and some say the number of the last one. Without an index nobody could
+/// tell which, and so whether the last part is there.
+fn from_zero(numbers: &[u64], count: u64) -> Option<String> {
+    let gap = (0..).zip(numbers).find(|(wanted, number)| wanted != *number);
+    if let Some((missing, _)) = gap {
+        return Some(format!("of the parts from 0 on number {missing} is missing"));
+    }
+    let parts = numbers.len() as u64;
+    let complete = count > 0 && (parts == count || parts == count + 1);
+    (!complete).then(|| format!("there are {parts} parts from 0 on, and their names say {count}"))
 }
 
 #[cfg(test)]
@@ -107,18 +122,29 @@ mod tests {
     fn parts_are_all_there_once() {
         let flaw = |names: &[&str]| {
             let parts: Vec<_> = names.iter().filter_map(|name| Numbered::of(name)).collect();
-            flaw(&parts)
+            (flaw(&parts, false), flaw(&parts, true))
         };
-        assert_eq!(flaw(&[]), None);
-        assert_eq!(flaw(&["m-1-of-2", "m-2-of-2"]), None);
+        assert_eq!(flaw(&[]), (None, None));
+        assert_eq!(flaw(&["m-1-of-2", "m-2-of-2"]), (None, None));
         for wrong in [
             &["m-1-of-2"][..],
             &["m-1-of-2", "m-2-of-3"],
-            &["m-0-of-1", "m-1-of-1"],
             &["m-1-of-2", "m-1-of-2"],
             &["m-999999-of-999999"],
+            &["m-0-of-3", "m-1-of-3"],
+            &["m-0-of-2", "m-2-of-2"],
+            &["m-0-of-1", "m-1-of-1", "m-2-of-1"],
+            &["m-0-of-0"],
         ] {
-            assert!(flaw(wrong).is_some(), "{wrong:?}");
+            let (loose, listed) = flaw(wrong);
+            assert!(loose.is_some() && listed.is_some(), "{wrong:?}");
+        }
+        for with_index in [
+            &["m-0-of-2", "m-1-of-2"][..],
+            &["m-0-of-2", "m-1-of-2", "m-2-of-2"],
+        ] {
+            let (loose, listed) = flaw(with_index);
+            assert!(loose.is_some() && listed.is_none(), "{with_index:?}");
         }
     }
 }

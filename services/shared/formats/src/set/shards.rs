@@ -82,7 +82,7 @@ fn indexed(directory: &Directory<'_>, place: usize, index: &Member<'_>) -> Judge
     for part in parts {
         wholes.entry((part.prefix, part.suffix)).or_default().push(part);
     }
-    for flaw in wholes.values().filter_map(|parts| numbered::flaw(parts)) {
+    for flaw in wholes.values().filter_map(|parts| numbered::flaw(parts, true)) {
         set.add(&rules::SET_COUNT, index.name, flaw);
     }
     compare(directory, index, &found, &mut set);
@@ -187,7 +187,7 @@ fn numbered_only(directory: &Directory<'_>, members: Vec<usize>) -> Judged {
     let mut set = Judged::new(kind.unwrap_or(Kind::SafetensorsShards), first, members.clone());
     set.refuse_with(directory.files, &[]);
     let name = files.first().map_or("", |file| file.name);
-    match numbered::flaw(&parts) {
+    match numbered::flaw(&parts, false) {
         Some(flaw) => set.add(&rules::SET_COUNT, name, flaw),
         None => {
             let message = format_args!("no index says which of the {} files holds what", files.len());

@@ -41,7 +41,7 @@ fn whole(directory: &Directory<'_>, members: &[usize]) -> Judged {
         .collect();
     let parts: Vec<_> = files.iter().filter_map(|file| Numbered::of(file.name)).collect();
     let name = files.first().map_or("", |file| file.name);
-    let flaw = numbered::flaw(&parts);
+    let flaw = numbered::flaw(&parts, false);
     let complete = flaw.is_none();
     if let Some(flaw) = flaw {
         set.add(&rules::SET_COUNT, name, flaw);

@@ -24,7 +24,7 @@ pub use gguf::{GgufBuilder, Tensor, Value};
 pub use hdf5::{Dataset, Hdf5Builder, Storage, fixed_text, float32, put_apart, variable_text};
 pub use mutation::{Random, mutate};
 pub use pickle::{Assembler, legacy};
-pub use protobuf::{Proto, onnx, tensorflow};
+pub use protobuf::{Proto, onnx, sentencepiece, tensorflow};
 pub use reference::{ask, hex, python_with, reader_cases};
 pub use safetensors::{Entry, SafetensorsBuilder};
 pub use stowaway::stowaways;

@@ -1,4 +1,4 @@
-//! A writer for protocol buffers, and small ONNX and TensorFlow models made with it.
+//! A writer for protocol buffers, and small ONNX and TensorFlow models and SentencePiece tokenizers made with it.
 
 /// A message, field by field as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -283,5 +283,62 @@ pub mod tensorflow {
             node("merge", "MergeV2Checkpoints", &["list:output:0", "file_prefix"]),
         ];
         function(name, &["file_prefix"], &steps)
+    }
+}
+
+/// Parts of SentencePiece tokenizers.
+pub mod sentencepiece {
+    use super::Proto;
+
+    /// A piece with its score and kind: 1 is ordinary, 2 stands for what is unknown, 3 is for control, 6 a byte.
+    pub fn piece(text: &str, score: f32, kind: u64) -> Proto {
+        Proto::new()
+            .text(1, text)
+            .raw(b"\x15")
+            .raw(&score.to_le_bytes())
+            .int(3, kind)
+    }
+
+    /// What the tokenizer does to characters first.
+    pub fn normalizer(charsmap: &[u8]) -> Proto {
+        Proto::new()
+            .text(1, "nmt_nfkc")
+            .bytes(2, charsmap)
+            .int(3, 1)
+            .text(6, "")
+    }
+
+    /// A table of characters with an index of one block that leads nowhere, and one replacement.
+    pub fn charsmap() -> Vec<u8> {
+        [&1024_u32.to_le_bytes()[..], &[0; 1024], b"a\0"].concat()
+    }
+
+    /// A tokenizer around pieces.
+    pub fn model(pieces: &[Proto], normalizer: &Proto) -> Proto {
+        let trainer = Proto::new()
+            .text(1, "/home/somebody/texts.txt")
+            .text(2, "m")
+            .int(3, 2)
+            .int(4, 6)
+            .raw(b"\x55\xb9\xfc\x7f\x3f")
+            .int(43, u64::MAX)
+            .text(44, " \u{2047} ");
+        Proto::new()
+            .messages(1, pieces)
+            .message(2, &trainer)
+            .message(3, normalizer)
+    }
+
+    /// An ordinary tokenizer.
+    pub fn small() -> Proto {
+        let pieces = [
+            piece("<unk>", 0.0, 2),
+            piece("<s>", 0.0, 3),
+            piece("<0x00>", 0.0, 6),
+            piece("\u{2581}the", -1.5, 1),
+            piece("\u{202e}", -9.0, 4),
+            Proto::new().text(1, "s").raw(b"\x15\0\0\0\xc0"),
+        ];
+        model(&pieces, &normalizer(&charsmap()))
     }
 }

@@ -37,6 +37,7 @@ impl<P: Copy> Reader<P> {
             Kind::Int => wire == 0 || (wire == 2 && field.repeated),
             Kind::Fixed32 => wire == 5 || (wire == 2 && field.repeated),
             Kind::Fixed64 => wire == 1 || (wire == 2 && field.repeated),
+            Kind::Told32 => wire == 5,
             Kind::Bytes | Kind::Message(_) => wire == 2,
         });
         self.state = match wire {
@@ -48,7 +49,8 @@ impl<P: Copy> Reader<P> {
                 if left > self.left() {
                     return Err(Wrong::Length(number));
                 }
-                if flow.is_continue() {
+                let told = field.is_some_and(|field| matches!(field.kind, Kind::Told32));
+                if flow.is_continue() && !told {
                     let event = if field.is_some() {
                         Event::Fixed(number, left)
                     } else {
@@ -59,7 +61,7 @@ impl<P: Copy> Reader<P> {
                 State::Data {
                     field: number,
                     left,
-                    told: false,
+                    told,
                 }
             }
             _ => return Err(Wrong::WireType(wire)),
@@ -119,7 +121,7 @@ impl<P: Copy> Reader<P> {
                 }
                 false
             }
-            Some(Kind::Bytes) => true,
+            Some(Kind::Bytes | Kind::Told32) => true,
             None => {
                 if sink(spot, Event::Unknown(number, length)).is_break() {
                     return Ok(ControlFlow::Break(()));
