@@ -45,7 +45,8 @@ pub async fn run(output: Output, arguments: InspectArguments) -> anyhow::Result<
     };
     let files = files::list(&arguments.files)?;
     let length = |file: &files::Listed| {
-        let metadata = (file.target != files::Target::Away).then(|| std::fs::metadata(&file.path).ok());
+        let is_nothing = matches!(file.target, files::Target::Away | files::Target::Repository);
+        let metadata = (!is_nothing).then(|| std::fs::metadata(&file.path).ok());
         metadata.flatten().map(|metadata| metadata.len())
     };
     let total = files.iter().filter_map(length).sum();

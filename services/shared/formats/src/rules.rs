@@ -1040,6 +1040,10 @@ rules! {
     SET_BLOB "HF-SET-019" High: "A cached file is not the one that it is kept as",
         "The cache of a download keeps large files under their SHA-256. This one has another: it was damaged or exchanged.",
         AGAIN;
+    SET_GIT "HF-SET-020" High: "What Git keeps is in the directory",
+        "A `.git` holds every version of every file in pieces of its own kind, and programs that Git runs. No loader needs it, and nothing \
+         in it was looked at.",
+        "Inspect a copy of the directory without `.git`, for example one that `git archive` or `hf download` makes.";
 }
 
 /// The text of `docs/findings.md`.

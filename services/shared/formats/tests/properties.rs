@@ -215,8 +215,9 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_a_parser(head in 0..4_usize, bytes in vec(any::<u8>(), 0..600)) {
-        let heads: [&[u8]; 4] = [b"", b"GGUF\x03\0\0\0", b"\x20\0\0\0\0\0\0\0{\"", b"PK\x03\x04"];
+    fn no_bytes_break_a_parser(head in 0..5_usize, bytes in vec(any::<u8>(), 0..600)) {
+        let piece = b"\x0a\x09\x0a\x02<s\x15\0\0\0\0\x1a\xff\x7f";
+        let heads: [&[u8]; 5] = [b"", b"GGUF\x03\0\0\0", b"\x20\0\0\0\0\0\0\0{\"", b"PK\x03\x04", piece];
         inspect(&[heads[head], &bytes].concat());
     }
 }

@@ -1,5 +1,6 @@
 //! Which files are meant by the paths that a person names.
 
+mod leftovers;
 mod links;
 
 use std::collections::BTreeSet;
@@ -44,7 +45,8 @@ pub struct Listed {
 
 /// The named files, and everything in the named directories: sorted within each, its files before its directories. A link is followed
 /// only to what lies in the named directory, or in the cache that the directory is a snapshot of. What is neither file nor
-/// directory (a pipe, a name that does not exist) stays in the list, for the inspection to say so.
+/// directory (a pipe, a name that does not exist) stays in the list, for the inspection to say so; so does a `.git`. What programs that
+/// download leave behind is passed over where it is exactly that.
 ///
 /// # Errors
 ///
@@ -80,20 +82,23 @@ fn below(directory: &Path, root: &Root, depth: usize, files: &mut Vec<Listed>) -
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let kind = entry.file_type().map_err(unreadable)?;
-        entries.push((kind.is_dir(), entry.path(), kind));
+        let is_repository = kind.is_dir() && entry.file_name() == ".git";
+        entries.push((kind.is_dir() && !is_repository, entry.path(), is_repository, kind));
     }
-    entries.sort_by(|(left_is_dir, left, _), (right_is_dir, right, _)| {
+    entries.sort_by(|(left_is_dir, left, ..), (right_is_dir, right, ..)| {
         (left_is_dir, left).cmp(&(right_is_dir, right))
     });
-    for (is_directory, path, kind) in entries {
-        if is_directory {
+    for (is_directory, path, is_repository, kind) in entries {
+        if is_repository {
+            add(path, Target::Repository, files)?;
+        } else if is_directory {
             below(&path, root, depth + 1, files)?;
         } else if kind.is_symlink() {
             // A directory in the same place is walked where it lies.
             if let Some(target) = root.follow(&path) {
                 add(path, target, files)?;
             }
-        } else if !links::is_absence(&path) {
+        } else if !leftovers::is_one(&path) {
             add(path, Target::Itself, files)?;
         }
     }
@@ -189,6 +194,7 @@ mod tests {
                     Target::Itself => "itself",
                     Target::Linked(_) => "linked",
                     Target::Away => "away",
+                    Target::Repository => "repository",
                     Target::Named => "named",
                 };
                 (name.to_str().unwrap(), kind)
@@ -209,13 +215,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join("models--a--b").join(name);
         let (used, unused) = ("ab".repeat(32), "cd".repeat(20));
-        for name in ["blobs", "snapshots/0123", "refs", ".no_exist/0123", "other"] {
+        for name in ["blobs", "snapshots/0123", "refs/pr", ".no_exist/0123", "other"] {
             std::fs::create_dir_all(path(name)).unwrap();
         }
         for name in [&used, &unused, "no-digest"] {
             std::fs::write(path("blobs").join(name), b"x").unwrap();
         }
         std::fs::write(path("refs/main"), b"x").unwrap();
+        std::fs::write(path("refs/pr/1"), "0a".repeat(20)).unwrap();
+        std::fs::write(path("refs/pr/odd"), "0a".repeat(21)).unwrap();
         std::fs::write(path(".no_exist/0123/adapter.json"), b"").unwrap();
         symlink(format!("../../blobs/{used}"), path("snapshots/0123/model.bin")).unwrap();
         symlink("../../blobs/no-digest", path("snapshots/0123/odd")).unwrap();
@@ -239,10 +247,79 @@ mod tests {
             format!("blobs/{unused}"),
             "other/odd".to_owned(),
             "refs/main".to_owned(),
+            "refs/pr/odd".to_owned(),
             "snapshots/0123/model.bin".to_owned(),
             "snapshots/0123/odd".to_owned(),
         ];
         assert_eq!(whole, wanted);
+    }
+
+    #[test]
+    fn what_a_download_leaves_behind_is_passed_over_where_it_is_exactly_that() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        let cache = ".cache/huggingface";
+        for name in ["download/deep", "upload"] {
+            std::fs::create_dir_all(path(cache).join(name)).unwrap();
+        }
+        std::fs::create_dir(path("other")).unwrap();
+        let note = format!("{}\n{}\n1700000000.123\n", "0".repeat(40), "ab".repeat(32));
+        let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache.\n";
+        for (name, content) in [
+            (".gitignore", "*"),
+            ("CACHEDIR.TAG", tag),
+            ("download/config.json.metadata", note.as_str()),
+            ("download/deep/a.metadata", note.as_str()),
+            ("download/deep/a.lock", ""),
+        ] {
+            std::fs::write(path(cache).join(name), content).unwrap();
+        }
+        assert!(list(&[root.path().to_owned()]).unwrap().is_empty());
+        let four = format!("{note}import os\n");
+        let odd = [
+            (format!("{cache}/download/.gitignore"), "*"),
+            (format!("{cache}/download/four.metadata"), four.as_str()),
+            (format!("{cache}/download/full.lock"), "x"),
+            (format!("{cache}/download/model.bin"), ""),
+            (format!("{cache}/download/time.metadata"), "0\n0\n0\n"),
+            (format!("{cache}/upload/a.metadata"), note.as_str()),
+            ("other/.gitignore".to_owned(), "*"),
+            ("other/a.lock".to_owned(), ""),
+            ("other/a.metadata".to_owned(), note.as_str()),
+        ];
+        for (name, content) in &odd {
+            std::fs::write(path(name), content).unwrap();
+        }
+        std::fs::write(path(cache).join("CACHEDIR.TAG"), format!("{tag}\x7fELF")).unwrap();
+        std::fs::write(path(cache).join(".gitignore"), "*\n!a").unwrap();
+        let listed = list(&[root.path().to_owned()]).unwrap();
+        let found: BTreeSet<_> = listed.into_iter().map(|file| file.path).collect();
+        let mut wanted: BTreeSet<_> = odd.iter().map(|(name, _)| path(name)).collect();
+        wanted.extend(["CACHEDIR.TAG", ".gitignore"].map(|name| path(cache).join(name)));
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_repository_is_one_entry_beside_the_files() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for name in [".git/objects", ".cache"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        for name in [".git/HEAD", ".git/objects/a", "model", ".cache/a"] {
+            std::fs::write(path(name), b"x").unwrap();
+        }
+        let listed = list(&[root.path().to_owned()]).unwrap();
+        let wanted = [
+            (".git", Target::Repository),
+            ("model", Target::Itself),
+            (".cache/a", Target::Itself),
+        ];
+        let wanted = wanted.map(|(name, target)| Listed {
+            path: path(name),
+            target,
+        });
+        assert_eq!(listed, wanted);
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub fn open(file: &Listed) -> Result<Source, Box<Report>> {
             let message = "it is a link that leads out of the directory, and was not followed";
             Err(Box::new(refusal(&rules::SET_LINK, Format::Unknown, 0, message)))
         }
+        Target::Repository => {
+            let message = "it is what Git keeps of the directory, and was not looked into: inspect the directory without `.git`";
+            Err(Box::new(refusal(&rules::SET_GIT, Format::Unknown, 0, message)))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Texts that come with models: descriptions, licences, lists of words, templates, settings in YAML.
 
-use super::characters::{Unseen, Watch};
+use super::characters::{Turns, Unseen, Watch};
 use super::purpose::Purpose;
 use super::{MAX_WHOLE_BYTES, installs, yaml};
 use crate::finding::{Findings, Place};
@@ -19,8 +19,12 @@ pub struct Prose {
     /// The last bytes, with which a character may have begun.
     tail: Vec<u8>,
     watch: Watch,
+    turns: Turns,
     /// Characters that do not show, with where they stand: whether they matter is known in the end.
     unseen: Findings,
+    /// Likewise those that turn text, judged each by itself, and by their lines.
+    turned: Findings,
+    turned_in_prose: Findings,
     /// The first character that lists of words may have and other texts not.
     control: Option<u64>,
     findings: Findings,
@@ -37,7 +41,10 @@ impl Prose {
             broken: false,
             tail: Vec::new(),
             watch: Watch::default(),
+            turns: Turns::default(),
             unseen: Findings::default(),
+            turned: Findings::default(),
+            turned_in_prose: Findings::default(),
             control: None,
             findings: Findings::default(),
         }
@@ -45,18 +52,21 @@ impl Prose {
 
     fn scan(&mut self, begins: u64, text: &str) {
         for (place, character) in text.char_indices() {
+            let at = begins + place as u64;
+            if let Some((at, first, unseen)) = self.turns.next(at, character) {
+                tell(&mut self.turned_in_prose, at, first, unseen);
+            }
             if matches!(character, ' '..='~' | '\n') {
                 self.watch.next(character);
                 continue;
             }
-            let at = begins + place as u64;
             if let Some(unseen) = self.watch.next(character) {
-                let rule = match unseen {
-                    Unseen::Deceives => &rules::DOC_HIDDEN,
-                    Unseen::Odd => &rules::DOC_INVISIBLE,
+                let findings = if Turns::is_one(character) {
+                    &mut self.turned
+                } else {
+                    &mut self.unseen
                 };
-                let message = format_args!("the text holds the character U+{:04X}", u32::from(character));
-                self.unseen.add(rule, Place::at(at), message);
+                tell(findings, at, character, unseen);
             }
             if character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{c}') {
                 if character < ' ' {
@@ -105,6 +115,15 @@ impl Prose {
     }
 }
 
+fn tell(findings: &mut Findings, at: u64, character: char, unseen: Unseen) {
+    let rule = match unseen {
+        Unseen::Deceives => &rules::DOC_HIDDEN,
+        Unseen::Odd => &rules::DOC_INVISIBLE,
+    };
+    let message = format_args!("the text holds the character U+{:04X}", u32::from(character));
+    findings.add(rule, Place::at(at), message);
+}
+
 fn judge(source: &str, findings: &mut Findings) {
     template::inspect(source, 0, "template", findings);
     if findings.has(&rules::TPL_UNREADABLE) {
@@ -143,6 +162,16 @@ impl Inspector for Prose {
         let purpose = Purpose::of(&self.name, &String::from_utf8_lossy(&self.whole));
         if purpose != Purpose::Words {
             self.findings.append(std::mem::take(&mut self.unseen));
+            if let Some((at, first, unseen)) = self.turns.end() {
+                tell(&mut self.turned_in_prose, at, first, unseen);
+            }
+            // What is for people is read in lines; programs read everything else.
+            let turned = if purpose == Purpose::Plain {
+                &mut self.turned_in_prose
+            } else {
+                &mut self.turned
+            };
+            self.findings.append(std::mem::take(turned));
             if let Some(at) = self.control {
                 self.broken(at);
             }

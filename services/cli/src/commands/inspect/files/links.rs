@@ -13,6 +13,8 @@ pub enum Target {
     Linked(PathBuf),
     /// Nothing: a link that leads out of the named directory.
     Away,
+    /// Nothing: the directory in which Git keeps everything.
+    Repository,
 }
 
 /// A named directory.
@@ -60,12 +62,4 @@ pub fn blob_digest(path: &Path) -> Option<&str> {
     let name = path.file_name()?.to_str()?;
     let is_hex = name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (is_hex && matches!(name.len(), 40 | 64)).then_some(name)
-}
-
-/// Whether a file is a note of a cache that a repository does not have a file of this name.
-pub fn is_absence(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == ".no_exist")
-        && path
-            .symlink_metadata()
-            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
 }
