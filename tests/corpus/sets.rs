@@ -22,6 +22,7 @@ pub fn add(corpus: &mut Corpus) {
     gguf(corpus);
     external(corpus);
     folders(corpus);
+    snapshots(corpus);
 }
 
 impl Corpus {
@@ -430,7 +431,9 @@ fn folders(corpus: &mut Corpus) {
     corpus.contradictory("diffusers-part-elsewhere", files(pipeline(up)), "HF-SET-015");
     let call = r#""unet": ["diffusers", "utils.load"]"#;
     corpus.contradictory("diffusers-no-class", files(pipeline(call)), "HF-SET-015");
+}
 
+fn snapshots(corpus: &mut Corpus) {
     let snapshot = |config: &str| -> Files {
         vec![
             ("config.json", config.into()),

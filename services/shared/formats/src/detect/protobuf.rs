@@ -159,9 +159,8 @@ fn is_sentencepiece(all: &[Field<'_>]) -> bool {
         matches!(
             fields(content).as_deref(),
             Some(
-                [Field::Bytes(1, _), Field::Fixed]
+                [Field::Bytes(1, _), Field::Fixed | Field::Number(3, _)]
                     | [Field::Bytes(1, _), Field::Fixed, Field::Number(3, _)]
-                    | [Field::Bytes(1, _), Field::Number(3, _)]
             )
         )
     };

@@ -113,10 +113,8 @@ struct Line {
     begun: bool,
     /// The marks just before, how many, and whether the line begins with them.
     run: Option<(char, usize, bool)>,
-    /// The marks of a fence that it begins with.
-    fence: Option<(char, usize)>,
-    /// Whether something follows them.
-    marked: bool,
+    /// The marks of a fence that it begins with, and whether something follows them.
+    fence: Option<(char, usize, bool)>,
     /// The name of the element of a page that begins here.
     element: Option<String>,
     /// Whether a block of code may begin or end here in a way that readers disagree about.
@@ -209,7 +207,7 @@ impl Line {
             };
             self.run = Some((character, count, first));
             if first && count >= FENCE {
-                self.fence = Some((character, count));
+                self.fence = Some((character, count, false));
             }
             // What follows the marks is no name of a language if it has such a mark; elsewhere in a line, as in a list, they may
             // begin a block or be its content.
@@ -220,7 +218,11 @@ impl Line {
                 ' ' if !self.begun => self.indent += 1,
                 '\t' if !self.begun => self.indent += CODE_INDENT,
                 ' ' | '\t' => {}
-                _ => self.marked |= self.fence.is_some(),
+                _ => {
+                    if let Some((_, _, followed)) = &mut self.fence {
+                        *followed = true;
+                    }
+                }
             }
         }
         self.begun |= !matches!(character, ' ' | '\t');
@@ -254,10 +256,8 @@ impl Fence {
             _ if line.doubtful => Self::Doubtful,
             // In a list a fence may be indented.
             (_, Some(_)) if line.indent >= CODE_INDENT => Self::Doubtful,
-            (Self::None, Some((mark, count))) => Self::Open(mark, count),
-            (Self::Open(mark, count), Some((other, length)))
-                if mark == other && length >= count && !line.marked =>
-            {
+            (Self::None, Some((mark, count, _))) => Self::Open(mark, count),
+            (Self::Open(mark, count), Some((other, length, false))) if mark == other && length >= count => {
                 Self::None
             }
             (unchanged, _) => unchanged,

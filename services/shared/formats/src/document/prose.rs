@@ -24,7 +24,7 @@ pub struct Prose {
     unseen: Findings,
     /// Likewise those that turn text, judged each by itself, and by their lines.
     turned: Findings,
-    turned_in_prose: Findings,
+    turned_by_line: Findings,
     /// The first character that lists of words may have and other texts not.
     control: Option<u64>,
     findings: Findings,
@@ -44,7 +44,7 @@ impl Prose {
             turns: Turns::default(),
             unseen: Findings::default(),
             turned: Findings::default(),
-            turned_in_prose: Findings::default(),
+            turned_by_line: Findings::default(),
             control: None,
             findings: Findings::default(),
         }
@@ -54,7 +54,7 @@ impl Prose {
         for (place, character) in text.char_indices() {
             let at = begins + place as u64;
             if let Some((at, first, unseen)) = self.turns.next(at, character) {
-                tell(&mut self.turned_in_prose, at, first, unseen);
+                tell(&mut self.turned_by_line, at, first, unseen);
             }
             if matches!(character, ' '..='~' | '\n') {
                 self.watch.next(character);
@@ -163,11 +163,11 @@ impl Inspector for Prose {
         if purpose != Purpose::Words {
             self.findings.append(std::mem::take(&mut self.unseen));
             if let Some((at, first, unseen)) = self.turns.end() {
-                tell(&mut self.turned_in_prose, at, first, unseen);
+                tell(&mut self.turned_by_line, at, first, unseen);
             }
             // What is for people is read in lines; programs read everything else.
             let turned = if purpose == Purpose::Plain {
-                &mut self.turned_in_prose
+                &mut self.turned_by_line
             } else {
                 &mut self.turned
             };
