@@ -458,8 +458,9 @@ fn may_be_empty(name: &str) -> bool {
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     let extension = extension.to_ascii_lowercase();
     let texts = [Format::Text, Format::Json];
-    stem.is_empty()
-        || matches!(extension.as_str(), "" | "lock")
+    let is_mark = stem.is_empty() && !extension.is_empty();
+    is_mark
+        || extension == "lock"
         || texts
             .iter()
             .any(|format| format.extensions().contains(&extension.as_str()))

@@ -135,8 +135,8 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("script", "HF-FMT-013", b"#!/bin/sh\nrm -rf /\n".to_vec()),
         ("wasm", "HF-FMT-013", b"\0asm\x01\0\0\0".to_vec()),
         ("pdf", "HF-FMT-015", b"%PDF-1.7\n".to_vec()),
-        ("png", "HF-FMT-015", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec()),
-        ("jpeg", "HF-FMT-015", b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec()),
+        ("png", "HF-FMT-023", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec()),
+        ("jpeg", "HF-FMT-023", b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec()),
         ("gif", "HF-FMT-015", b"GIF89a\x01\0".to_vec()),
         (
             "html",
