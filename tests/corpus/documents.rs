@@ -133,7 +133,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("mixed/adapter_config.json", r#"{"peft_type": "XLORA", "adapters": {"0": "https://example.org/x"}}"#, "HF-DOC-004"),
     ("weights/model.json", r#"{"temperature": 1, "weightsManifest": [{"paths": ["../../x.bin"]}]}"#, "HF-DOC-004"),
     ("notebook.ipynb", r#"{"nbformat": 4, "cells": []}"#, "HF-FMT-015"),
-    ("unknown.json", r#"{"name": "x"}"#, "HF-FMT-015"),
+    ("unknown.json", r#"{"name": "x", "scripts": {"install": "two words"}}"#, "HF-FMT-015"),
     ("model.gguf", "Access denied\n", "HF-FMT-015"),
     ("config-as-model.safetensors", r#"{"model_type": "x"}"#, "HF-FMT-015"),
 ];

@@ -104,7 +104,7 @@ formats! {
     AppleDouble "apple-double" "notes of macOS on a file (AppleDouble)" None, [];
     DsStore "ds-store" "notes of macOS on a directory (.DS_Store)" None, [];
 
-    Empty "empty" "an empty file" Some(&rules::FMT_EMPTY), [];
+    Empty "empty" "an empty file" None, [];
     Unknown "unknown" "of no known kind" Some(&rules::FMT_UNKNOWN), [];
 }
 
@@ -193,6 +193,7 @@ mod tests {
                 &Format::Text,
                 &Format::AppleDouble,
                 &Format::DsStore,
+                &Format::Empty,
             ]
         );
     }

@@ -440,11 +440,15 @@ fn container(format: Format, name: &str, ahead: Ahead, budget: &Budget) -> Box<d
 }
 
 fn refuse(format: Format, name: &str, findings: &mut Findings) {
-    if format == Format::Empty && may_be_empty(name) {
-        findings.add(&rules::FMT_NO_BYTES, Place::whole(), "the file has no bytes");
+    if format == Format::Empty {
+        let rule = if may_be_empty(name) {
+            &rules::FMT_NO_BYTES
+        } else {
+            &rules::FMT_EMPTY
+        };
+        findings.add(rule, Place::whole(), "the file has no bytes");
     } else if let Some(rule) = format.refused_by() {
         let message = match format {
-            Format::Empty => "the file has no bytes".to_owned(),
             Format::Unknown => "the content is of no known kind".to_owned(),
             _ => format!("this is {}, {}", format.description(), unfit(rule)),
         };

@@ -147,7 +147,7 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "json",
             "HF-FMT-015",
-            b"[1, 2]\n".to_vec(),
+            b"[{\"a\": 1}, \"b\"]\n".to_vec(),
 
         ),
         (
