@@ -46,13 +46,8 @@ fn refused(name: &str, text: &str, id: &str, mark: &str) {
 }
 
 #[test]
-fn ordinary_documents_pass() {
-    let template = r#"{"chat_template": "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}", "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 1000000000000000019884624838656}"#;
+fn what_well_known_tools_write_passes() {
     for (name, text) in [
-        (
-            "config.json",
-            r#"{"architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "model_type": "llama", "rope_scaling": {"factor": 8.0, "rope_type": "llama3"}, "torch_dtype": "bfloat16", "use_cache": true}"#,
-        ),
         ("README.md", "from transformers import pipeline\nimport torch\n"),
         (
             "CITATION.bib",
@@ -104,6 +99,19 @@ fn ordinary_documents_pass() {
         (
             "all_results.json",
             r#"{"epoch": 3.0, "eval_accuracy": null, "eval_loss": 0.31}"#,
+        ),
+    ] {
+        admitted(name, text);
+    }
+}
+
+#[test]
+fn ordinary_documents_pass() {
+    let template = r#"{"chat_template": "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}", "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 1000000000000000019884624838656}"#;
+    for (name, text) in [
+        (
+            "config.json",
+            r#"{"architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "model_type": "llama", "rope_scaling": {"factor": 8.0, "rope_type": "llama3"}, "torch_dtype": "bfloat16", "use_cache": true}"#,
         ),
         (
             "generation_config.json",
