@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use holdfast_formats::testing::apple::{downloaded, ds_store};
+use holdfast_formats::testing::checkpoint::{index as variables, variable};
+use holdfast_formats::testing::tensorflow::{graph, node, saved_model, small};
 use holdfast_formats::testing::{
     Assembler, GgufBuilder, Proto, SafetensorsBuilder, Value, onnx, sentencepiece, weights, zip,
 };
@@ -21,6 +23,7 @@ pub fn add(corpus: &mut Corpus) {
     pytorch(corpus);
     gguf(corpus);
     external(corpus);
+    saved_models(corpus);
     folders(corpus);
     snapshots(corpus);
 }
@@ -351,6 +354,119 @@ fn external(corpus: &mut Corpus) {
     let mut program = data(0, 0);
     program[..4].copy_from_slice(b"\x7fELF");
     corpus.contradictory("onnx-program", files(model(DATA, &both), program), "HF-SET-002");
+}
+
+const MODEL: &str = "saved_model.pb";
+const VARIABLES: &str = "variables/variables.index";
+const NUMBERS: &str = "variables/variables.data-00000-of-00001";
+
+/// A `SavedModel` with a variable of 2400 bytes and a text, and what Keras and TensorFlow note beside it.
+fn with_variables(note: &str) -> Files {
+    let steps = [small(), vec![node("v", "VarHandleOp", &[])]].concat();
+    let sums = (1..=5).fold(Proto::new(), |file, field| {
+        file.int(field, u64::MAX / u64::from(field))
+    });
+    let object = Proto::new()
+        .text(3, "root")
+        .text(4, "_tf_keras_network")
+        .text(5, note);
+    let mut numbers = weights(2409);
+    numbers[0] = 0xf1;
+    vec![
+        ("fingerprint.pb", sums.build()),
+        ("keras_metadata.pb", Proto::new().message(1, &object).build()),
+        (MODEL, saved_model(&graph(&steps, &[])).build()),
+        (NUMBERS, numbers),
+        (VARIABLES, places(&[(0, 2400), (2400, 9)])),
+    ]
+}
+
+/// The index of a variable and a text at these places.
+fn places(of: &[(u64, u64); 2]) -> Vec<u8> {
+    let [(numbers, bytes), (text, length)] = *of;
+    variables(
+        1,
+        &[
+            ("kernel", variable(1, &[bytes / 4], 0, numbers, bytes)),
+            ("names", variable(7, &[], 0, text, length)),
+        ],
+    )
+}
+
+fn saved_models(corpus: &mut Corpus) {
+    const DENSE: &str = r#"{"class_name": "Dense", "config": {"units": 2}}"#;
+    const LAMBDA: &str = r#"{"class_name": "Lambda", "config": {"function": ["4wEA", null, null]}}"#;
+    let without = |name: &str| -> Files {
+        let mut files = with_variables(DENSE);
+        files.retain(|(known, _)| *known != name);
+        files
+    };
+    let replace = |name: &'static str, bytes: Vec<u8>| -> Files {
+        let mut files = without(name);
+        files.push((name, bytes));
+        files
+    };
+    corpus.whole("saved-model", with_variables(DENSE));
+    let mut deeper = with_variables(DENSE);
+    deeper.push(("a-folder-that-comes-first/notes.md", b"# Notes\n".to_vec()));
+    corpus.whole("saved-model-beside-a-folder", deeper);
+    let bare: Files = vec![
+        ("model.ckpt.data-00000-of-00001", {
+            let mut numbers = weights(2409);
+            numbers[0] = 0xf1;
+            numbers
+        }),
+        ("model.ckpt.index", places(&[(0, 2400), (2400, 9)])),
+    ];
+    corpus.whole("checkpoint", bare);
+    for (name, files, id) in [
+        ("saved-model-no-variables", without(VARIABLES), "HF-SET-003"),
+        ("saved-model-no-numbers", without(NUMBERS), "HF-SET-003"),
+        (
+            "saved-model-gap",
+            replace(VARIABLES, places(&[(0, 2392), (2400, 9)])),
+            "HF-SET-012",
+        ),
+        (
+            "saved-model-overlap",
+            replace(VARIABLES, places(&[(0, 2400), (2399, 10)])),
+            "HF-SET-012",
+        ),
+        (
+            "saved-model-beyond",
+            replace(VARIABLES, places(&[(0, 2400), (2400, 10)])),
+            "HF-SET-011",
+        ),
+        ("saved-model-lambda", with_variables(LAMBDA), "HF-SET-002"),
+        (
+            "saved-model-program",
+            {
+                let mut program = weights(2409);
+                program[..4].copy_from_slice(b"\x7fELF");
+                replace(NUMBERS, program)
+            },
+            "HF-SET-002",
+        ),
+        (
+            "saved-model-broken-index",
+            {
+                let mut index = places(&[(0, 2400), (2400, 9)]);
+                index[20] ^= 1;
+                replace(VARIABLES, index)
+            },
+            "HF-SET-002",
+        ),
+    ] {
+        corpus.contradictory(name, files, id);
+    }
+    // A model in the folder of the variables means the files in that folder, not those above it.
+    let mut inner = with_variables(DENSE);
+    let mut numbers = weights(4800);
+    numbers[0] = 0xf1;
+    inner.push(("data", numbers));
+    let model = model("data", &[(0, Some(2400)), (2400, Some(2400))]);
+    inner.push(("variables/inner.onnx", model));
+    corpus.contradictory("saved-model-with-a-model-in-a-folder", inner, "HF-SET-003");
 }
 
 fn folders(corpus: &mut Corpus) {

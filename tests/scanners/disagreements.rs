@@ -19,17 +19,19 @@ const ARGUED: &[(&str, &str)] = &[
         "fickling/clean/test_variable_used_only_inside_a_tuple__",
         "The state of a list is set, at which every reader gives up: it cannot be loaded.",
     ),
-    ("modelaudit/bad/malicious_import.safetensors", METADATA),
-    ("modelaudit/bad/multiple_patterns.safetensors", METADATA),
-    ("modelaudit/bad/obfuscated_metadata.safetensors", METADATA),
-    ("modelaudit/bad/script_injection.safetensors", METADATA),
-    ("modelaudit/bad/shell_commands.safetensors", METADATA),
-    ("modelaudit/bad/suspicious_url.safetensors", METADATA),
+    (
+        "modelaudit/bad/suspicious_url.safetensors",
+        "Addresses of web pages in the free metadata, as ordinary models have them; no reader of safetensors fetches them.",
+    ),
+    (
+        "modelaudit/clean/safe_config.json",
+        "A JSON document of no kind that comes with models; what is not read is refused.",
+    ),
+    (
+        "modelaudit/clean/safe_model.pt",
+        "There is no directory around its members, as in every file that PyTorch writes; PyTorch does not load it.",
+    ),
 ];
-
-/// On text in the free metadata of safetensors.
-const METADATA: &str = "Text in the free metadata, which no reader of safetensors runs. A page that shows it has to escape it, as with \
-                        any text; a note to whoever reads it by eye could be given.";
 
 /// Whether Holdfast and the label disagree.
 pub fn is_one(sample: &Judged) -> bool {

@@ -62,24 +62,21 @@ fn compare(arguments: &Arguments, kept: &Path) -> Result<Results, Failure> {
     std::fs::create_dir_all(&arguments.work)?;
     let tools = tools::find(&arguments.scanners, &arguments.holdfast)?;
     let versions = tools::versions(&tools)?;
-    let wanted = |section| arguments.only.is_none_or(|only| only == section);
-    let last = || Results::of_these(kept, &versions);
+    // Read before anything is measured: without a last run there is nothing to show beside one section.
+    let last = match arguments.only {
+        Some(only) => Some((only, Results::of_these(kept, &versions)?)),
+        None => None,
+    };
+    let (mut speed, mut small, mut detection) = (None, None, None);
+    if let Some((only, last)) = last {
+        speed = (only != Section::Speed).then_some(last.speed);
+        small = (only != Section::Small).then_some(last.small);
+        detection = (only != Section::Detection).then_some(last.detection);
+    }
     Ok(Results {
-        speed: if wanted(Section::Speed) {
-            speed::run(&tools, arguments)?
-        } else {
-            last()?.speed
-        },
-        small: if wanted(Section::Small) {
-            small::run(&tools, arguments)?
-        } else {
-            last()?.small
-        },
-        detection: if wanted(Section::Detection) {
-            detection::run(&tools, arguments)?
-        } else {
-            last()?.detection
-        },
+        speed: speed.map_or_else(|| speed::run(&tools, arguments), Ok)?,
+        small: small.map_or_else(|| small::run(&tools, arguments), Ok)?,
+        detection: detection.map_or_else(|| detection::run(&tools, arguments), Ok)?,
         machine: machine::describe(),
         date: arguments.date.clone(),
         versions,

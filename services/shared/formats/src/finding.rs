@@ -32,6 +32,11 @@ impl Place {
         }
     }
 
+    /// The byte, if it is about one.
+    pub fn offset(&self) -> Option<u64> {
+        self.offset
+    }
+
     /// Names the part: a tensor, a key. The text is sanitised and bounded.
     #[must_use]
     pub fn of(mut self, part: &str) -> Self {

@@ -73,6 +73,9 @@ formats! {
     Npy "npy" "a NumPy array" None, ["npy"];
     SavedModel "tensorflow-saved-model" "a TensorFlow SavedModel" None, ["pb"];
     TensorflowGraph "tensorflow-graph" "a TensorFlow graph" None, ["pb", "graphdef"];
+    CheckpointIndex "tensorflow-checkpoint-index" "the index of a TensorFlow checkpoint" None, ["index"];
+    TensorflowFingerprint "tensorflow-fingerprint" "the fingerprint of a TensorFlow SavedModel" None, ["pb"];
+    KerasMetadata "keras-metadata" "what Keras notes about a TensorFlow SavedModel" None, ["pb"];
     Tflite "tflite" "a TensorFlow Lite model" Some(&rules::FMT_MODEL), ["tflite", "lite"];
     PytorchMobile "pytorch-mobile" "a PyTorch program for phones (a flatbuffer)" Some(&rules::FMT_MODEL), ["ptl", "ff"];
     Executorch "executorch" "an ExecuTorch program" Some(&rules::FMT_MODEL), ["pte"];
@@ -186,6 +189,9 @@ mod tests {
                 &Format::Npy,
                 &Format::SavedModel,
                 &Format::TensorflowGraph,
+                &Format::CheckpointIndex,
+                &Format::TensorflowFingerprint,
+                &Format::KerasMetadata,
                 &Format::Sentencepiece,
                 &Format::Png,
                 &Format::Jpeg,

@@ -29,7 +29,7 @@ use crate::sentencepiece::Sentencepiece;
 use crate::set::Ties;
 use crate::tail::Tail;
 use crate::tar::Tar;
-use crate::tensorflow::Tensorflow;
+use crate::tensorflow::{CheckpointIndex, Fingerprint, KerasMetadata, Tensorflow};
 use crate::text;
 use crate::zip::{Budget, Directory, Held, Outlines, Peek, Wrong, Zip};
 
@@ -59,6 +59,23 @@ pub struct Found {
     pub ties: Ties,
     /// Where HDF5 files begin that lie in it as they are and were inspected.
     pub hdf5: Vec<u64>,
+}
+
+impl Found {
+    /// Of a file that passes by itself, but belongs to a model and is none.
+    pub(crate) fn companion(format: Format, mut findings: Findings) -> Self {
+        if !findings.refuse() {
+            let message = format_args!(
+                "this is {} and goes with a model; it is no model itself",
+                format.description()
+            );
+            findings.add(&rules::DOC_ADMITTED, Place::whole(), message);
+        }
+        Self {
+            findings,
+            ..Self::default()
+        }
+    }
 }
 
 /// Adds what a further member of an archive is known to hold.
@@ -302,8 +319,11 @@ impl FileInspector {
             Format::Jpeg => vec![Box::new(Picture::jpeg())],
             Format::AppleDouble => vec![Box::new(Notes::double())],
             Format::DsStore => vec![Box::new(Notes::store())],
-            Format::SavedModel => vec![Box::new(Tensorflow::saved_model())],
+            Format::SavedModel => vec![Box::new(Tensorflow::tied(ties()))],
             Format::TensorflowGraph => vec![Box::new(Tensorflow::graph())],
+            Format::CheckpointIndex => vec![Box::new(CheckpointIndex::tied(ties()))],
+            Format::TensorflowFingerprint => vec![Box::new(Fingerprint::default())],
+            Format::KerasMetadata => vec![Box::new(KerasMetadata::default())],
             Format::Sentencepiece => vec![Box::new(Sentencepiece::default())],
             _ => Vec::new(),
         };
@@ -482,10 +502,10 @@ fn unfit(rule: &rules::Rule) -> &'static str {
     }
 }
 
-/// Extensions whose readers take a file for what its name says: protocol buffers and flatbuffers begin with any bytes, and what is
-/// before HDF5 may be anything.
+/// Extensions whose readers take a file for what its name says: protocol buffers and flatbuffers begin with any bytes, what is
+/// before HDF5 may be anything, and the index of a checkpoint is read from its end.
 const READ_BY_NAME: &[&str] = &[
-    "onnx", "pb", "graphdef", "mlmodel", "tflite", "lite", "h5", "hdf5", "keras",
+    "onnx", "pb", "graphdef", "mlmodel", "tflite", "lite", "h5", "hdf5", "keras", "index",
 ];
 
 fn judge_name(format: Format, name: &str, findings: &mut Findings) {

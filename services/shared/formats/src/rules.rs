@@ -806,7 +806,8 @@ rules! {
     TF_ELSEWHERE "HF-TF-006" High: "The model's numbers are in other files",
         "The file only describes the model. The numbers or word lists that it computes with are read from files beside it, and Holdfast, which \
          inspects and remembers one file, could not notice if they were exchanged.",
-        "Freeze the graph, so that its variables become constants, or convert the model to safetensors.";
+        "Hand in the whole directory, so that all files are judged together; or freeze the graph, so that its variables become constants, or \
+         convert the model to safetensors.";
     TF_ASSET "HF-TF-007" High: "A file beside the model is named by a path that leads elsewhere",
         "Files that belong to a SavedModel lie in its directory. This path leads out of it, so that loading the model could read what is none of \
          its business.",
@@ -841,6 +842,9 @@ rules! {
     TF_ADMITTED "HF-TF-017" Low: "A TensorFlow graph",
         "It is well formed and only computes, but the engine here cannot use it.",
         NOTHING;
+    TF_INDEX "HF-TF-018" High: "An index of variables that are in other files",
+        "The file only says where each variable is. Holdfast, which inspects and remembers one file, could not notice if the others were exchanged.",
+        "Hand in the whole directory, so that all files are judged together, or convert the model to safetensors.";
 
     H5_BROKEN "HF-H5-001" High: "A broken HDF5 file",
         "A part of the file's structure is not what the format has there, or a checksum is wrong. Readers in C that trust it read or write beyond \

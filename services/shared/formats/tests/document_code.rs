@@ -51,6 +51,9 @@ const REFUSED: &[Case] = &[
     ("c.json", r#"{"model_type": "x", "_attn_implementation": "evil/kernel@main:f"}"#, "HF-DOC-003", "\"evil"),
     ("c.json", r#"{"model_type": "x", "text_config": {"_attn_implementation_internal": {"a": "evil/kernel"}}}"#, "HF-DOC-003", "\"evil"),
     ("c.json", r#"{"model_type": "x", "kernel_config": {"RMSNorm": "evil/kernel:RMSNorm"}}"#, "HF-DOC-003", "\"evil"),
+    // Programs that PyTorch's compiler starts.
+    ("generation_config.json", r#"{"eos_token_id": 1, "compile_config": {"options": {"cpp.cxx": [null, "/tmp/cc"]}}}"#, "HF-DOC-003", "\"/tmp"),
+    ("c.json", r#"{"model_type": "x", "compile_config": {"backend": "inductor", "options": {"cpp": {"cxx": "cc"}}}}"#, "HF-DOC-003", "\"cc"),
     // Parts of a pipeline, however the document is disguised.
     ("c.json", r#"{"_class_name": "X", "model_type": "a", "unet": ["my_module", "Net"]}"#, "HF-DOC-003", "\"my_"),
     ("c.json", r#"{"_class_name": "X", "a": ["diffusers", "Y"], "unet": ["Net", "Net"]}"#, "HF-DOC-003", "\"Net"),

@@ -17,6 +17,8 @@ const CONFIGURATIONS: &[(&str, &str)] = &[
         "eos_token_id": [128001, 128008, 128009], "hidden_act": "silu", "hidden_size": 4096, "head_dim": 128, "model_type": "llama",
         "rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192, "rope_type": "llama3"},
         "rope_theta": 500000.0, "tie_word_embeddings": false, "torch_dtype": "bfloat16", "transformers_version": "4.43.0"}"#),
+    ("compiled/generation_config.json", r#"{"eos_token_id": 2, "cache_implementation": "static", "compile_config": {"fullgraph": true, "mode":
+        "reduce-overhead", "backend": "inductor", "options": {"triton.cudagraphs": true, "max_autotune_gemm_backends": "ATEN,TRITON"}}}"#),
     ("qwen/config.json", r#"{"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "_name_or_path": "/mnt/work/qwen2",
         "sliding_window": null, "use_sliding_window": false, "vocab_size": 152064,
         "quantization_config": {"bits": 4, "quant_method": "gptq", "desc_act": true, "damp_percent": 0.01, "checkpoint_format": "gptq",

@@ -103,6 +103,21 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             b"\x0a\x10\x0a\x04Read\x12\x08ReadFile".to_vec(),
         ),
         (
+            "tensorflow-checkpoint-index",
+            "HF-TF-001",
+            b"\0\0\x06\x08\x01\x1a\x02\x08\x01\0\x1c".to_vec(),
+        ),
+        (
+            "tensorflow-fingerprint",
+            "HF-TF-001",
+            [&[8][..], &[0xff; 9], &[1, 16], &[0xff; 9], &[1, 24], &[0xff; 9], &[1, 8]].concat(),
+        ),
+        (
+            "keras-metadata",
+            "HF-TF-001",
+            b"\x0a\x13\x1a\x04root\x22\x0b_tf_keras_x\x0a\x7f".to_vec(),
+        ),
+        (
             "sentencepiece",
             "HF-SPM-001",
             b"\x0a\x09\x0a\x02<s\x15\0\0\0\0\x0a\x7f".to_vec(),

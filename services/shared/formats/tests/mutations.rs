@@ -11,10 +11,10 @@ use holdfast_formats::document::{Configuration, Prose, Secrets};
 use holdfast_formats::onnx::Onnx;
 use holdfast_formats::pickle::{Context, Pickle, Summary};
 use holdfast_formats::sentencepiece::Sentencepiece;
-use holdfast_formats::tensorflow::Tensorflow;
+use holdfast_formats::tensorflow::{CheckpointIndex, Fingerprint, KerasMetadata, Tensorflow};
 use holdfast_formats::testing::{
-    Assembler, Dataset, Hdf5Builder, Member, Proto, Random, Storage, archive, compressed, deflate, mutate,
-    onnx, sentencepiece, tar_archive, tar_member, tar_records, tensorflow, torch, weights,
+    Assembler, Dataset, Hdf5Builder, Member, Proto, Random, Storage, archive, checkpoint, compressed,
+    deflate, mutate, onnx, sentencepiece, tar_archive, tar_member, tar_records, tensorflow, torch, weights,
 };
 use holdfast_formats::torchscript::{Code, Source};
 use holdfast_formats::{FileInspector, Inspector};
@@ -357,12 +357,9 @@ fn changes_break_nothing(seeds: &[Proto], inspector: impl Fn() -> Box<dyn Inspec
     rounds(|random| {
         let bytes = mutate(&seeds, words, random);
         let whole = inspected(inspector(), &[&bytes]);
-        admitted += u32::from(
-            whole
-                .0
-                .iter()
-                .any(|finding| ["HF-ONNX-021", "HF-TF-017", "HF-DOC-009"].contains(&finding.id.as_str())),
-        );
+        admitted += u32::from(whole.0.iter().any(|finding| {
+            ["HF-ONNX-021", "HF-TF-017", "HF-TF-018", "HF-DOC-009"].contains(&finding.id.as_str())
+        }));
         let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
         assert_eq!(inspected(inspector(), &[head, tail]), whole, "{bytes:x?}");
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -410,6 +407,25 @@ fn no_change_breaks_the_tensorflow_inspector() {
     changes_break_nothing(std::slice::from_ref(&graph), || Box::new(Tensorflow::graph()));
     changes_break_nothing(&[tensorflow::saved_model(&graph)], || {
         Box::new(Tensorflow::saved_model())
+    });
+}
+
+#[test]
+fn no_change_breaks_the_inspectors_of_what_lies_beside_a_saved_model() {
+    let variables = [
+        ("bias", checkpoint::variable(1, &[4], 0, 0, 16)),
+        ("kernel", checkpoint::variable(1, &[2, 4], 0, 16, 32)),
+    ];
+    let index = Proto::new().raw(&checkpoint::index(1, &variables));
+    changes_break_nothing(&[index], || Box::new(CheckpointIndex::default()));
+    let sums = (1..=5).fold(Proto::new(), |file, field| file.int(field, u64::MAX));
+    changes_break_nothing(&[sums.text(7, "12")], || Box::new(Fingerprint::default()));
+    let object = Proto::new()
+        .text(3, "root")
+        .text(4, "_tf_keras_network")
+        .text(5, r#"{"class_name": "Dense", "config": {"units": 2}}"#);
+    changes_break_nothing(&[Proto::new().message(1, &object)], || {
+        Box::new(KerasMetadata::default())
     });
 }
 

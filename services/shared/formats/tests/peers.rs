@@ -1,9 +1,15 @@
 //! The public samples of other scanners, where they lie beside the checkout: what their origin calls bad is refused and what it
 //! calls clean is accepted, except for the disagreements that are argued here.
 
-use std::path::PathBuf;
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use holdfast_formats::{FileInspector, Format};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use holdfast_contract::report::{Finding, Verdict};
+use holdfast_formats::finding::verdict;
+use holdfast_formats::set::{self, Directory, Member};
+use holdfast_formats::{FileInspector, Format, Outcome};
 
 /// Samples that are judged otherwise than their origin does, and why.
 const ARGUED: &[(&str, &str)] = &[
@@ -31,14 +37,6 @@ const ARGUED: &[(&str, &str)] = &[
         "modelaudit/clean/safe_model.pt",
         "has no directory around its members, so that PyTorch does not load it",
     ),
-    (
-        "modelscan/clean/keras0_saved_model_safe",
-        "its variables are in other files, which are not part of what was inspected; nothing else is found",
-    ),
-    (
-        "modelscan/clean/tensorflow0_saved_model_safe",
-        "its variables are in other files, which are not part of what was inspected; nothing else is found",
-    ),
 ];
 
 /// Whether the format is judged by an inspector.
@@ -61,6 +59,82 @@ fn field<'a>(entry: &'a str, key: &str) -> Option<&'a str> {
     rest.split('"').nth(1)
 }
 
+/// What is found in a file, if it is of a format that is inspected.
+fn one_file(name: &str, path: &Path) -> Option<Vec<Finding>> {
+    let outcome = inspected(name, path)?;
+    is_covered(outcome.format).then(|| outcome.findings.into_parts().0)
+}
+
+fn inspected(name: &str, path: &Path) -> Option<Outcome> {
+    let mut inspector = FileInspector::new(name).tying();
+    inspector.feed(&std::fs::read(path).ok()?);
+    Some(inspector.finish())
+}
+
+/// What is left of what is found in a `SavedModel` and about it, once its files are compared with each other.
+fn saved_model(root: &Path) -> Vec<Finding> {
+    let mut names = Vec::new();
+    for folder in ["", "assets", "variables"] {
+        for entry in std::fs::read_dir(root.join(folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name().into_string().unwrap();
+            if entry.file_type().unwrap().is_file() {
+                names.push(format!("{folder}/{name}").trim_start_matches('/').to_owned());
+            }
+        }
+    }
+    let files: Vec<_> = names
+        .iter()
+        .filter_map(|name| inspected(name, &root.join(name)))
+        .map(|outcome| {
+            (
+                outcome.format,
+                outcome.size_bytes,
+                outcome.ties,
+                outcome.findings.into_parts().0,
+            )
+        })
+        .collect();
+    let members: Vec<Member<'_>> = names
+        .iter()
+        .zip(&files)
+        .map(|(name, (format, size_bytes, ties, findings))| Member {
+            name,
+            format: *format,
+            size_bytes: *size_bytes,
+            findings,
+            architecture: None,
+            ties,
+        })
+        .collect();
+    let folders = BTreeMap::new();
+    let directory = Directory {
+        files: &members,
+        folders: &folders,
+    };
+    let zeros = &mut |place: usize, begin, end| {
+        let bytes = std::fs::read(root.join(&names[place])).ok()?;
+        let range = usize::try_from(begin).ok()?..usize::try_from(end).ok()?;
+        Some(bytes.get(range)?.iter().all(|byte| *byte == 0))
+    };
+    let sets = set::judge(&directory, zeros);
+    let eased: Vec<_> = sets
+        .iter()
+        .flat_map(|set| &set.eased)
+        .map(|eased| (eased.member, eased.instead_of.id))
+        .collect();
+    let mut left = Vec::new();
+    for (place, member) in members.iter().enumerate() {
+        let findings = member.findings.iter().cloned();
+        left.extend(findings.filter(|finding| !eased.contains(&(place, finding.id.as_str()))));
+    }
+    left.extend(sets.into_iter().flat_map(|set| set.findings.into_parts().0));
+    left
+}
+
 #[test]
 fn samples_of_other_scanners_are_judged_as_their_origin_does() {
     let Some(path) = samples() else {
@@ -75,24 +149,22 @@ fn samples_of_other_scanners_are_judged_as_their_origin_does() {
         let (Some(file), Some(expected)) = (field(entry, "file"), field(entry, "expected")) else {
             continue;
         };
-        // A SavedModel is a directory, of which one file says what the model does.
         let path = path.join(file);
-        let Ok(bytes) = std::fs::read(&path).or_else(|_| std::fs::read(path.join("saved_model.pb"))) else {
+        let found = if path.is_dir() {
+            Some(saved_model(&path))
+        } else {
+            one_file(file, &path)
+        };
+        let Some(findings) = found.filter(|_| expected != "ambiguous") else {
             continue;
         };
-        let mut inspector = FileInspector::new(file);
-        inspector.feed(&bytes);
-        let outcome = inspector.finish();
-        if !is_covered(outcome.format) || expected == "ambiguous" {
-            continue;
-        }
         judged += 1;
-        let refused = outcome.findings.refuse();
+        let refused = verdict(&findings).0 == Verdict::Refuse;
         let argued = ARGUED.iter().find(|(name, _)| *name == file);
         if refused != (expected == "refuse") {
             match argued {
                 Some((_, why)) => println!("{file}: {why}"),
-                None => wrong.push((file.to_owned(), outcome.findings.into_parts().0)),
+                None => wrong.push((file.to_owned(), findings)),
             }
         } else if argued.is_some() {
             wrong.push((format!("{file}: no longer judged otherwise"), Vec::new()));

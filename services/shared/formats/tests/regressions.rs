@@ -108,6 +108,7 @@ fn models() {
     no_cut_matters_for("onnx", 64);
     no_cut_matters_for("tensorflow", 128);
     no_cut_matters_for("sentencepiece", 64);
+    no_cut_matters_for("checkpoint", 16);
 }
 
 #[test]

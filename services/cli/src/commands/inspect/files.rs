@@ -6,6 +6,7 @@ mod links;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use holdfast_formats::set::{FOLDERS, SAVED_MODEL};
 use links::Root;
 pub use links::{Target, blob_digest};
 
@@ -43,7 +44,8 @@ pub struct Listed {
     pub target: Target,
 }
 
-/// The named files, and everything in the named directories: sorted within each, its files before its directories. A link is followed
+/// The named files, and everything in the named directories: sorted within each, its files before its directories, of which those that belong
+/// to a `SavedModel` come first. A link is followed
 /// only to what lies in the named directory, or in the cache that the directory is a snapshot of. What is neither file nor
 /// directory (a pipe, a name that does not exist) stays in the list, for the inspection to say so; so does a `.git`. What programs that
 /// download leave behind is passed over where it is exactly that.
@@ -85,8 +87,12 @@ fn below(directory: &Path, root: &Root, depth: usize, files: &mut Vec<Listed>) -
         let is_repository = kind.is_dir() && entry.file_name() == ".git";
         entries.push((kind.is_dir() && !is_repository, entry.path(), is_repository, kind));
     }
+    let is_saved_model = entries
+        .iter()
+        .any(|(_, path, ..)| path.file_name().is_some_and(|name| name == SAVED_MODEL));
+    let is_later = |path: &Path| !is_saved_model || !belongs_to_model(path);
     entries.sort_by(|(left_is_dir, left, ..), (right_is_dir, right, ..)| {
-        (left_is_dir, left).cmp(&(right_is_dir, right))
+        (left_is_dir, is_later(left), left).cmp(&(right_is_dir, is_later(right), right))
     });
     for (is_directory, path, is_repository, kind) in entries {
         if is_repository {
@@ -103,6 +109,12 @@ fn below(directory: &Path, root: &Root, depth: usize, files: &mut Vec<Listed>) -
         }
     }
     Ok(())
+}
+
+/// Whether a folder is one whose files are judged with the `SavedModel` beside it.
+pub fn belongs_to_model(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| FOLDERS.contains(&name))
 }
 
 /// The blobs of a cache are inspected under the names that its snapshots give them, once.
@@ -165,6 +177,25 @@ mod tests {
             target,
         });
         assert_eq!(listed, wanted);
+    }
+
+    #[test]
+    fn the_folders_of_a_saved_model_come_before_others() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for folder in ["a", "variables", "other/variables", "other/a"] {
+            std::fs::create_dir_all(path(folder)).unwrap();
+            std::fs::write(path(folder).join("x"), b"").unwrap();
+        }
+        let names = || -> Vec<String> {
+            let listed = list(&[root.path().to_owned()]).unwrap();
+            let shown = |file: &Listed| file.path.strip_prefix(root.path()).unwrap().display().to_string();
+            listed.iter().map(shown).collect()
+        };
+        let rest = ["a/x", "other/a/x", "other/variables/x"];
+        assert_eq!(names(), [&rest[..], &["variables/x"]].concat());
+        std::fs::write(path(SAVED_MODEL), b"").unwrap();
+        assert_eq!(names(), [&[SAVED_MODEL, "variables/x"][..], &rest].concat());
     }
 
     #[test]

@@ -11,11 +11,11 @@ use std::path::Path;
 
 use holdfast_contract::report::Report;
 use holdfast_formats::finding::verdict;
-use holdfast_formats::set::{self, Directory, Eased, Judged, Kind, Member};
+use holdfast_formats::set::{self, Directory, Eased, Judged, Kind, Member, SAVED_MODEL};
 use holdfast_formats::{Findings, Format, Place, rules};
 use holdfast_inspection::report::refusal;
 
-use super::files::{Listed, Target, blob_digest};
+use super::files::{Listed, Target, belongs_to_model, blob_digest};
 use super::jobs::{Done, open};
 use pipeline::Pipeline;
 pub use report::{File, Set};
@@ -64,7 +64,7 @@ impl<'a> Sets<'a> {
         // What was named by itself is judged by itself.
         let directory = match done.file.target {
             Target::Named => None,
-            _ => done.file.path.parent(),
+            _ => done.file.path.parent().map(|parent| self.home(parent)),
         };
         let mut ready = Vec::new();
         if directory != self.directory || directory.is_none() {
@@ -100,6 +100,15 @@ impl<'a> Sets<'a> {
             ready.push(Ready::Set(pipeline.conclude()));
         }
         ready
+    }
+
+    /// The directory that the files of a directory are judged with: its own, or that of the `SavedModel` which it belongs to.
+    fn home(&self, parent: &'a Path) -> &'a Path {
+        let is_model = |done: &Done<'_>| done.file.path.file_name().is_some_and(|name| name == SAVED_MODEL);
+        let above = parent.parent().filter(|above| {
+            self.directory == Some(*above) && belongs_to_model(parent) && self.held.iter().any(is_model)
+        });
+        above.unwrap_or(parent)
     }
 
     fn print(&mut self, file: &'a Listed, report: Report, ready: &mut Vec<Ready<'a>>) {
@@ -149,7 +158,7 @@ impl<'a> Sets<'a> {
             let names: Vec<String> = held
                 .iter()
                 .map(|done| {
-                    let name = done.file.path.file_name().map(|name| name.to_string_lossy());
+                    let name = done.file.path.strip_prefix(directory).map(Path::to_string_lossy);
                     name.unwrap_or_default().into_owned()
                 })
                 .collect();

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use holdfast_formats::testing::{
-    Assembler, DOCUMENT_NAMES, GgufBuilder, Member, Proto, SafetensorsBuilder, Value, archive, deflate,
-    legacy, onnx, tar_archive, tar_member, tar_records, tensorflow, weights,
+    Assembler, DOCUMENT_NAMES, GgufBuilder, Member, Proto, SafetensorsBuilder, Value, archive, checkpoint,
+    deflate, legacy, onnx, tar_archive, tar_member, tar_records, tensorflow, weights,
 };
 use holdfast_formats::{Format, detect};
 
@@ -58,7 +58,11 @@ impl Seeds {
             Format::Gzip | Format::Zlib => self.add("gzip", &name, bytes),
             Format::Onnx => self.add("onnx", &name, bytes),
             Format::Sentencepiece => self.add("sentencepiece", &name, bytes),
-            Format::SavedModel | Format::TensorflowGraph => self.add("tensorflow", &name, bytes),
+            Format::SavedModel
+            | Format::TensorflowGraph
+            | Format::TensorflowFingerprint
+            | Format::KerasMetadata => self.add("tensorflow", &name, bytes),
+            Format::CheckpointIndex => self.add("checkpoint", &name, bytes),
             Format::Json | Format::Text => {
                 if format == Format::Json {
                     self.add("json", &name, bytes);
@@ -95,6 +99,7 @@ pub fn all() -> BTreeMap<(&'static str, String), Vec<u8>> {
     pickles(&mut seeds);
     archives(&mut seeds);
     graphs(&mut seeds);
+    saved_models(&mut seeds);
     for (name, source) in templates::ALL {
         seeds.add("template", name, source.as_bytes());
         seeds.add("document", name, &[&[2], source.as_bytes()].concat());
@@ -270,6 +275,58 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     // Writing to memory does not fail.
     let _ = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
+}
+
+/// What lies beside a `SavedModel`.
+fn saved_models(seeds: &mut Seeds) {
+    let (bias, kernel) = (
+        checkpoint::variable(1, &[4], 0, 0, 16),
+        checkpoint::variable(1, &[2, 4], 1, 16, 32),
+    );
+    let slice = Proto::new().message(1, &Proto::new().int(1, 2).int(2, 2));
+    let parts = checkpoint::variable(1, &[8], 0, 0, 0).message(7, &slice);
+    for (name, shards, variables) in [
+        ("one", 1, vec![("bias", bias.clone())]),
+        (
+            "two",
+            2,
+            vec![("layer/bias", bias.clone()), ("layer/kernel", kernel)],
+        ),
+        ("parts", 1, vec![("\0part", bias), ("whole", parts)]),
+        (
+            "texts",
+            1,
+            vec![("names", checkpoint::variable(7, &[2], 0, 0, 20))],
+        ),
+        (
+            "object",
+            1,
+            vec![("table", checkpoint::variable(21, &[], 0, 0, 9))],
+        ),
+    ] {
+        seeds.add("checkpoint", name, &checkpoint::index(shards, &variables));
+    }
+    let sums = (1..=5).fold(Proto::new(), |file, field| file.int(field, u64::MAX));
+    let sums = sums.message(6, &Proto::new().int(1, 1)).text(7, "12");
+    seeds.add("tensorflow", "fingerprint", &sums.build());
+    for (name, note) in [
+        ("dense", r#"{"class_name": "Dense", "config": {"units": 2}}"#),
+        (
+            "lambda",
+            r#"{"class_name": "Lambda", "config": {"function": ["4wEA", null, null]}}"#,
+        ),
+        (
+            "import",
+            r#"{"class_name": "D", "config": {"x": {"module": "os", "class_name": "system", "config": {}}}}"#,
+        ),
+    ] {
+        let object = Proto::new()
+            .text(3, "root")
+            .text(4, "_tf_keras_network")
+            .text(5, note);
+        let file = Proto::new().message(1, &object).build();
+        seeds.add("tensorflow", &format!("metadata-{name}"), &file);
+    }
 }
 
 fn graphs(seeds: &mut Seeds) {

@@ -105,6 +105,7 @@ fn structured(head: &[u8]) -> Option<Format> {
         [b'#', b'!', ..] | [0xef, 0xbb, 0xbf, b'#', b'!', ..] => Some(Format::Script),
         [b'M' | b'Z', b'Z' | b'M', ..] if is_dos(head) => Some(Format::Pe),
         [0x5d, ..] if is_lzma(head) => Some(Format::Lzma),
+        [0, 0, ..] if protobuf::is_checkpoint_index(head) => Some(Format::CheckpointIndex),
         _ if is_tar(head) => Some(Format::Tar),
         _ if is_hdf5(head) => Some(Format::Hdf5),
         _ => None,

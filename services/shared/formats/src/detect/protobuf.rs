@@ -85,6 +85,10 @@ pub fn kind(head: &[u8]) -> Option<Format> {
         Some(Format::TensorflowGraph)
     } else if is_sentencepiece(&fields) {
         Some(Format::Sentencepiece)
+    } else if is_keras_metadata(&fields) {
+        Some(Format::KerasMetadata)
+    } else if is_fingerprint(&fields) {
+        Some(Format::TensorflowFingerprint)
     } else {
         None
     }
@@ -168,6 +172,47 @@ fn is_sentencepiece(all: &[Field<'_>]) -> bool {
     matches!(all.first(), Some(Field::Bytes(1, content)) if piece(content))
 }
 
+/// `SavedMetadata` of Keras: `nodes` 1 with `node_id` 2, `node_path` 3 from the root on, and `identifier` 4.
+fn is_keras_metadata(all: &[Field<'_>]) -> bool {
+    let object = |content: &[u8]| {
+        fields(content).is_some_and(|fields| {
+            let has = |wanted: u64, start: &[u8]| {
+                fields.iter().any(
+                    |field| matches!(field, Field::Bytes(number, text) if *number == wanted && text.starts_with(start)),
+                )
+            };
+            has(3, b"root") && has(4, b"_tf_keras_")
+        })
+    };
+    matches!(all.first(), Some(Field::Bytes(1, content)) if object(content))
+}
+
+/// `tensorflow.FingerprintDef`: five sums 1 to 5, of which a large model may have left one out, `version` 6 and `uuid` 7.
+fn is_fingerprint(all: &[Field<'_>]) -> bool {
+    let sums = all
+        .iter()
+        .filter(|field| matches!(field, Field::Number(1..=5, sum) if *sum > u64::from(u32::MAX)));
+    sums.count() >= 3
+}
+
+/// Whether a sorted table begins with the entry without a name that the index of a TensorFlow checkpoint has first, a `BundleHeaderProto`:
+/// `num_shards` 1, `endianness` 2, `version` 3.
+pub fn is_checkpoint_index(head: &[u8]) -> bool {
+    let [0, 0, length @ 2..=0x7f, rest @ ..] = head else {
+        return false;
+    };
+    let header = rest.get(..usize::from(*length)).and_then(fields);
+    header.is_some_and(|header| {
+        let known = |field: &Field<'_>| {
+            matches!(
+                field,
+                Field::Number(1, 1..=0xffff) | Field::Number(2, _) | Field::Bytes(3, _)
+            )
+        };
+        matches!(header.first(), Some(Field::Number(1, _))) && header.iter().all(known)
+    })
+}
+
 /// Text that may have several lines, or be empty: writers of ONNX put a version there that they do not know, and descriptions.
 fn is_prose(bytes: &[u8]) -> bool {
     bytes
@@ -220,7 +265,22 @@ mod tests {
         .concat();
         let piece = bytes(1, &[bytes(1, b"<unk>"), vec![0x15, 0, 0, 0, 0, 0x18, 2]].concat());
         let beyond = [piece.clone(), vec![0xc2, 0x0c, 1, 0]].concat();
+        let object = [
+            vec![0x10, 1],
+            bytes(3, b"root.layer-0"),
+            bytes(4, b"_tf_keras_layer"),
+        ]
+        .concat();
+        let sum = |number: u8| [vec![number << 3], vec![0x81; 9], vec![1]].concat();
         for (file, format) in [
+            (bytes(1, &object), Some(Format::KerasMetadata)),
+            (bytes(1, &object[2..]), Some(Format::KerasMetadata)),
+            (bytes(1, &bytes(3, b"root")), None),
+            (
+                [sum(1), sum(2), sum(3)].concat(),
+                Some(Format::TensorflowFingerprint),
+            ),
+            ([sum(1), sum(2)].concat(), None),
             (piece, Some(Format::Sentencepiece)),
             (beyond, Some(Format::Sentencepiece)),
             (bytes(1, &bytes(1, b"<unk>")), None),
@@ -236,6 +296,23 @@ mod tests {
             (b"plain text".to_vec(), None),
         ] {
             assert_eq!(kind(&file), format, "{file:x?}");
+        }
+    }
+
+    #[test]
+    fn an_index_begins_with_its_header() {
+        for (head, wanted) in [
+            (&b"\0\0\x06\x08\x01\x1a\x02\x08\x01\0\x1c"[..], true),
+            (b"\0\0\x02\x08\x02", true),
+            (b"\0\0\x04\x08\x02\x10\x01", true),
+            (b"\0\0\x02\x08\0", false),
+            (b"\0\0\x02\x10\x01", false),
+            (b"\0\0\x06\x08\x01", false),
+            (b"\0\x01\x02\x08\x01", false),
+            (b"\0\0\0\0\0\0", false),
+            (b"\0", false),
+        ] {
+            assert_eq!(is_checkpoint_index(head), wanted, "{head:x?}");
         }
     }
 }

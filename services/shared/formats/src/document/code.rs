@@ -175,6 +175,13 @@ pub fn is_named(path: &Path, value: &str) -> bool {
     {
         return true;
     }
+    // What PyTorch's compiler is told: the programs that it starts are among it.
+    let is_told = ["compile_config", "options"]
+        .iter()
+        .all(|wanted| path.names().any(|name| name == *wanted));
+    if is_told && !path.names().any(|name| name.ends_with("_backends")) {
+        return true;
+    }
     let name = path.name().unwrap_or_default();
     let is_qualified = value.contains(['.', '/', ':', '\\']) || value.contains("--");
     match name {

@@ -93,6 +93,11 @@ impl Description {
         (self.judge.findings, self.judge.model_name)
     }
 
+    /// What was found that would be found in any document.
+    pub fn certain(self) -> Findings {
+        self.judge.certain
+    }
+
     /// Whether it describes a model rather than anything else.
     fn is_model(&self) -> bool {
         self.judge.is_model

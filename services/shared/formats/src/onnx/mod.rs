@@ -13,87 +13,68 @@ mod parts;
 mod schema;
 mod tensor;
 
+use std::ops::ControlFlow;
+
 use holdfast_contract::report::ModelFacts;
 
 use crate::finding::{Findings, Place};
-use crate::inspector::{Found, Inspector};
-use crate::protobuf::{End, Reader};
-use crate::rules;
+use crate::inspector::Found;
+use crate::protobuf::{Event, Meaning, Spot, Whole};
+use crate::rules::{self, Rule};
 use crate::set::Ties;
 use model::Model;
 use schema::Part;
 
 /// The inspector for ONNX.
-#[derive(Debug)]
-pub struct Onnx {
-    reader: Reader<Part>,
-    model: Model,
-    findings: Findings,
-}
+pub type Onnx = Whole<Model>;
 
 impl Default for Onnx {
     fn default() -> Self {
-        Self {
-            reader: Reader::new(&schema::MODEL),
-            model: Model::default(),
-            findings: Findings::default(),
-        }
+        Self::of(&schema::MODEL, Model::default())
     }
 }
 
 impl Onnx {
     /// An inspector that fills `ties` with the numbers that are in other files.
     pub(crate) fn tied(ties: Ties) -> Self {
-        let mut inspector = Self::default();
-        inspector.model.ties = ties;
-        inspector
+        Self::of(&schema::MODEL, Model::tied(ties))
     }
 }
 
-impl Inspector for Onnx {
-    fn feed(&mut self, _at: u64, chunk: &[u8]) {
-        let (model, findings) = (&mut self.model, &mut self.findings);
-        let read = self
-            .reader
-            .feed(chunk, |spot, event| model.event(spot, event, findings));
-        if let Err((at, wrong)) = read {
-            findings.add(&rules::ONNX_BROKEN, Place::at(at), wrong);
-        }
+impl Meaning for Model {
+    type Part = Part;
+    const BROKEN: &'static Rule = &rules::ONNX_BROKEN;
+
+    fn event(
+        &mut self,
+        spot: Spot<Part>,
+        event: Event<'_, Part>,
+        findings: &mut Findings,
+    ) -> ControlFlow<()> {
+        self.take(spot, event, findings)
     }
 
-    fn finish(self: Box<Self>, size: u64) -> Found {
-        let Self {
-            reader,
-            mut model,
-            mut findings,
-        } = *self;
-        let end = reader.finish(|spot, event| model.event(spot, event, &mut findings));
-        match end {
-            End::Complete => model.judge(&mut findings),
-            End::Cut => findings.add(
-                &rules::ONNX_BROKEN,
-                Place::at(size),
-                "the file ends within a field",
-            ),
-            End::Stopped => {}
+    fn conclude(mut self, complete: bool, mut findings: Findings) -> Found {
+        if complete {
+            self.judge(&mut findings);
         }
         if !findings.refuse() {
             let message = "every part of the model was read, and it needs nothing but itself";
             findings.add(&rules::ONNX_ADMITTED, Place::whole(), message);
         }
         let facts = ModelFacts {
-            name: model.producer(),
+            name: self.producer(),
             architecture: None,
-            tensors: model.tensors,
-            parameters: model.parameters,
+            tensors: self.tensors,
+            parameters: self.parameters,
             context_tokens: None,
-            tensor_type: model.predominant().map(ToOwned::to_owned),
+            tensor_type: self.predominant().map(ToOwned::to_owned),
             chat_template: false,
         };
         Found {
             findings,
             facts: Some(facts),
-            ties: model.ties,
+            ties: self.ties,
             ..Found::default()
         }
     }

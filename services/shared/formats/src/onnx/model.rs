@@ -51,6 +51,14 @@ pub struct Model {
 }
 
 impl Model {
+    /// That fills `ties`.
+    pub fn tied(ties: Ties) -> Self {
+        Self {
+            ties,
+            ..Self::default()
+        }
+    }
+
     /// The type that most elements have.
     pub fn predominant(&self) -> Option<&'static str> {
         Some(self.by_type.iter().max_by_key(|(_, elements)| *elements)?.0)
@@ -63,7 +71,7 @@ impl Model {
     }
 
     /// Takes what was read.
-    pub fn event(
+    pub fn take(
         &mut self,
         spot: Spot<Part>,
         event: Event<'_, Part>,

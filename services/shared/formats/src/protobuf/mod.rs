@@ -7,8 +7,10 @@ mod reader;
 mod schema;
 mod text;
 mod unknown;
+mod whole;
 
 pub use reader::{End, Event, MAX_DEPTH, ON, Reader, Spot, Wrong};
 pub use schema::{Field, Kind, Message, many, one};
 pub use text::Text;
 pub use unknown::Unknown;
+pub use whole::{Meaning, Whole};

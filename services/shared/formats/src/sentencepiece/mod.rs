@@ -8,71 +8,42 @@ mod charsmap;
 mod model;
 mod schema;
 
+use std::ops::ControlFlow;
+
 use crate::finding::{Findings, Place};
 use crate::format::Format;
-use crate::inspector::{Found, Inspector};
-use crate::protobuf::{End, Reader};
-use crate::rules;
+use crate::inspector::Found;
+use crate::protobuf::{Event, Meaning, Spot, Whole};
+use crate::rules::{self, Rule};
 use model::Model;
 use schema::Part;
 
 /// The inspector for SentencePiece tokenizers.
-#[derive(Debug)]
-pub struct Sentencepiece {
-    reader: Reader<Part>,
-    model: Model,
-    findings: Findings,
-}
+pub type Sentencepiece = Whole<Model>;
 
 impl Default for Sentencepiece {
     fn default() -> Self {
-        Self {
-            reader: Reader::new(&schema::MODEL),
-            model: Model::default(),
-            findings: Findings::default(),
-        }
+        Self::of(&schema::MODEL, Model::default())
     }
 }
 
-impl Inspector for Sentencepiece {
-    fn feed(&mut self, _at: u64, chunk: &[u8]) {
-        let (model, findings) = (&mut self.model, &mut self.findings);
-        let read = self
-            .reader
-            .feed(chunk, |spot, event| model.event(spot, event, findings));
-        if let Err((at, wrong)) = read {
-            findings.add(&rules::SPM_BROKEN, Place::at(at), wrong);
-        }
+impl Meaning for Model {
+    type Part = Part;
+    const BROKEN: &'static Rule = &rules::SPM_BROKEN;
+
+    fn event(
+        &mut self,
+        spot: Spot<Part>,
+        event: Event<'_, Part>,
+        findings: &mut Findings,
+    ) -> ControlFlow<()> {
+        self.take(spot, event, findings)
     }
 
-    fn finish(self: Box<Self>, size: u64) -> Found {
-        let Self {
-            reader,
-            mut model,
-            mut findings,
-        } = *self;
-        let end = reader.finish(|spot, event| model.event(spot, event, &mut findings));
-        match end {
-            End::Complete if model.pieces == 0 => {
-                findings.add(&rules::SPM_BROKEN, Place::whole(), "it has no pieces");
-            }
-            End::Cut => findings.add(
-                &rules::SPM_BROKEN,
-                Place::at(size),
-                "the file ends within a field",
-            ),
-            End::Complete | End::Stopped => {}
+    fn conclude(self, complete: bool, mut findings: Findings) -> Found {
+        if complete && self.pieces == 0 {
+            findings.add(&rules::SPM_BROKEN, Place::whole(), "it has no pieces");
         }
-        if !findings.refuse() {
-            let message = format_args!(
-                "this is {} and goes with a model; it is no model itself",
-                Format::Sentencepiece.description()
-            );
-            findings.add(&rules::DOC_ADMITTED, Place::whole(), message);
-        }
-        Found {
-            findings,
-            ..Found::default()
-        }
+        Found::companion(Format::Sentencepiece, findings)
     }
 }

@@ -29,7 +29,7 @@ pub struct Model {
 
 impl Model {
     /// Takes what was read.
-    pub fn event(
+    pub fn take(
         &mut self,
         spot: Spot<Part>,
         event: Event<'_, Part>,

@@ -1,5 +1,5 @@
-//! ONNX models whose numbers are in files beside them. Alone such a model is refused, because nobody could notice if the numbers were
-//! exchanged; with them it is judged as a whole, and both are remembered.
+//! Models whose numbers are in files beside them: ONNX with external data, and the index of a TensorFlow checkpoint. Alone such a file is
+//! refused, because nobody could notice if the numbers were exchanged; with them it is judged as a whole, and both are remembered.
 //!
 //! Every byte of the other file must belong to a tensor or be zero, so that nothing else is carried along.
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Directory, Eased, Judged, Kind, Member, Zeros, is_plain, quoted};
 use crate::format::Format;
-use crate::rules;
+use crate::rules::{self, Rule};
 
 /// The most bytes between two tensors. Writers align to the allocation granularity of Windows, which is this.
 const MAX_GAP_BYTES: u64 = 64 << 10;
@@ -15,14 +15,34 @@ const MAX_GAP_BYTES: u64 = 64 << 10;
 /// Where numbers lie in a file: from, to.
 type Range = (u64, u64);
 
+/// What refers to numbers beside it: what it is with them, and what refuses it without.
+fn referrer(format: Format) -> Option<(Kind, &'static Rule)> {
+    match format {
+        Format::Onnx => Some((Kind::OnnxExternal, &rules::ONNX_EXTERNAL)),
+        Format::CheckpointIndex => Some((Kind::TensorflowCheckpoint, &rules::TF_INDEX)),
+        _ => None,
+    }
+}
+
+/// The file that a model means by a name. An index says what takes the place of its extension.
+fn resolve(directory: &Directory<'_>, model: &Member<'_>, name: &str) -> Option<usize> {
+    let name = match model.format {
+        Format::CheckpointIndex => format!("{}{name}", model.name.strip_suffix(".index")?),
+        _ => name.strip_prefix("./").unwrap_or(name).to_owned(),
+    };
+    directory.find(&name).filter(|_| is_plain(&name))
+}
+
 /// Judges each model with what it refers to.
 pub fn judge(directory: &Directory<'_>, zeros: Zeros<'_>) -> Vec<Judged> {
     let mut sets = Vec::new();
     // What models make of each file beside them. A file may serve several.
     let mut ranges: BTreeMap<usize, BTreeSet<Range>> = BTreeMap::new();
     for (place, model) in directory.files.iter().enumerate() {
-        if model.format == Format::Onnx && (!model.ties.external.is_empty() || model.ties.incomplete) {
-            sets.push(one(directory, place, model, &mut ranges));
+        if let Some((kind, _)) = referrer(model.format)
+            && (!model.ties.external.is_empty() || model.ties.incomplete)
+        {
+            sets.push(one(directory, place, kind, model, &mut ranges));
         }
     }
     let flaws: BTreeMap<usize, Option<String>> = ranges
@@ -39,6 +59,7 @@ pub fn judge(directory: &Directory<'_>, zeros: Zeros<'_>) -> Vec<Judged> {
 fn one(
     directory: &Directory<'_>,
     place: usize,
+    kind: Kind,
     model: &Member<'_>,
     ranges: &mut BTreeMap<usize, BTreeSet<Range>>,
 ) -> Judged {
@@ -46,14 +67,11 @@ fn one(
     let found: Vec<Option<usize>> = ties
         .files
         .iter()
-        .map(|name| {
-            let name = name.strip_prefix("./").unwrap_or(name);
-            directory.find(name).filter(|_| is_plain(name))
-        })
+        .map(|name| resolve(directory, model, name))
         .collect();
     let mut members: BTreeSet<usize> = found.iter().flatten().copied().collect();
     members.insert(place);
-    let mut set = Judged::new(Kind::OnnxExternal, Some(place), members.into_iter().collect());
+    let mut set = Judged::new(kind, Some(place), members.into_iter().collect());
     if ties.incomplete {
         let message = "the model names more than can be compared";
         set.add(&rules::SET_LIMIT, model.name, message);
@@ -134,10 +152,14 @@ fn flaw(place: usize, size: u64, ranges: &BTreeSet<Range>, zeros: Zeros<'_>) -> 
 /// What follows, once all models of the directory are known.
 fn conclude(directory: &Directory<'_>, flaws: &BTreeMap<usize, Option<String>>, set: &mut Judged) {
     let Some(model) = set.about else { return };
+    let format = directory.files.get(model).map(|file| file.format);
+    let Some((_, alone)) = format.and_then(referrer) else {
+        return;
+    };
     let may_be_eased = |place: usize| {
         directory.files.get(place).is_some_and(|file| {
             if place == model {
-                file.is_refused_only_by(&rules::ONNX_EXTERNAL)
+                file.is_refused_only_by(alone)
             } else {
                 file.format == Format::Unknown && file.is_refused_only_by(&rules::FMT_UNKNOWN)
             }
@@ -174,11 +196,7 @@ fn conclude(directory: &Directory<'_>, flaws: &BTreeMap<usize, Option<String>>, 
                 .collect();
             Eased {
                 member: *member,
-                instead_of: if is_model {
-                    &rules::ONNX_EXTERNAL
-                } else {
-                    &rules::FMT_UNKNOWN
-                },
+                instead_of: if is_model { alone } else { &rules::FMT_UNKNOWN },
                 rule: if is_model {
                     &rules::SET_EXTERNAL
                 } else {

@@ -6,11 +6,12 @@
 mod external;
 mod folders;
 mod numbered;
+mod saved_model;
 mod shards;
 mod split;
 mod ties;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_contract::report::{Finding, Severity};
 
@@ -21,6 +22,11 @@ use ties::quoted;
 pub use ties::{
     Component, External, MAX_ENTRIES, MAX_NAME_BYTES, MAX_TEXT_BYTES, Mapped, Split, Tensor, Ties,
 };
+
+/// The folders of a `SavedModel` whose files are judged with it.
+pub const FOLDERS: [&str; 2] = ["assets", "variables"];
+/// The file that makes a directory a `SavedModel`.
+pub const SAVED_MODEL: &str = "saved_model.pb";
 
 /// What a set is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +39,10 @@ pub enum Kind {
     GgufSplit,
     /// An ONNX model and the files with its numbers.
     OnnxExternal,
+    /// The index of a TensorFlow checkpoint and the files with its variables.
+    TensorflowCheckpoint,
+    /// A TensorFlow `SavedModel` with its variables and word lists.
+    SavedModel,
     /// The configuration and the weights of an adapter.
     Adapter,
     /// A pipeline of several models, each in a directory of its own.
@@ -49,6 +59,8 @@ impl Kind {
             Self::PytorchShards => "pytorch-shards",
             Self::GgufSplit => "gguf-split",
             Self::OnnxExternal => "onnx-external-data",
+            Self::TensorflowCheckpoint => "tensorflow-checkpoint",
+            Self::SavedModel => "tensorflow-saved-model",
             Self::Adapter => "adapter",
             Self::Diffusers => "diffusers",
             Self::Snapshot => "snapshot",
@@ -59,7 +71,7 @@ impl Kind {
 /// A file that was inspected.
 #[derive(Debug, Clone, Copy)]
 pub struct Member<'a> {
-    /// Its name in the directory.
+    /// Its name in the directory; of one in a folder that belongs to the model, the folder's too: `variables/variables.index`.
     pub name: &'a str,
     /// What it is.
     pub format: Format,
@@ -92,7 +104,7 @@ impl Member<'_> {
 /// A directory, all of whose files were inspected.
 #[derive(Debug)]
 pub struct Directory<'a> {
-    /// Its files.
+    /// Its files, with those in [`FOLDERS`] where it is a `SavedModel`.
     pub files: &'a [Member<'a>],
     /// The names of the files directly in each of its directories.
     pub folders: &'a BTreeMap<String, Vec<String>>,
@@ -164,19 +176,102 @@ impl Judged {
 /// Whether bytes of a file are all zero: the number of the file, and where they begin and end. `None` if they cannot be read.
 pub type Zeros<'a> = &'a mut dyn FnMut(usize, u64, u64) -> Option<bool>;
 
-/// Judges the sets in a directory, in the order of their kinds.
+/// Judges the sets in a directory, in the order of their kinds; those in its folders first.
 pub fn judge(directory: &Directory<'_>, zeros: Zeros<'_>) -> Vec<Judged> {
+    let folder_of = |file: &Member<'_>| file.name.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    let folders: BTreeSet<String> = directory.files.iter().filter_map(folder_of).collect();
+    if folders.is_empty() {
+        let sets = within(directory, zeros);
+        return with_snapshot(directory, sets);
+    }
+    let mut sets = Vec::new();
+    for folder in folders.iter().map(Some).chain([None]) {
+        let members: Vec<usize> = (0..directory.files.len())
+            .filter(|place| {
+                let file = directory.files.get(*place);
+                file.is_some_and(|file| folder_of(file).as_ref() == folder)
+            })
+            .collect();
+        sets.extend(part(directory, &members, folder.is_none(), &sets, zeros));
+    }
+    sets
+}
+
+/// Judges some of the files by their names in their folder. What is at the top comes last, and with it what spans the folders.
+fn part(
+    directory: &Directory<'_>,
+    members: &[usize],
+    top: bool,
+    before: &[Judged],
+    zeros: Zeros<'_>,
+) -> Vec<Judged> {
+    let files: Vec<Member<'_>> = members
+        .iter()
+        .filter_map(|place| directory.files.get(*place).copied())
+        .map(|file| Member {
+            name: file.name.rsplit_once('/').map_or(file.name, |(_, name)| name),
+            ..file
+        })
+        .collect();
+    let none = BTreeMap::new();
+    let folder = Directory {
+        files: &files,
+        folders: if top { directory.folders } else { &none },
+    };
+    let outer = |inner: usize| members.get(inner).copied().unwrap_or(usize::MAX);
+    let mut sets = within(&folder, &mut |inner, begin, end| zeros(outer(inner), begin, end));
+    let whole = top
+        .then(|| {
+            let known = sets
+                .iter()
+                .flat_map(|set| &set.eased)
+                .map(|eased| outer(eased.member));
+            let known: Vec<usize> = eased(before).into_iter().chain(known).collect();
+            saved_model::judge(directory, &known)
+        })
+        .flatten();
+    if let Some(whole) = &whole {
+        // What the model is eased of does not refuse a snapshot that it is part of.
+        let inner = whole
+            .eased
+            .iter()
+            .filter_map(|eased| members.iter().position(|place| *place == eased.member));
+        let known: Vec<usize> = eased(&sets).into_iter().chain(inner).collect();
+        sets.extend(folders::snapshot(&folder, &known));
+    } else {
+        sets = with_snapshot(&folder, sets);
+    }
+    for set in &mut sets {
+        set.about = set.about.map(outer);
+        set.members.iter_mut().for_each(|member| *member = outer(*member));
+        set.eased
+            .iter_mut()
+            .for_each(|eased| eased.member = outer(eased.member));
+    }
+    sets.extend(whole);
+    sets
+}
+
+/// The sets of one folder, but for the snapshot that it may be.
+fn within(directory: &Directory<'_>, zeros: Zeros<'_>) -> Vec<Judged> {
     let mut sets = shards::judge(directory);
     sets.extend(split::judge(directory));
     sets.extend(external::judge(directory, zeros));
     sets.extend(folders::adapter(directory));
     sets.extend(folders::pipeline(directory));
-    let eased: Vec<usize> = sets
-        .iter()
-        .flat_map(|set| set.eased.iter().map(|eased| eased.member))
-        .collect();
-    sets.extend(folders::snapshot(directory, &eased));
     sets
+}
+
+fn with_snapshot(directory: &Directory<'_>, mut sets: Vec<Judged>) -> Vec<Judged> {
+    let snapshot = folders::snapshot(directory, &eased(&sets));
+    sets.extend(snapshot);
+    sets
+}
+
+/// The members that a set does not refuse.
+fn eased(sets: &[Judged]) -> Vec<usize> {
+    let eased = sets.iter().flat_map(|set| &set.eased);
+    eased.map(|eased| eased.member).collect()
 }
 
 /// Whether a name is one of a file directly in the directory.

@@ -168,6 +168,11 @@ impl Ties {
         }
     }
 
+    /// A file that has to lie at this place below the directory.
+    pub fn beside(&mut self, name: &str) {
+        self.file(name.as_bytes());
+    }
+
     /// A part of a pipeline.
     pub fn component(&mut self, folder: &str, class: &str) {
         if let Some(folder) = self.name(folder.as_bytes())

@@ -1,12 +1,16 @@
-//! What Keras notes about an object in a `SavedModel`: JSON from which it rebuilds layers. A Lambda layer is Python code in it.
+//! What Keras notes about an object in a `SavedModel`: JSON from which it rebuilds layers. A Lambda layer is Python code in it, and other
+//! objects name classes and functions to import.
 
 use std::ops::ControlFlow;
 
+use crate::finding::{Findings, Place};
 use crate::json::{Event, Json, Progress};
+use crate::keras::Description;
+use crate::rules;
 
 /// What was found in a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Note {
+enum Note {
     /// Nothing of interest.
     Plain,
     /// A layer that is Python code.
@@ -32,11 +36,17 @@ pub struct Reader {
     class: bool,
     state: State,
     lambda: bool,
+    description: Description,
 }
 
 impl Reader {
     /// Takes the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.description.feed(bytes);
+        self.look(bytes);
+    }
+
+    fn look(&mut self, bytes: &[u8]) {
         if self.state == State::Wrong || bytes.is_empty() {
             return;
         }
@@ -65,14 +75,30 @@ impl Reader {
             Progress::More | Progress::Stopped => {}
             Progress::Done(taken) => {
                 self.state = State::After;
-                self.feed(bytes.get(taken..).unwrap_or_default());
+                self.look(bytes.get(taken..).unwrap_or_default());
             }
             Progress::Wrong(..) => self.state = State::Wrong,
         }
     }
 
-    /// The note has ended.
-    pub fn finish(self) -> Note {
+    /// The note has ended: what it has Keras do. It may be of a class that is the model's own, so only what is certain is told.
+    pub fn judge(self, place: &Place, findings: &mut Findings) {
+        match self.note() {
+            Note::Plain => {}
+            Note::Lambda => {
+                let message = "a layer of the model is a Python function that is kept in it";
+                findings.add(&rules::TF_LAMBDA, place.clone(), message);
+            }
+            Note::Unreadable => {
+                let message = "the description of an object is not JSON";
+                findings.add(&rules::TF_METADATA, place.clone(), message);
+            }
+        }
+        let begins = place.offset().unwrap_or_default();
+        findings.append(self.description.certain().moved(|_| begins));
+    }
+
+    fn note(&self) -> Note {
         if self.lambda {
             Note::Lambda
         } else if matches!(self.state, State::Within | State::Wrong) {
@@ -108,7 +134,7 @@ mod tests {
             for piece in 1..=note.len().max(1) {
                 let mut reader = Reader::default();
                 note.as_bytes().chunks(piece).for_each(|bytes| reader.feed(bytes));
-                assert_eq!(reader.finish(), found, "{note} in pieces of {piece}");
+                assert_eq!(reader.note(), found, "{note} in pieces of {piece}");
             }
         }
     }

@@ -1,10 +1,12 @@
 //! TensorFlow's `SavedModel` (`saved_model.pb`) and graphs alone (frozen graphs): what the operators do, and what the file leaves out.
 //!
 //! A graph is a program, so each step of it and of its functions is judged by its operator. Whether shapes and types of the steps fit together
-//! is left to TensorFlow. A `SavedModel` with variables or other files beside it is refused, because the digest of what was inspected does
-//! not cover them; a frozen graph has everything in it. Memory: bounded by `flow::MAX_NODES` and the depth of nesting, whatever the file claims.
+//! is left to TensorFlow. A `SavedModel` with variables or other files beside it is refused alone, because the digest of what was inspected does
+//! not cover them, and judged with them where its directory is (`set`); a frozen graph has everything in it. Memory: bounded by `flow::MAX_NODES` and the depth of nesting, whatever the file claims.
 
 mod attribute;
+mod beside;
+mod checkpoint;
 mod flow;
 mod keras;
 mod model;
@@ -16,65 +18,56 @@ mod rest;
 mod schema;
 mod tensor;
 
+use std::ops::ControlFlow;
+
 use holdfast_contract::report::ModelFacts;
 
 use crate::finding::{Findings, Place};
-use crate::inspector::{Found, Inspector};
-use crate::protobuf::{End, Reader};
-use crate::rules;
+use crate::inspector::Found;
+use crate::protobuf::{Event, Meaning, Spot, Whole};
+use crate::rules::{self, Rule};
+use crate::set::Ties;
+pub use beside::{Fingerprint, KerasMetadata};
+pub use checkpoint::CheckpointIndex;
 use model::Model;
 use schema::Part;
 
 /// The inspector for a `SavedModel` and graphs.
-#[derive(Debug)]
-pub struct Tensorflow {
-    reader: Reader<Part>,
-    model: Model,
-    findings: Findings,
-}
+pub type Tensorflow = Whole<Model>;
 
 impl Tensorflow {
     /// For `saved_model.pb`.
     pub fn saved_model() -> Self {
-        Self::of(Reader::new(&schema::SAVED_MODEL), Model::default())
+        Self::of(&schema::SAVED_MODEL, Model::default())
+    }
+
+    /// For `saved_model.pb`, filling `ties` with the files that it needs beside it.
+    pub(crate) fn tied(ties: Ties) -> Self {
+        Self::of(&schema::SAVED_MODEL, Model::tied(ties))
     }
 
     /// For a graph alone.
     pub fn graph() -> Self {
-        Self::of(Reader::new(&schema::GRAPH_DEF), Model::of_graph())
-    }
-
-    fn of(reader: Reader<Part>, model: Model) -> Self {
-        Self {
-            reader,
-            model,
-            findings: Findings::default(),
-        }
+        Self::of(&schema::GRAPH_DEF, Model::of_graph())
     }
 }
 
-impl Inspector for Tensorflow {
-    fn feed(&mut self, _at: u64, chunk: &[u8]) {
-        let (model, findings) = (&mut self.model, &mut self.findings);
-        let read = self
-            .reader
-            .feed(chunk, |spot, event| model.event(spot, event, findings));
-        if let Err((at, wrong)) = read {
-            findings.add(&rules::TF_BROKEN, Place::at(at), wrong);
-        }
+impl Meaning for Model {
+    type Part = Part;
+    const BROKEN: &'static Rule = &rules::TF_BROKEN;
+
+    fn event(
+        &mut self,
+        spot: Spot<Part>,
+        event: Event<'_, Part>,
+        findings: &mut Findings,
+    ) -> ControlFlow<()> {
+        self.take(spot, event, findings)
     }
 
-    fn finish(self: Box<Self>, size: u64) -> Found {
-        let Self {
-            reader,
-            mut model,
-            mut findings,
-        } = *self;
-        let end = reader.finish(|spot, event| model.event(spot, event, &mut findings));
-        match end {
-            End::Complete => model.judge(&mut findings),
-            End::Cut => findings.add(&rules::TF_BROKEN, Place::at(size), "the file ends within a field"),
-            End::Stopped => {}
+    fn conclude(mut self, complete: bool, mut findings: Findings) -> Found {
+        if complete {
+            self.judge(&mut findings);
         }
         if !findings.refuse() {
             let message = "every step of the graph was read, and it only computes";
@@ -83,15 +76,16 @@ impl Inspector for Tensorflow {
         let facts = ModelFacts {
             name: None,
             architecture: None,
-            tensors: model.tensors,
-            parameters: model.parameters,
+            tensors: self.tensors,
+            parameters: self.parameters,
             context_tokens: None,
-            tensor_type: model.predominant().map(ToOwned::to_owned),
+            tensor_type: self.predominant().map(ToOwned::to_owned),
             chat_template: false,
         };
         Found {
             findings,
             facts: Some(facts),
+            ties: self.ties,
             ..Found::default()
         }
     }

@@ -8,13 +8,13 @@ use std::ops::ControlFlow;
 
 use super::attribute::Attribute;
 use super::flow::{Calls, Flow};
-use super::keras::Note;
 use super::parts::{Content, Node, Scope};
 use super::schema::Part;
 use super::tensor::Tensor;
 use crate::finding::{Findings, Place};
 use crate::protobuf::{Event, ON, Spot, Text, Unknown};
 use crate::rules;
+use crate::set::Ties;
 use crate::text::Fingerprint;
 
 /// The most functions of a file.
@@ -43,11 +43,25 @@ pub struct Model {
     /// How many elements they have.
     pub parameters: u64,
     by_type: Vec<(&'static str, u64)>,
+    /// The files beside it that it needs, where they are wanted.
+    pub ties: Ties,
 }
+
+/// Where a `SavedModel` has its variables, and its word lists.
+const VARIABLES: &str = "variables/variables.index";
+const ASSETS: &str = "assets";
 
 type Flowing = ControlFlow<()>;
 
 impl Model {
+    /// For a `SavedModel`, that fills `ties`.
+    pub fn tied(ties: Ties) -> Self {
+        Self {
+            ties,
+            ..Self::default()
+        }
+    }
+
     /// For a file that is a graph.
     pub fn of_graph() -> Self {
         Self {
@@ -63,7 +77,7 @@ impl Model {
     }
 
     /// Takes what was read.
-    pub fn event(&mut self, spot: Spot<Part>, event: Event<'_, Part>, findings: &mut Findings) -> Flowing {
+    pub fn take(&mut self, spot: Spot<Part>, event: Event<'_, Part>, findings: &mut Findings) -> Flowing {
         match event {
             Event::Enter(field, part) => {
                 self.graphs += u64::from(part == Part::Graph);
@@ -71,6 +85,9 @@ impl Model {
                 if matches!(part, Part::Variable | Part::Asset) {
                     let place = self.place(spot.at);
                     self.elsewhere(place, findings);
+                }
+                if part == Part::Variable {
+                    self.ties.beside(VARIABLES);
                 }
                 ON
             }
@@ -210,20 +227,7 @@ impl Model {
                 ON
             }
             Content::User(reader) => {
-                match reader.finish() {
-                    Note::Plain => {}
-                    Note::Lambda => {
-                        let message = "a layer of the model is a Python function that is kept in it";
-                        findings.add(&rules::TF_LAMBDA, place, message);
-                    }
-                    Note::Unreadable => {
-                        findings.add(
-                            &rules::TF_METADATA,
-                            place,
-                            "the description of an object is not JSON",
-                        );
-                    }
-                }
+                reader.judge(&place, findings);
                 ON
             }
             Content::Attribute(attribute) => {

@@ -49,6 +49,16 @@ pub enum Part {
     User,
     /// `SavedVariable`.
     Variable,
+    /// `BundleHeaderProto`: what an index of variables says first.
+    Header,
+    /// `BundleEntryProto`: where one variable is.
+    Entry,
+    /// `TensorSliceProto`: the part of a variable that an entry of its own has.
+    Slice,
+    /// `FingerprintDef`, the whole file.
+    Fingerprint,
+    /// `SavedMetadata`, the whole file: what Keras knows of the objects of a model.
+    Metadata,
     /// Messages that say nothing about what the graph does.
     Other,
 }
@@ -134,6 +144,40 @@ pub(super) static ASSET_FILE_DEF: Table = Message { part: Part::Asset, fields: &
 
 pub(super) static SAVED_USER_OBJECT: Table = Message { part: Part::User, fields: &[
     one(1, Bytes), one(2, Of(&VERSION_DEF)), one(3, Bytes),
+] };
+
+/// The header of an index of variables.
+pub(super) static BUNDLE_HEADER: Table = Message { part: Part::Header, fields: &[
+    one(1, Int), one(2, Int), one(3, Of(&VERSION_DEF)),
+] };
+
+/// An entry of an index of variables.
+pub(super) static BUNDLE_ENTRY: Table = Message { part: Part::Entry, fields: &[
+    one(1, Int), one(2, Of(&TENSOR_SHAPE_PROTO)), one(3, Int), one(4, Int), one(5, Int), one(6, Fixed32),
+    many(7, Of(&TENSOR_SLICE)),
+] };
+
+static TENSOR_SLICE: Table = Message { part: Part::Slice, fields: &[
+    many(1, Of(&TENSOR_SLICE_EXTENT)),
+] };
+
+static TENSOR_SLICE_EXTENT: Table = Message { part: Part::Other, fields: &[
+    one(1, Int), one(2, Int),
+] };
+
+/// `fingerprint.pb`, the whole file.
+pub(super) static FINGERPRINT: Table = Message { part: Part::Fingerprint, fields: &[
+    one(1, Int), one(2, Int), one(3, Int), one(4, Int), one(5, Int), one(6, Of(&VERSION_DEF)), one(7, Bytes),
+] };
+
+/// `keras_metadata.pb`, the whole file.
+pub(super) static KERAS_METADATA: Table = Message { part: Part::Metadata, fields: &[
+    many(1, Of(&KERAS_OBJECT)),
+] };
+
+/// What Keras knows of an object. Its note is in another field than in a `SavedUserObject`.
+static KERAS_OBJECT: Table = Message { part: Part::User, fields: &[
+    one(2, Int), one(3, Bytes), one(4, Bytes), one(5, Bytes), one(6, Of(&VERSION_DEF)),
 ] };
 
 pub(super) static SAVED_VARIABLE: Table = Message { part: Part::Variable, fields: &[

@@ -82,6 +82,25 @@ impl Tensor {
         type_of(self.kind).map(|kind| kind.0)
     }
 
+    /// How many bytes its numbers take in a file of variables; `None` where they are texts.
+    ///
+    /// # Errors
+    ///
+    /// What is the matter with its shape or type.
+    pub fn stored_bytes(&self) -> Result<Option<u64>, String> {
+        // What is neither numbers nor texts stands for objects of the program that wrote it.
+        let bytes = match type_of(self.kind) {
+            Some(("STRING", ..)) => None,
+            Some((_, bytes @ 1.., ..)) => Some(bytes),
+            _ => return Err(format!("the element type is {}", self.kind)),
+        };
+        let total = self.elements().checked_mul(bytes.unwrap_or(1));
+        match total.filter(|_| !self.impossible) {
+            Some(total) => Ok(bytes.map(|_| total)),
+            None => Err("the shape is impossible or unknown".to_owned()),
+        }
+    }
+
     /// What is the matter with it.
     pub fn flaw(&self) -> Option<String> {
         let Some((name, bytes, field, each)) = type_of(self.kind) else {

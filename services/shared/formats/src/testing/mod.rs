@@ -3,6 +3,7 @@
 //! Independent of the parsers: nothing here uses their code, so that a shared misunderstanding of a format shows.
 
 pub mod apple;
+pub mod checkpoint;
 pub mod compressed;
 mod gguf;
 mod hdf5;

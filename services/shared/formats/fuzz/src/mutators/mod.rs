@@ -4,12 +4,14 @@
 mod archives;
 mod header;
 mod protobuf;
+mod table;
 
 use crate::Random;
 
 pub use archives::{gzip, tar, zip};
 pub use header::{npy, safetensors};
 pub use protobuf::protobuf;
+pub use table::table;
 
 /// What makes an input consistent. It may change the length.
 pub type Repair = fn(&mut Vec<u8>, &mut Random);
@@ -31,6 +33,15 @@ pub fn mutate_protobuf(data: &mut [u8], size: usize, max_size: usize, seed: u32)
         return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
     }
     repaired(data, size, max_size, |bytes| protobuf(bytes, &mut random))
+}
+
+/// Changes entries of a sorted table, or its bytes.
+pub fn mutate_table(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
+    let mut random = Random::new(seed);
+    if random.once_in(4) {
+        return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
+    }
+    repaired(data, size, max_size, |bytes| table(bytes, &mut random))
 }
 
 fn repaired(data: &mut [u8], size: usize, max_size: usize, repair: impl FnOnce(&mut Vec<u8>)) -> usize {

@@ -1,6 +1,6 @@
 //! The judgement on steps and constants, and on what can only be told at the end.
 
-use super::{Flowing, MAX_UNKNOWN, Model, stop};
+use super::{Flowing, MAX_UNKNOWN, Model, VARIABLES, stop};
 use crate::finding::{Findings, Place};
 use crate::protobuf::ON;
 use crate::rules;
@@ -29,7 +29,10 @@ impl Model {
                 place.clone(),
                 format_args!("the operator {} {how}", shown()),
             ),
-            Standing::Variable => self.elsewhere(place.clone(), findings),
+            Standing::Variable => {
+                self.ties.beside(VARIABLES);
+                self.elsewhere(place.clone(), findings);
+            }
             Standing::Saver(inputs) => followed = Some(inputs),
             Standing::Unknown => {
                 let key = node.operator.fingerprint();

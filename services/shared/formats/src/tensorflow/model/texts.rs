@@ -1,6 +1,6 @@
 //! The texts of a graph: names of steps, functions and files, and constants.
 
-use super::{Flowing, MAX_INPUTS, Model, stop};
+use super::{ASSETS, Flowing, MAX_INPUTS, Model, stop};
 use crate::finding::Findings;
 use crate::protobuf::ON;
 use crate::protobuf::{Spot, Text};
@@ -162,7 +162,10 @@ impl Model {
                 let stays = text
                     .whole()
                     .is_some_and(|name| !name.is_empty() && flow::stays(name.as_bytes()));
-                if !stays {
+                if stays {
+                    let name = text.whole().unwrap_or_default();
+                    self.ties.beside(&format!("{ASSETS}/{name}"));
+                } else {
                     let message = format_args!("a file of the model is named \"{}\"", text.shown());
                     findings.add(&rules::TF_ASSET, self.place(spot.at), message);
                 }

@@ -1,0 +1,227 @@
+//! The index of a TensorFlow checkpoint (`variables.index`): a sorted table that says where in other files each variable is.
+//!
+//! Format: `tensor_bundle.proto` and `tensor_bundle.h`. Alone it is refused like every file whose numbers are elsewhere; with the files that
+//! it names it is judged as a set. The table is read when the file has ended, because its own end says where its parts are. Memory: the
+//! file, up to [`MAX_BYTES`].
+
+mod table;
+
+use std::ops::ControlFlow;
+
+use holdfast_contract::report::ModelFacts;
+
+use super::schema::{self, Part};
+use super::tensor::Tensor;
+use crate::finding::{Findings, Place};
+use crate::inspector::{Found, Inspector};
+use crate::protobuf::{End, Event, Message, ON, Reader, Spot};
+use crate::rules;
+use crate::set::Ties;
+use crate::text;
+use table::Entry;
+
+/// The longest index. A hundred thousand variables take about ten million bytes.
+const MAX_BYTES: usize = 16 << 20;
+/// The most files that variables are spread over.
+const MAX_SHARDS: u64 = 4096;
+
+/// The inspector for the index of a checkpoint.
+#[derive(Debug, Default)]
+pub struct CheckpointIndex {
+    bytes: Vec<u8>,
+    too_long: bool,
+    ties: Ties,
+}
+
+impl CheckpointIndex {
+    /// An inspector that fills `ties` with the places of the variables. The files are named by what takes the place of `.index`.
+    pub(crate) fn tied(ties: Ties) -> Self {
+        Self {
+            ties,
+            ..Self::default()
+        }
+    }
+}
+
+impl Inspector for CheckpointIndex {
+    fn feed(&mut self, _at: u64, chunk: &[u8]) {
+        self.too_long |= self.bytes.len() + chunk.len() > MAX_BYTES;
+        if self.too_long {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.extend_from_slice(chunk);
+        }
+    }
+
+    fn finish(self: Box<Self>, _size: u64) -> Found {
+        let mut variables = Variables {
+            ties: self.ties,
+            ..Variables::default()
+        };
+        if self.too_long {
+            let message = format_args!("the index is longer than {} MiB", MAX_BYTES >> 20);
+            variables.findings.add(&rules::TF_LIMIT, Place::whole(), message);
+        } else if let Err((at, what)) = table::read(&self.bytes, |entry| variables.entry(entry)) {
+            let message = format_args!("the index of variables cannot be read: {what}");
+            variables.findings.add(&rules::TF_BROKEN, Place::at(at), message);
+        }
+        variables.conclude()
+    }
+}
+
+/// What the index says.
+#[derive(Debug, Default)]
+struct Variables {
+    findings: Findings,
+    ties: Ties,
+    /// How many files there are, once that is known.
+    shards: Option<u64>,
+    facts: ModelFacts,
+    by_type: Vec<(&'static str, u64)>,
+}
+
+/// Where one variable is, as it is written.
+#[derive(Debug, Default)]
+struct Position {
+    tensor: Tensor,
+    shard: u64,
+    begin: u64,
+    bytes: u64,
+    /// It is in parts, each of which has an entry of its own.
+    sliced: bool,
+}
+
+impl Variables {
+    fn entry(&mut self, entry: Entry<'_>) -> ControlFlow<()> {
+        let place = || Place::at(entry.at).of(&text::shown_bytes(entry.name));
+        let Some(shards) = self.shards else {
+            return self.header(entry);
+        };
+        let Some(position) = position(entry.value) else {
+            let message = "what it says of a variable cannot be read";
+            self.findings.add(&rules::TF_BROKEN, place(), message);
+            return ControlFlow::Break(());
+        };
+        if let Err(flaw) = position.judge(shards) {
+            self.findings.add(&rules::TF_SIZE, place(), flaw);
+            return ON;
+        }
+        if position.sliced {
+            return ON;
+        }
+        let file = format!(".data-{:05}-of-{shards:05}", position.shard);
+        self.ties
+            .external(&file, position.begin, Some(position.bytes), position.bytes);
+        self.count(&position.tensor);
+        ON
+    }
+
+    /// The first entry, which has no name.
+    fn header(&mut self, entry: Entry<'_>) -> ControlFlow<()> {
+        let (mut shards, mut order) = (0, 0);
+        let read = message(&schema::BUNDLE_HEADER, entry.value, |spot, event| {
+            match (spot.inside, event) {
+                (Part::Header, Event::Number(1, value)) => shards = value,
+                (Part::Header, Event::Number(2, value)) => order = value,
+                _ => {}
+            }
+        });
+        let flaw = if read.is_none() || !entry.name.is_empty() {
+            "the index does not begin with its header"
+        } else if order != 0 {
+            "its numbers are in the byte order of other machines"
+        } else if !(1..=MAX_SHARDS).contains(&shards) {
+            "it has an impossible number of files"
+        } else {
+            self.shards = Some(shards);
+            return ON;
+        };
+        self.findings.add(&rules::TF_BROKEN, Place::at(entry.at), flaw);
+        ControlFlow::Break(())
+    }
+
+    fn count(&mut self, tensor: &Tensor) {
+        self.facts.tensors += 1;
+        self.facts.parameters = self.facts.parameters.saturating_add(tensor.elements());
+        let Some(name) = tensor.name() else { return };
+        match self.by_type.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, elements)) => *elements = elements.saturating_add(tensor.elements()),
+            None => self.by_type.push((name, tensor.elements())),
+        }
+    }
+
+    fn conclude(mut self) -> Found {
+        if !self.findings.refuse() {
+            let message = "the file says where variables are, and they are in other files";
+            self.findings.add(&rules::TF_INDEX, Place::whole(), message);
+        }
+        let most = self.by_type.iter().max_by_key(|(_, elements)| *elements);
+        self.facts.tensor_type = most.map(|(name, _)| (*name).to_owned());
+        Found {
+            findings: self.findings,
+            facts: Some(self.facts),
+            ties: self.ties,
+            ..Found::default()
+        }
+    }
+}
+
+impl Position {
+    fn judge(&self, shards: u64) -> Result<(), String> {
+        if self.sliced {
+            let nothing = self.shard == 0 && self.begin == 0 && self.bytes == 0;
+            return if nothing {
+                Ok(())
+            } else {
+                Err("a variable in parts has a place of its own".to_owned())
+            };
+        }
+        if self.shard >= shards {
+            return Err(format!("it is in file {} of {shards}", self.shard));
+        }
+        let (elements, bytes) = (self.tensor.elements(), self.bytes);
+        match self.tensor.stored_bytes()? {
+            Some(needed) if needed != bytes => Err(format!("it needs {needed} bytes, and has {bytes}")),
+            // Each text has a length of one byte at least.
+            None if elements > bytes => Err(format!("{elements} texts are in {bytes} bytes")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What an entry says, if it is one.
+fn position(value: &[u8]) -> Option<Position> {
+    let mut position = Position::default();
+    message(&schema::BUNDLE_ENTRY, value, |spot, event| {
+        let position = &mut position;
+        match (spot.inside, event) {
+            (Part::Entry, Event::Number(1, kind)) => position.tensor.kind = kind,
+            (Part::Entry, Event::Number(3, shard)) => position.shard = shard,
+            (Part::Entry, Event::Number(4, begin)) => position.begin = begin,
+            (Part::Entry, Event::Number(5, bytes)) => position.bytes = bytes,
+            (Part::Shape, Event::Number(3, unknown)) if unknown != 0 => position.tensor.unknown(),
+            (Part::Dimension, Event::Number(1, value)) => position.tensor.dimension(value),
+            (_, Event::Enter(_, Part::Slice)) => position.sliced = true,
+            _ => {}
+        }
+    })?;
+    Some(position)
+}
+
+/// Reads a message that is in one piece. `None` if it is none, or has more than its table, or something twice.
+fn message(
+    table: &'static Message<Part>,
+    bytes: &[u8],
+    mut each: impl FnMut(Spot<Part>, Event<'_, Part>),
+) -> Option<()> {
+    let mut reader = Reader::new(table);
+    let mut odd = false;
+    let mut take = |spot: Spot<Part>, event: Event<'_, Part>| {
+        odd |= matches!(event, Event::Unknown(..) | Event::Again(_));
+        each(spot, event);
+        ON
+    };
+    reader.feed(bytes, &mut take).ok()?;
+    let end = reader.finish(&mut take);
+    (end == End::Complete && !odd).then_some(())
+}

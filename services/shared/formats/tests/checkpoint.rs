@@ -1,0 +1,229 @@
+//! The index of a TensorFlow checkpoint and what lies beside a `SavedModel`: every single way to be wrong with the id it gets.
+
+mod common;
+
+use common::{ids, inspect, inspect_in};
+use holdfast_formats::testing::Proto;
+use holdfast_formats::testing::checkpoint::{index, table, variable};
+use holdfast_formats::{FileInspector, Format};
+
+/// Two variables that follow each other, and a text.
+fn small() -> Vec<(&'static str, Proto)> {
+    vec![
+        ("bias", variable(1, &[4], 0, 0, 16)),
+        ("kernel", variable(1, &[2, 4], 0, 16, 32)),
+        ("names", variable(7, &[], 0, 48, 9)),
+    ]
+}
+
+#[test]
+fn an_index_says_where_its_variables_are_and_is_refused_alone() {
+    let bytes = index(1, &small());
+    let outcome = inspect(&bytes);
+    assert_eq!(outcome.format, Format::CheckpointIndex);
+    assert_eq!(ids(&bytes), ["HF-TF-018"]);
+    let facts = outcome.facts.unwrap();
+    assert_eq!((facts.tensors, facts.parameters), (3, 13));
+    assert_eq!(facts.tensor_type.as_deref(), Some("FLOAT"));
+    let mut inspector = FileInspector::new("variables.index").tying();
+    inspector.feed(&bytes);
+    let ties = inspector.finish().ties;
+    assert_eq!(ties.files, [".data-00000-of-00001"]);
+    let places: Vec<(u64, u64)> = ties
+        .external
+        .iter()
+        .map(|external| (external.at, external.needed))
+        .collect();
+    assert_eq!(places, [(0, 16), (16, 32), (48, 9)]);
+}
+
+#[test]
+fn a_variable_in_parts_has_no_place_of_its_own() {
+    let slice = Proto::new().message(1, &Proto::new().int(1, 2).int(2, 2));
+    let whole = |bytes: u64| variable(1, &[4], 0, 0, bytes).message(7, &slice);
+    let part = ("\0part", variable(1, &[2], 1, 8, 8));
+    let of = |bytes: u64| index(2, &[part.clone(), ("w", whole(bytes))]);
+    assert_eq!(ids(&of(0)), ["HF-TF-018"]);
+    assert_eq!(ids(&of(16)), ["HF-TF-010"]);
+}
+
+#[test]
+fn every_way_to_be_wrong_has_its_id() {
+    let one = |entry: Proto| index(1, &[("w", entry)]);
+    let good = variable(1, &[4], 0, 0, 16);
+    let header = Proto::new().int(1, 1);
+    let of_header = |header: &Proto| table(&[(b"", &header.build())], 8, 8);
+    let end = |bytes: &[u8]| [index(1, &small()).as_slice(), bytes].concat();
+    for (what, bytes, id) in [
+        (
+            "a number of bytes that does not fit",
+            one(variable(1, &[4], 0, 0, 15)),
+            "HF-TF-010",
+        ),
+        (
+            "a shape beyond all numbers",
+            one(variable(1, &[1 << 40, 1 << 40], 0, 0, 16)),
+            "HF-TF-010",
+        ),
+        (
+            "a negative size",
+            one(variable(1, &[u64::MAX], 0, 0, 16)),
+            "HF-TF-010",
+        ),
+        (
+            "more texts than bytes",
+            one(variable(7, &[10], 0, 0, 9)),
+            "HF-TF-010",
+        ),
+        ("an object", one(variable(20, &[], 0, 0, 0)), "HF-TF-010"),
+        ("a variant", one(variable(21, &[], 0, 0, 8)), "HF-TF-010"),
+        ("no type", one(variable(99, &[4], 0, 0, 16)), "HF-TF-010"),
+        (
+            "a file that is not there",
+            one(variable(1, &[4], 1, 0, 16)),
+            "HF-TF-010",
+        ),
+        (
+            "a field that is not known",
+            one(good.clone().int(9, 1)),
+            "HF-TF-001",
+        ),
+        ("the same field twice", one(good.clone().int(5, 16)), "HF-TF-001"),
+        ("no message", one(good.raw(b"\x08")), "HF-TF-001"),
+        (
+            "another byte order",
+            of_header(&header.clone().int(2, 1)),
+            "HF-TF-001",
+        ),
+        ("too many files", index(5000, &small()), "HF-TF-001"),
+        ("something behind the end", end(b"\0"), "HF-TF-001"),
+        ("cut off", index(1, &small())[..90].to_vec(), "HF-TF-001"),
+    ] {
+        assert_eq!(inspect(&bytes).format, Format::CheckpointIndex, "{what}");
+        assert_eq!(ids(&bytes), [id], "{what}");
+    }
+    let long = [index(1, &small()), vec![0; 16 << 20]].concat();
+    assert_eq!(ids(&long), ["HF-TF-016"]);
+}
+
+/// TensorFlow finds the parts of an index from its end, whatever it begins with.
+#[test]
+fn another_file_does_not_pass_as_an_index() {
+    let hidden = [&b"words and words\n"[..], &index(1, &small())].concat();
+    let mut inspector = FileInspector::new("variables.index");
+    inspector.feed(&hidden);
+    assert!(inspector.finish().findings.refuse());
+    let mut inspector = FileInspector::new("variables.index");
+    inspector.feed(br#"{"model_type": "llama"}"#);
+    let found = inspector.finish().findings.into_parts().0;
+    assert!(
+        found.iter().any(|finding| finding.id == "HF-FMT-017"),
+        "{found:?}"
+    );
+}
+
+fn fingerprint() -> Proto {
+    let sums = (1..=5).fold(Proto::new(), |file, field| {
+        file.int(field, u64::MAX / u64::from(field))
+    });
+    sums.message(6, &Proto::new().int(1, 1))
+        .text(7, "1351151976539930488")
+}
+
+fn metadata(note: &str) -> Proto {
+    let object = Proto::new()
+        .int(2, 1)
+        .text(3, "root.layer-0")
+        .text(4, "_tf_keras_layer")
+        .text(5, note)
+        .message(6, &Proto::new().int(1, 2));
+    Proto::new().message(1, &object)
+}
+
+#[test]
+fn what_lies_beside_a_saved_model_is_told_and_judged() {
+    const DENSE: &str = r#"{"name": "d", "class_name": "Dense", "config": {"name": "d", "units": 2}}"#;
+    const OWN: &str = r#"{"name": "m", "class_name": "MyModel", "config": {"layers": []}}"#;
+    const LAMBDA: &str =
+        r#"{"name": "l", "class_name": "Lambda", "config": {"function": ["4wEA", null, null]}}"#;
+    const IMPORT: &str = r#"{"class_name": "Dense", "config": {"activation": {"module": "os", "class_name": "system", "config": {}}}}"#;
+    let hidden = metadata(DENSE).bytes(9, &[1; 4]);
+    for (what, proto, format, wanted) in [
+        (
+            "a fingerprint",
+            fingerprint(),
+            Format::TensorflowFingerprint,
+            &["HF-DOC-009"][..],
+        ),
+        (
+            "a long name",
+            fingerprint().text(7, "x"),
+            Format::TensorflowFingerprint,
+            &["HF-TF-012"],
+        ),
+        (
+            "a name that is none",
+            {
+                let sums = (1..=3).fold(Proto::new(), |file, field| file.int(field, u64::MAX));
+                sums.text(7, "<script>")
+            },
+            Format::TensorflowFingerprint,
+            &["HF-TF-001"],
+        ),
+        (
+            "more than sums",
+            fingerprint().bytes(9, b"x"),
+            Format::TensorflowFingerprint,
+            &["HF-TF-014"],
+        ),
+        (
+            "half a fingerprint",
+            fingerprint().raw(b"\x40"),
+            Format::TensorflowFingerprint,
+            &["HF-TF-001"],
+        ),
+        ("a layer", metadata(DENSE), Format::KerasMetadata, &["HF-DOC-009"]),
+        (
+            "a class of one's own",
+            metadata(OWN),
+            Format::KerasMetadata,
+            &["HF-DOC-009"],
+        ),
+        (
+            "code",
+            metadata(LAMBDA),
+            Format::KerasMetadata,
+            &["HF-TF-008", "HF-KERAS-001"],
+        ),
+        (
+            "an import",
+            metadata(IMPORT),
+            Format::KerasMetadata,
+            &["HF-KERAS-002"],
+        ),
+        ("no JSON", metadata("{"), Format::KerasMetadata, &["HF-TF-009"]),
+        ("something hidden", hidden, Format::KerasMetadata, &["HF-TF-014"]),
+    ] {
+        let bytes = proto.build();
+        assert_eq!(inspect(&bytes).format, format, "{what}");
+        assert_eq!(ids(&bytes), wanted, "{what}");
+        let whole = inspect(&bytes).findings.into_parts();
+        for size in 1..bytes.len() {
+            let found = inspect_in(&bytes, size).findings.into_parts();
+            assert_eq!(found, whole, "{what}, in pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn the_outcome_of_an_index_does_not_depend_on_the_cut() {
+    let bytes = index(1, &small());
+    let whole = inspect(&bytes).findings.into_parts();
+    for size in 1..bytes.len() {
+        assert_eq!(
+            inspect_in(&bytes, size).findings.into_parts(),
+            whole,
+            "in pieces of {size}"
+        );
+    }
+}
