@@ -508,7 +508,27 @@ const READ_BY_NAME: &[&str] = &[
     "onnx", "pb", "graphdef", "mlmodel", "tflite", "lite", "h5", "hdf5", "keras", "index",
 ];
 
+/// Files that programs look for by their whole name and read as one kind, whatever they hold. What is harmless as a graph can be anything
+/// when the same bytes are read as a `SavedModel`: protocol buffers have no signature, and each format passes over what it does not know.
+const SOUGHT: [(&str, Format); 3] = [
+    ("saved_model.pb", Format::SavedModel),
+    ("keras_metadata.pb", Format::KerasMetadata),
+    ("fingerprint.pb", Format::TensorflowFingerprint),
+];
+
 fn judge_name(format: Format, name: &str, findings: &mut Findings) {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let sought = SOUGHT
+        .iter()
+        .find(|(sought, _)| last.eq_ignore_ascii_case(sought));
+    if let Some((sought, wanted)) = sought
+        && *wanted != format
+        && format.refused_by().is_none()
+    {
+        let message =
+            format_args!("{format} content in a file that is read as {wanted} for its name, {sought}");
+        findings.add(&rules::FMT_READ_AS, Place::whole(), message);
+    }
     if name.chars().any(text::is_hidden) {
         findings.add(
             &rules::FMT_HIDDEN_NAME,

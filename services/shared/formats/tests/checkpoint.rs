@@ -3,8 +3,8 @@
 mod common;
 
 use common::{ids, inspect, inspect_in};
-use holdfast_formats::testing::Proto;
 use holdfast_formats::testing::checkpoint::{index, table, variable};
+use holdfast_formats::testing::{Proto, tensorflow};
 use holdfast_formats::{FileInspector, Format};
 
 /// Two variables that follow each other, and a text.
@@ -120,6 +120,35 @@ fn another_file_does_not_pass_as_an_index() {
         found.iter().any(|finding| finding.id == "HF-FMT-017"),
         "{found:?}"
     );
+}
+
+/// A graph that only computes, but whose bytes are a model with another graph to whoever reads them as a `SavedModel`: the name of a gradient
+/// is a step there.
+#[test]
+fn what_is_sought_by_its_name_is_what_the_name_says() {
+    let hidden = tensorflow::node("w", "WriteFile", &[]).build();
+    let gradient = Proto::new().bytes(1, &hidden);
+    let library = Proto::new().message(2, &gradient);
+    let both = tensorflow::graph(&tensorflow::small(), &[]).message(2, &library);
+    let saved = tensorflow::saved_model(&tensorflow::graph(&tensorflow::small(), &[]));
+    let of = |name: &str, proto: &Proto| -> Vec<String> {
+        let mut inspector = FileInspector::new(name);
+        inspector.feed(&proto.build());
+        let found = inspector.finish().findings.into_parts().0;
+        found.into_iter().map(|finding| finding.id).collect()
+    };
+    assert_eq!(of("frozen.pb", &both), ["HF-TF-017"]);
+    for (name, proto) in [
+        ("saved_model.pb", &both),
+        ("model/SAVED_MODEL.PB", &both),
+        ("model/keras_metadata.pb", &both),
+        ("fingerprint.pb", &saved),
+        ("keras_metadata.pb", &fingerprint()),
+    ] {
+        assert_eq!(of(name, proto)[0], "HF-FMT-017", "{name}");
+    }
+    assert_eq!(of("a/saved_model.pb", &saved), ["HF-TF-017"]);
+    assert_eq!(of("a/fingerprint.pb", &fingerprint()), ["HF-DOC-009"]);
 }
 
 fn fingerprint() -> Proto {
