@@ -19,6 +19,9 @@ const TRAILER_BYTES: usize = 5;
 static SUM: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
 const MASK: u32 = 0xa282_ead8;
 
+/// The longest name. A name can be that of the entry before and a byte more, so without a bound a short file has gigabytes of names.
+const MAX_NAME_BYTES: usize = 4 << 10;
+
 /// Why the bytes are no table, and where.
 pub type Flaw = (u64, &'static str);
 
@@ -57,12 +60,14 @@ pub fn read(bytes: &[u8], mut each: impl FnMut(Entry<'_>) -> ControlFlow<()>) ->
         let Some((block, _)) = handle.filter(|(block, _)| block.begin == next) else {
             return Err((entry.at, "its blocks do not follow each other"));
         };
-        let mut last = None;
-        entries(bytes, block, |inner| {
-            if last.is_none() && bound.as_deref().is_some_and(|bound| inner.name <= bound) {
+        let last = entries(bytes, block, |inner| {
+            // Only the first of a block can come before the block.
+            if bound
+                .take()
+                .is_some_and(|bound: Vec<u8>| inner.name <= bound.as_slice())
+            {
                 return Err((inner.at, "its names are not in order"));
             }
-            last = Some(inner.name.to_vec());
             if going.is_continue() {
                 going = each(inner);
             }
@@ -106,12 +111,12 @@ fn footer(bytes: &[u8]) -> Result<(Handle, Handle), Flaw> {
     Ok((metadata, index))
 }
 
-/// Tells `each` of the entries of a block.
+/// Tells `each` of the entries of a block. Returns the name of the last one.
 fn entries(
     bytes: &[u8],
     block: Handle,
     mut each: impl FnMut(Entry<'_>) -> Result<(), Flaw>,
-) -> Result<(), Flaw> {
+) -> Result<Option<Vec<u8>>, Flaw> {
     let flaw = |at: usize, what| ((block.begin + at) as u64, what);
     let (content, trailer) = bytes
         .get(block.begin..)
@@ -142,6 +147,9 @@ fn entries(
             .is_some();
         let record = Record::of(records.get(at..).unwrap_or_default())
             .ok_or(flaw(at, "a block ends within an entry"))?;
+        if record.shared + record.rest.len() > MAX_NAME_BYTES {
+            return Err(flaw(at, "a name is longer than any"));
+        }
         if record.shared > name.len() || (restarts_here && record.shared > 0) {
             return Err(flaw(at, "a name begins with more than the one before it has"));
         }
@@ -161,7 +169,7 @@ fn entries(
     // The list of a block without entries has one place all the same.
     let left = usize::from(records.is_empty());
     if restarts.count() == left {
-        Ok(())
+        Ok((at > 0).then_some(name))
     } else {
         Err(flaw(records.len(), "a block is to be entered within an entry"))
     }
@@ -275,6 +283,19 @@ mod tests {
             assert!(names(&bytes[..end]).is_err(), "{end} bytes");
         }
         assert!(names(&[b"x", bytes.as_slice()].concat()).is_err());
+    }
+
+    #[test]
+    fn names_are_bounded_and_ascend_over_blocks() {
+        let long = [vec![b'a'; MAX_NAME_BYTES], vec![b'b'; MAX_NAME_BYTES + 1]];
+        let fits = table(&[(b"", b"x"), (&long[0], b"y")], 8, 8);
+        assert_eq!(names(&fits).unwrap().len(), 2);
+        let too_long = table(&[(b"", b"x"), (&long[1], b"y")], 8, 8);
+        assert_eq!(names(&too_long).unwrap_err().1, "a name is longer than any");
+        let twice: [(&[u8], &[u8]); 3] = [(b"", b"x"), (b"a", b"y"), (b"a", b"z")];
+        for per_block in 1..=3 {
+            assert!(names(&table(&twice, per_block, 1)).is_err(), "{per_block}");
+        }
     }
 
     #[test]
