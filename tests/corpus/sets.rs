@@ -410,7 +410,14 @@ fn saved_models(corpus: &mut Corpus) {
     let mut deeper = with_variables(DENSE);
     deeper.push(("a-folder-that-comes-first/notes.md", b"# Notes\n".to_vec()));
     corpus.whole("saved-model-beside-a-folder", deeper);
+    let mut sorted = with_variables(DENSE);
+    sorted.push(("assets/sub/words.txt", b"one\ntwo\n".to_vec()));
+    corpus.whole("saved-model-with-a-folder-of-words", sorted);
+    let mut program = with_variables(DENSE);
+    program.push(("variables/sub/notes.py", b"import os\n".to_vec()));
+    corpus.contradictory("saved-model-with-a-program-below", program, "HF-SET-002");
     let bare: Files = vec![
+        ("checkpoint", b"model_checkpoint_path: \"model.ckpt\"\n".to_vec()),
         ("model.ckpt.data-00000-of-00001", {
             let mut numbers = weights(2409);
             numbers[0] = 0xf1;

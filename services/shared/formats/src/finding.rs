@@ -122,6 +122,14 @@ impl Findings {
         self
     }
 
+    /// The findings of these kinds.
+    #[must_use]
+    pub fn only(mut self, rules: &[&Rule]) -> Self {
+        self.listed
+            .retain(|finding| rules.iter().any(|rule| rule.id == finding.id));
+        self
+    }
+
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()

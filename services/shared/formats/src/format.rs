@@ -120,6 +120,8 @@ impl Format {
     /// The format that a file name's extension belongs to, if it promises one that `self` is not.
     pub fn contradicted_by(self, name: &str) -> Option<&str> {
         let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+        // Some systems drop these.
+        let name = name.trim_end_matches(['.', ' ']);
         let (stem, extension) = name.rsplit_once('.')?;
         let lower = extension.to_ascii_lowercase();
         let promised = Self::ALL
@@ -214,6 +216,7 @@ mod tests {
         assert_eq!(Format::Gguf.contradicted_by("a/b/model.Q4_K_M.gguf"), None);
         assert_eq!(Format::Gguf.contradicted_by("model-v0.2"), None);
         assert_eq!(Format::Gguf.contradicted_by("model"), None);
+        assert_eq!(Format::Gguf.contradicted_by("model.onnx. ."), Some("onnx"));
         assert_eq!(Format::Gguf.contradicted_by(".safetensors"), None);
         assert_eq!(
             Format::Safetensors.contradicted_by("diffusion_pytorch_model.bin"),

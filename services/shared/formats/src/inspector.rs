@@ -509,24 +509,36 @@ const READ_BY_NAME: &[&str] = &[
 ];
 
 /// Files that programs look for by their whole name and read as one kind, whatever they hold. What is harmless as a graph can be anything
-/// when the same bytes are read as a `SavedModel`: protocol buffers have no signature, and each format passes over what it does not know.
-const SOUGHT: [(&str, Format); 3] = [
-    ("saved_model.pb", Format::SavedModel),
-    ("keras_metadata.pb", Format::KerasMetadata),
-    ("fingerprint.pb", Format::TensorflowFingerprint),
+/// when the same bytes are read as a `SavedModel`: protocol buffers have no signature, and each format passes over what it does not know. A model
+/// in words (`.pbtxt`) or in pieces (`.cpb`) may hide behind what is a remark there, and no inspection reads one.
+const SOUGHT: [(&str, Option<Format>); 6] = [
+    ("saved_model.pb", Some(Format::SavedModel)),
+    ("saved_model.pbtxt", None),
+    ("saved_model.cpb", None),
+    ("keras_metadata.pb", Some(Format::KerasMetadata)),
+    ("fingerprint.pb", Some(Format::TensorflowFingerprint)),
+    ("checkpoint", Some(Format::Text)),
 ];
 
+/// A name as systems compare it that make no difference between large and small letters, or drop what stands at the end.
+fn folded(name: &str) -> String {
+    let name = name.trim_end_matches(['.', ' ']);
+    // Both ways, for letters that have only one of the other kind: the long s, the sign for kelvin.
+    name.to_uppercase().to_lowercase()
+}
+
 fn judge_name(format: Format, name: &str, findings: &mut Findings) {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let sought = SOUGHT
-        .iter()
-        .find(|(sought, _)| last.eq_ignore_ascii_case(sought));
-    if let Some((sought, wanted)) = sought
-        && *wanted != format
+    let last = folded(name.rsplit(['/', '\\']).next().unwrap_or(name));
+    if let Some((sought, wanted)) = SOUGHT.iter().find(|(sought, _)| last == *sought)
+        && *wanted != Some(format)
         && format.refused_by().is_none()
     {
-        let message =
-            format_args!("{format} content in a file that is read as {wanted} for its name, {sought}");
+        let message = match wanted {
+            Some(wanted) => {
+                format!("{format} content in a file that is read as {wanted} for its name, {sought}")
+            }
+            None => format!("{sought} is read as a model in a form that is not inspected"),
+        };
         findings.add(&rules::FMT_READ_AS, Place::whole(), message);
     }
     if name.chars().any(text::is_hidden) {
@@ -563,7 +575,8 @@ fn judge_name(format: Format, name: &str, findings: &mut Findings) {
             findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);
         }
         let lower = extension.to_ascii_lowercase();
-        if READ_BY_NAME.contains(&lower.as_str()) && format.refused_by().is_none() {
+        let is_told = findings.has(&rules::FMT_READ_AS);
+        if READ_BY_NAME.contains(&lower.as_str()) && format.refused_by().is_none() && !is_told {
             let message = format_args!(
                 "{format} content in a file that is read as .{}",
                 text::bounded(&lower, 16)

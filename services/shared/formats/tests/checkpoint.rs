@@ -5,7 +5,7 @@ mod common;
 use common::{ids, inspect, inspect_in};
 use holdfast_formats::testing::checkpoint::{index, table, variable};
 use holdfast_formats::testing::{Proto, tensorflow};
-use holdfast_formats::{FileInspector, Format};
+use holdfast_formats::{FileInspector, Format, rules};
 
 /// Two variables that follow each other, and a text.
 fn small() -> Vec<(&'static str, Proto)> {
@@ -40,11 +40,27 @@ fn an_index_says_where_its_variables_are_and_is_refused_alone() {
 #[test]
 fn a_variable_in_parts_has_no_place_of_its_own() {
     let slice = Proto::new().message(1, &Proto::new().int(1, 2).int(2, 2));
-    let whole = |bytes: u64| variable(1, &[4], 0, 0, bytes).message(7, &slice);
-    let part = ("\0part", variable(1, &[2], 1, 8, 8));
-    let of = |bytes: u64| index(2, &[part.clone(), ("w", whole(bytes))]);
-    assert_eq!(ids(&of(0)), ["HF-TF-018"]);
-    assert_eq!(ids(&of(16)), ["HF-TF-010"]);
+    let whole = |elements: u64, bytes: u64| variable(1, &[elements], 0, 0, bytes).message(7, &slice);
+    let parts = ["\0a", "\0b"].map(|name| (name, variable(1, &[2], 1, 8, 8)));
+    let of = |whole: Proto| index(2, &[parts.as_slice(), &[("w", whole)]].concat());
+    assert_eq!(ids(&of(whole(4, 0))), ["HF-TF-018"]);
+    for wrong in [whole(4, 16), whole(1 << 40, 0), whole(1 << 63, 0)] {
+        assert_eq!(ids(&of(wrong)), ["HF-TF-010"]);
+    }
+}
+
+/// What is 0 is not written, so that a dimension of size 0 is one without a size.
+#[test]
+fn a_variable_may_be_empty() {
+    let empty = [
+        ("a", variable(1, &[0], 0, 0, 0)),
+        ("b", variable(7, &[0, 3], 0, 0, 0)),
+    ];
+    assert_eq!(ids(&index(1, &empty)), ["HF-TF-018"]);
+    assert_eq!(
+        ids(&index(1, &[("a", variable(1, &[0], 0, 0, 4))])),
+        ["HF-TF-010"]
+    );
 }
 
 #[test]
@@ -147,8 +163,53 @@ fn what_is_sought_by_its_name_is_what_the_name_says() {
     ] {
         assert_eq!(of(name, proto)[0], "HF-FMT-017", "{name}");
     }
+    for name in [
+        "saved_model.pb.",
+        "saved_model.pb .",
+        "\u{17f}aved_model.pb",
+        "\u{212a}eras_metadata.pb",
+    ] {
+        assert_eq!(of(name, &both)[0], "HF-FMT-017", "{name}");
+    }
     assert_eq!(of("a/saved_model.pb", &saved), ["HF-TF-017"]);
     assert_eq!(of("a/fingerprint.pb", &fingerprint()), ["HF-DOC-009"]);
+}
+
+/// A model in words begins with a remark, which can be the begin of another file.
+#[test]
+fn forms_that_are_not_inspected_are_refused_by_name() {
+    let mut header = br#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#.to_vec();
+    header.resize(0x123, b' ');
+    let file = [&0x123_u64.to_le_bytes()[..], &header, b"\n\n"].concat();
+    let refused = |name: &str, bytes: &[u8]| {
+        let mut inspector = FileInspector::new(name);
+        inspector.feed(bytes);
+        let findings = inspector.finish().findings;
+        (findings.refuse(), findings.has(&rules::FMT_READ_AS))
+    };
+    assert_eq!(refused("a.safetensors", &file), (false, false));
+    for name in [
+        "saved_model.pbtxt",
+        "saved_model.cpb",
+        "checkpoint",
+        "run/Checkpoint",
+    ] {
+        assert_eq!(refused(name, &file), (true, true), "{name}");
+    }
+    const STATE: &str = "model_checkpoint_path: \"ckpt-2\"\nall_model_checkpoint_paths: \"ckpt-1\"\n\
+                         all_model_checkpoint_timestamps: 1700000000.25\n";
+    assert_eq!(refused("checkpoint", STATE.as_bytes()), (false, false));
+    for other in [
+        "model_checkpoint_path: \"/tmp/evil\"\n",
+        "model_checkpoint_path: \"..\"\n",
+        "model_checkpoint_path: \"a/b\"\n",
+        "model_checkpoint_path: \"a\\057b\"\n",
+        "model_checkpoint_path: 'a'\n",
+        "# a remark\n",
+        "last_preserved_timestamp: now\n",
+    ] {
+        assert!(refused("checkpoint", other.as_bytes()).0, "{other}");
+    }
 }
 
 fn fingerprint() -> Proto {
@@ -175,6 +236,12 @@ fn what_lies_beside_a_saved_model_is_told_and_judged() {
     const OWN: &str = r#"{"name": "m", "class_name": "MyModel", "config": {"layers": []}}"#;
     const LAMBDA: &str =
         r#"{"name": "l", "class_name": "Lambda", "config": {"function": ["4wEA", null, null]}}"#;
+    const WORDS: &str =
+        r#"{"class_name": "StringLookup", "config": {"name": "l", "vocabulary": "/etc/passwd"}}"#;
+    const FETCHED: &str = r#"{"class_name": "Any", "config": {"from": "gs://bucket/words"}}"#;
+    const METHOD: &str =
+        r#"{"class_name": "ClassMethod", "config": {"cls_symbol": "data.Dataset", "method_name": "load"}}"#;
+    const NAN: &str = r#"{"class_name": "Masking", "config": {"mask_value": NaN, "above": -Infinity}}"#;
     const IMPORT: &str = r#"{"class_name": "Dense", "config": {"activation": {"module": "os", "class_name": "system", "config": {}}}}"#;
     let hidden = metadata(DENSE).bytes(9, &[1; 4]);
     for (what, proto, format, wanted) in [
@@ -223,6 +290,30 @@ fn what_lies_beside_a_saved_model_is_told_and_judged() {
             metadata(LAMBDA),
             Format::KerasMetadata,
             &["HF-TF-008", "HF-KERAS-001"],
+        ),
+        (
+            "a list of words elsewhere",
+            metadata(WORDS),
+            Format::KerasMetadata,
+            &["HF-KERAS-005"],
+        ),
+        (
+            "an address",
+            metadata(FETCHED),
+            Format::KerasMetadata,
+            &["HF-KERAS-006"],
+        ),
+        (
+            "a method by its name",
+            metadata(METHOD),
+            Format::KerasMetadata,
+            &["HF-KERAS-003"],
+        ),
+        (
+            "numbers that are none",
+            metadata(NAN),
+            Format::KerasMetadata,
+            &["HF-DOC-009"],
         ),
         (
             "an import",

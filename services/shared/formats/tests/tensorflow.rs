@@ -305,6 +305,13 @@ fn constants_fit_their_shape() {
         (typed(3, 4).packed(7, &[1]), "HF-TF-017"),
         (typed(3, 4).packed(7, &[1, 2, 3, 4]), "HF-TF-017"),
         (typed(1, 0), "HF-TF-017"),
+        (
+            Proto::new()
+                .int(1, 3)
+                .message(2, &Proto::new().message(2, &Proto::new()))
+                .packed(7, &[1]),
+            "HF-TF-010",
+        ),
         (typed(3, 4).packed(7, &[1, 2, 3, 4, 5]), "HF-TF-010"),
         (typed(3, 4).bytes(4, &[0; 15]), "HF-TF-010"),
         (typed(3, 4).bytes(4, &[0; 16]).packed(7, &[1]), "HF-TF-010"),
@@ -346,11 +353,22 @@ fn everything_else_has_its_id() {
         (asset("vocab.txt"), &["HF-TF-006"]),
         (asset("../../etc/passwd"), &["HF-TF-006", "HF-TF-007"]),
         (
+            meta(&Proto::new().message(4, &Proto::new().text(1, "saved_model_assets"))),
+            &["HF-TF-007"],
+        ),
+        (
+            meta(&Proto::new().message(4, &Proto::new().text(1, "variables"))),
+            &ADMITTED,
+        ),
+        (
             meta(&Proto::new().message(7, &Proto::new().message(1, &variable))),
             &["HF-TF-006"],
         ),
         (user(r#"{"class_name":"Dense"}"#), &ADMITTED),
-        (user(r#"{"class_name":"Lambda","config":{}}"#), &["HF-TF-008"]),
+        (
+            user(r#"{"class_name":"Lambda","config":{}}"#),
+            &["HF-TF-008", "HF-KERAS-001"],
+        ),
         (user("{"), &["HF-TF-009"]),
         (steps(&[node("y", "Relu", &["x"])]), &["HF-TF-011"]),
         (

@@ -105,8 +105,10 @@ impl<'a> Sets<'a> {
     /// The directory that the files of a directory are judged with: its own, or that of the `SavedModel` which it belongs to.
     fn home(&self, parent: &'a Path) -> &'a Path {
         let is_model = |done: &Done<'_>| done.file.path.file_name().is_some_and(|name| name == SAVED_MODEL);
-        let above = parent.parent().filter(|above| {
-            self.directory == Some(*above) && belongs_to_model(parent) && self.held.iter().any(is_model)
+        let above = self.directory.filter(|above| {
+            let below = parent.strip_prefix(above).ok();
+            let folder = below.and_then(|below| below.iter().next());
+            folder.is_some_and(|folder| belongs_to_model(Path::new(folder))) && self.held.iter().any(is_model)
         });
         above.unwrap_or(parent)
     }

@@ -96,7 +96,7 @@ impl Purpose {
             Self::Yaml
         } else if is_list {
             Self::Words
-        } else if PLAIN.contains(&extension) || is_known(name) {
+        } else if PLAIN.contains(&extension) || is_known(name) || is_state(name, text) {
             Self::Plain
         } else {
             Self::Unknown
@@ -130,6 +130,26 @@ fn is_known(name: &str) -> bool {
             let word = part.split(['-', '_']).next().unwrap_or(part);
             is_number || ENDINGS.contains(&word)
         })
+}
+
+/// Whether it is the note in which TensorFlow keeps which checkpoint of a directory is the last: `checkpoint`, with names of files beside it.
+fn is_state(name: &str, text: &str) -> bool {
+    const MAX_BYTES: usize = 64 << 10;
+    let plain = |name: &str| {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        !name.starts_with('.') && !name.is_empty() && name.bytes().all(letter)
+    };
+    let known = |line: &str| match line.split_once(": ") {
+        Some(("model_checkpoint_path" | "all_model_checkpoint_paths", value)) => value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'))
+            .is_some_and(plain),
+        Some(("all_model_checkpoint_timestamps" | "last_preserved_timestamp", value)) => {
+            value.parse::<f64>().is_ok()
+        }
+        _ => false,
+    };
+    name == "checkpoint" && !text.is_empty() && text.len() < MAX_BYTES && text.lines().all(known)
 }
 
 /// Whether a text begins as a program in Python does, under whatever name. Comments may come before the program.

@@ -93,9 +93,23 @@ impl Description {
         (self.judge.findings, self.judge.model_name)
     }
 
-    /// What was found that would be found in any document.
-    pub fn certain(self) -> Findings {
-        self.judge.certain
+    /// For what Keras notes about the objects of a model, written by Python's own writer.
+    pub fn of_objects() -> Self {
+        Self {
+            json: Json::keeping(TEXT_BYTES).of_python(),
+            ..Self::default()
+        }
+    }
+
+    /// What was found whatever the classes are: what would be found in any document, and what is opened.
+    pub fn harms(self) -> Findings {
+        let mut harms = self.judge.certain;
+        harms.append_new(
+            self.judge
+                .findings
+                .only(&[&rules::KERAS_FILE, &rules::KERAS_ADDRESS]),
+        );
+        harms
     }
 
     /// Whether it describes a model rather than anything else.

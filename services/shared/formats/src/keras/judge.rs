@@ -13,7 +13,7 @@ use crate::text;
 /// The most names of members of objects that are open at the same time.
 const MAX_NAMES: usize = 64 << 10;
 /// Members whose text Keras opens as a file.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "vocabulary",
     "vocabulary_file",
     "idf_weights",
@@ -26,6 +26,7 @@ const FILES: [&str; 12] = [
     "directory",
     "saved_model",
     "weights_path",
+    "ckpt_to_load_from",
 ];
 /// Classes of TensorFlow that describe arguments.
 const SPECIFICATIONS: [&str; 4] = [
@@ -241,6 +242,10 @@ fn judge(open: &Open, class: &str) -> Option<Finding> {
     match standing {
         Class::Code => {
             return Some((&rules::KERAS_CODE, format!("{shown} is Python code in the model")));
+        }
+        Class::Method => {
+            let message = format!("{shown} calls a method by its name");
+            return Some((&rules::KERAS_GADGET, message));
         }
         Class::Elsewhere => {
             let message = format!("{shown} loads another model from a file and runs it");

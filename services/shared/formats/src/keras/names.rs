@@ -66,6 +66,8 @@ pub enum Class {
     Elsewhere,
     /// It calls a function of TensorFlow by name.
     Function,
+    /// It calls a method by its name, of a class or of what comes in.
+    Method,
     /// A function by its name.
     Named,
     /// A description of arguments, by a class of TensorFlow.
@@ -80,6 +82,7 @@ pub fn class(name: &str) -> Class {
         "Lambda" | "__lambda__" | "TorchModuleWrapper" => Class::Code,
         "TFSMLayer" => Class::Elsewhere,
         "TFOpLambda" | "SlicingOpLambda" => Class::Function,
+        "ClassMethod" | "InstanceMethod" => Class::Method,
         "function" => Class::Named,
         "__typespec__" => Class::Specification,
         "__keras_tensor__" | "__tensor__" | "__numpy__" | "__bytes__" | "__ellipsis__" | "__slice__"

@@ -326,7 +326,7 @@ impl Ties {
 
     /// The number of a file. The last one named is the likeliest.
     fn file(&mut self, name: &[u8]) -> Option<u32> {
-        if !self.wanted {
+        if !self.wanted || self.incomplete {
             return None;
         }
         let known = self.files.iter().rposition(|file| file.as_bytes() == name);

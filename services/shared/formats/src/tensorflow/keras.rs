@@ -29,7 +29,7 @@ enum State {
 }
 
 /// Reads a note as it streams by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reader {
     json: Json,
     /// Whether the next text is the class of a layer.
@@ -37,6 +37,18 @@ pub struct Reader {
     state: State,
     lambda: bool,
     description: Description,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            json: Json::default().of_python(),
+            class: false,
+            state: State::default(),
+            lambda: false,
+            description: Description::of_objects(),
+        }
+    }
 }
 
 impl Reader {
@@ -81,7 +93,7 @@ impl Reader {
         }
     }
 
-    /// The note has ended: what it has Keras do. It may be of a class that is the model's own, so only what is certain is told.
+    /// The note has ended: what it has Keras do. Its classes may be the model's own, which the graph has in their place.
     pub fn judge(self, place: &Place, findings: &mut Findings) {
         match self.note() {
             Note::Plain => {}
@@ -95,7 +107,7 @@ impl Reader {
             }
         }
         let begins = place.offset().unwrap_or_default();
-        findings.append(self.description.certain().moved(|_| begins));
+        findings.append(self.description.harms().moved(|_| begins));
     }
 
     fn note(&self) -> Note {

@@ -50,6 +50,8 @@ pub struct Model {
 /// Where a `SavedModel` has its variables, and its word lists.
 const VARIABLES: &str = "variables/variables.index";
 const ASSETS: &str = "assets";
+/// The collection in which TensorFlow 1 names the files beside a model.
+const NAMED_FILES: &str = "saved_model_assets";
 
 type Flowing = ControlFlow<()>;
 
@@ -194,13 +196,16 @@ impl Model {
             (Part::Tensor, 1) => tensor.kind = value,
             (Part::Tensor, 7 | 10 | 11 | 13 | 16 | 17) => tensor.values(field, 1),
             (Part::Shape, 3) if value != 0 => tensor.unknown(),
-            (Part::Dimension, 1) => tensor.dimension(value),
+            (Part::Dimension, 1) => tensor.size(value),
             _ => {}
         }
     }
 
     /// A message has ended.
     fn leave(&mut self, scope: Scope, findings: &mut Findings) -> Flowing {
+        if let (Part::Dimension, Some(tensor)) = (scope.part, self.tensor()) {
+            tensor.dimension();
+        }
         let place = match scope.name().map(Text::shown) {
             Some(name) => Place::at(scope.at).of(&name),
             None => self.place(scope.at),

@@ -59,7 +59,9 @@ static GRAPH_DEBUG_INFO_NAME_TO_TRACE_ID_ENTRY: Table = other(&[one(1, Bytes), o
 pub static SAVER_DEF: Table = other(&[
     one(1, Bytes), one(2, Bytes), one(3, Bytes), one(4, Int), one(5, Int), one(6, Fixed32), one(7, Int),
 ]);
-pub static META_GRAPH_DEF_COLLECTION_DEF_ENTRY: Table = other(&[one(1, Bytes), one(2, Of(&COLLECTION_DEF)),]);
+pub static META_GRAPH_DEF_COLLECTION_DEF_ENTRY: Table = Message { part: Part::Collection, fields: &[
+    one(1, Bytes), one(2, Of(&COLLECTION_DEF)),
+] };
 static COLLECTION_DEF: Table = other(&[
     one(1, Of(&COLLECTION_DEF_NODE_LIST)), one(2, Of(&COLLECTION_DEF_BYTES_LIST)),
     one(3, Of(&COLLECTION_DEF_INT64_LIST)), one(4, Of(&COLLECTION_DEF_FLOAT_LIST)),

@@ -47,6 +47,8 @@ pub enum Part {
     Asset,
     /// `SavedUserObject`: what Keras and others know of an object.
     User,
+    /// An entry of `MetaGraphDef.collection_def`, by name.
+    Collection,
     /// `SavedVariable`.
     Variable,
     /// `BundleHeaderProto`: what an index of variables says first.

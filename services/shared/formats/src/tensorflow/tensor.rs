@@ -6,6 +6,8 @@ pub struct Tensor {
     /// Its element type.
     pub kind: u64,
     elements: Option<u64>,
+    /// The size of the dimension that is being read.
+    size: Option<u64>,
     impossible: bool,
     /// Bytes of `tensor_content`.
     pub content: u64,
@@ -49,8 +51,14 @@ fn type_of(kind: u64) -> Option<(&'static str, u64, u32, u64)> {
 }
 
 impl Tensor {
-    /// Takes a dimension.
-    pub fn dimension(&mut self, value: u64) {
+    /// Takes the size of a dimension.
+    pub fn size(&mut self, value: u64) {
+        self.size = Some(value);
+    }
+
+    /// A dimension has ended. One of size 0 is written without its size.
+    pub fn dimension(&mut self) {
+        let value = self.size.take().unwrap_or(0);
         match self.elements.unwrap_or(1).checked_mul(value) {
             Some(elements) if i64::try_from(value).is_ok() => self.elements = Some(elements),
             _ => self.impossible = true,

@@ -27,7 +27,9 @@ pub fn table(entries: &[(&[u8], &[u8])], per_block: usize, interval: usize) -> V
 /// What the index says of one variable: its type (1 is `FLOAT`, 7 `STRING`), shape, and where it is in the file of this number.
 pub fn variable(kind: u64, dimensions: &[u64], shard: u64, begin: u64, bytes: u64) -> Proto {
     let shape = dimensions.iter().fold(Proto::new(), |shape, dimension| {
-        shape.message(2, &Proto::new().int(1, *dimension))
+        // What is 0 is not written.
+        let size = Some(*dimension).filter(|size| *size > 0);
+        shape.message(2, &size.map_or_else(Proto::new, |size| Proto::new().int(1, size)))
     });
     let entry = Proto::new().int(1, kind).message(2, &shape);
     let entry = [(3, shard), (4, begin), (5, bytes)]

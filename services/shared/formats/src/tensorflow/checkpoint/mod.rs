@@ -76,6 +76,9 @@ struct Variables {
     ties: Ties,
     /// How many files there are, once that is known.
     shards: Option<u64>,
+    /// How many bytes all entries have, and how many those in parts need of them.
+    bytes: u64,
+    in_parts: u64,
     facts: ModelFacts,
     by_type: Vec<(&'static str, u64)>,
 }
@@ -106,7 +109,11 @@ impl Variables {
             self.findings.add(&rules::TF_SIZE, place(), flaw);
             return ON;
         }
+        self.bytes = self.bytes.saturating_add(position.bytes);
         if position.sliced {
+            let needed = position.tensor.stored_bytes().ok().flatten();
+            let needed = needed.unwrap_or(position.tensor.elements());
+            self.in_parts = self.in_parts.saturating_add(needed);
             return ON;
         }
         let file = format!(".data-{:05}-of-{shards:05}", position.shard);
@@ -151,6 +158,13 @@ impl Variables {
     }
 
     fn conclude(mut self) -> Found {
+        if self.in_parts > self.bytes {
+            let message = format_args!(
+                "variables in parts need {} bytes, and all entries together have {}",
+                self.in_parts, self.bytes
+            );
+            self.findings.add(&rules::TF_SIZE, Place::whole(), message);
+        }
         if !self.findings.refuse() {
             let message = "the file says where variables are, and they are in other files";
             self.findings.add(&rules::TF_INDEX, Place::whole(), message);
@@ -168,6 +182,7 @@ impl Variables {
 
 impl Position {
     fn judge(&self, shards: u64) -> Result<(), String> {
+        let needed = self.tensor.stored_bytes()?;
         if self.sliced {
             let nothing = self.shard == 0 && self.begin == 0 && self.bytes == 0;
             return if nothing {
@@ -180,7 +195,7 @@ impl Position {
             return Err(format!("it is in file {} of {shards}", self.shard));
         }
         let (elements, bytes) = (self.tensor.elements(), self.bytes);
-        match self.tensor.stored_bytes()? {
+        match needed {
             Some(needed) if needed != bytes => Err(format!("it needs {needed} bytes, and has {bytes}")),
             // Each text has a length of one byte at least.
             None if elements > bytes => Err(format!("{elements} texts are in {bytes} bytes")),
@@ -200,7 +215,8 @@ fn position(value: &[u8]) -> Option<Position> {
             (Part::Entry, Event::Number(4, begin)) => position.begin = begin,
             (Part::Entry, Event::Number(5, bytes)) => position.bytes = bytes,
             (Part::Shape, Event::Number(3, unknown)) if unknown != 0 => position.tensor.unknown(),
-            (Part::Dimension, Event::Number(1, value)) => position.tensor.dimension(value),
+            (Part::Dimension, Event::Number(1, value)) => position.tensor.size(value),
+            (_, Event::Leave(Part::Dimension)) => position.tensor.dimension(),
             (_, Event::Enter(_, Part::Slice)) => position.sliced = true,
             _ => {}
         }

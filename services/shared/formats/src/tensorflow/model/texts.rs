@@ -1,6 +1,6 @@
 //! The texts of a graph: names of steps, functions and files, and constants.
 
-use super::{ASSETS, Flowing, MAX_INPUTS, Model, stop};
+use super::{ASSETS, Flowing, MAX_INPUTS, Model, NAMED_FILES, stop};
 use crate::finding::Findings;
 use crate::protobuf::ON;
 use crate::protobuf::{Spot, Text};
@@ -157,6 +157,10 @@ impl Model {
                 {
                     flow.argument(text.fingerprint());
                 }
+            }
+            (Part::Collection, 1) if text.whole() == Some(NAMED_FILES) => {
+                let message = "files of the model are named in the manner of TensorFlow 1";
+                findings.add(&rules::TF_ASSET, self.place(spot.at), message);
             }
             (Part::Asset, 2) => {
                 let stays = text
