@@ -178,6 +178,8 @@ fn what_is_sought_by_its_name_is_what_the_name_says() {
 /// A model in words begins with a remark, which can be the begin of another file.
 #[test]
 fn forms_that_are_not_inspected_are_refused_by_name() {
+    const STATE: &str = "model_checkpoint_path: \"ckpt-2\"\nall_model_checkpoint_paths: \"ckpt-1\"\n\
+                         all_model_checkpoint_timestamps: 1700000000.25\n";
     let mut header = br#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#.to_vec();
     header.resize(0x123, b' ');
     let file = [&0x123_u64.to_le_bytes()[..], &header, b"\n\n"].concat();
@@ -196,8 +198,6 @@ fn forms_that_are_not_inspected_are_refused_by_name() {
     ] {
         assert_eq!(refused(name, &file), (true, true), "{name}");
     }
-    const STATE: &str = "model_checkpoint_path: \"ckpt-2\"\nall_model_checkpoint_paths: \"ckpt-1\"\n\
-                         all_model_checkpoint_timestamps: 1700000000.25\n";
     assert_eq!(refused("checkpoint", STATE.as_bytes()), (false, false));
     for other in [
         "model_checkpoint_path: \"/tmp/evil\"\n",
@@ -230,109 +230,50 @@ fn metadata(note: &str) -> Proto {
     Proto::new().message(1, &object)
 }
 
-#[test]
-fn what_lies_beside_a_saved_model_is_told_and_judged() {
-    const DENSE: &str = r#"{"name": "d", "class_name": "Dense", "config": {"name": "d", "units": 2}}"#;
-    const OWN: &str = r#"{"name": "m", "class_name": "MyModel", "config": {"layers": []}}"#;
-    const LAMBDA: &str =
-        r#"{"name": "l", "class_name": "Lambda", "config": {"function": ["4wEA", null, null]}}"#;
-    const WORDS: &str =
-        r#"{"class_name": "StringLookup", "config": {"name": "l", "vocabulary": "/etc/passwd"}}"#;
-    const FETCHED: &str = r#"{"class_name": "Any", "config": {"from": "gs://bucket/words"}}"#;
-    const METHOD: &str =
-        r#"{"class_name": "ClassMethod", "config": {"cls_symbol": "data.Dataset", "method_name": "load"}}"#;
-    const NAN: &str = r#"{"class_name": "Masking", "config": {"mask_value": NaN, "above": -Infinity}}"#;
-    const IMPORT: &str = r#"{"class_name": "Dense", "config": {"activation": {"module": "os", "class_name": "system", "config": {}}}}"#;
-    let hidden = metadata(DENSE).bytes(9, &[1; 4]);
-    for (what, proto, format, wanted) in [
-        (
-            "a fingerprint",
-            fingerprint(),
-            Format::TensorflowFingerprint,
-            &["HF-DOC-009"][..],
-        ),
-        (
-            "a long name",
-            fingerprint().text(7, "x"),
-            Format::TensorflowFingerprint,
-            &["HF-TF-012"],
-        ),
-        (
-            "a name that is none",
-            {
-                let sums = (1..=3).fold(Proto::new(), |file, field| file.int(field, u64::MAX));
-                sums.text(7, "<script>")
-            },
-            Format::TensorflowFingerprint,
-            &["HF-TF-001"],
-        ),
-        (
-            "more than sums",
-            fingerprint().bytes(9, b"x"),
-            Format::TensorflowFingerprint,
-            &["HF-TF-014"],
-        ),
-        (
-            "half a fingerprint",
-            fingerprint().raw(b"\x40"),
-            Format::TensorflowFingerprint,
-            &["HF-TF-001"],
-        ),
-        ("a layer", metadata(DENSE), Format::KerasMetadata, &["HF-DOC-009"]),
-        (
-            "a class of one's own",
-            metadata(OWN),
-            Format::KerasMetadata,
-            &["HF-DOC-009"],
-        ),
-        (
-            "code",
-            metadata(LAMBDA),
-            Format::KerasMetadata,
-            &["HF-TF-008", "HF-KERAS-001"],
-        ),
-        (
-            "a list of words elsewhere",
-            metadata(WORDS),
-            Format::KerasMetadata,
-            &["HF-KERAS-005"],
-        ),
-        (
-            "an address",
-            metadata(FETCHED),
-            Format::KerasMetadata,
-            &["HF-KERAS-006"],
-        ),
-        (
-            "a method by its name",
-            metadata(METHOD),
-            Format::KerasMetadata,
-            &["HF-KERAS-003"],
-        ),
-        (
-            "numbers that are none",
-            metadata(NAN),
-            Format::KerasMetadata,
-            &["HF-DOC-009"],
-        ),
-        (
-            "an import",
-            metadata(IMPORT),
-            Format::KerasMetadata,
-            &["HF-KERAS-002"],
-        ),
-        ("no JSON", metadata("{"), Format::KerasMetadata, &["HF-TF-009"]),
-        ("something hidden", hidden, Format::KerasMetadata, &["HF-TF-014"]),
-    ] {
-        let bytes = proto.build();
-        assert_eq!(inspect(&bytes).format, format, "{what}");
-        assert_eq!(ids(&bytes), wanted, "{what}");
-        let whole = inspect(&bytes).findings.into_parts();
-        for size in 1..bytes.len() {
-            let found = inspect_in(&bytes, size).findings.into_parts();
-            assert_eq!(found, whole, "{what}, in pieces of {size}");
-        }
+/// The file is of this format and has these findings, however it is cut.
+fn judged_as(format: Format, wanted: &[&str], proto: &Proto) {
+    let bytes = proto.build();
+    assert_eq!(inspect(&bytes).format, format, "{proto:?}");
+    assert_eq!(ids(&bytes), wanted, "{proto:?}");
+    let whole = inspect(&bytes).findings.into_parts();
+    for size in 1..bytes.len() {
+        let found = inspect_in(&bytes, size).findings.into_parts();
+        assert_eq!(found, whole, "{proto:?}, in pieces of {size}");
     }
+}
+
+#[test]
+fn a_fingerprint_is_sums_and_a_name() {
+    let sums = (1..=3).fold(Proto::new(), |file, field| file.int(field, u64::MAX));
+    for (proto, wanted) in [
+        (fingerprint(), "HF-DOC-009"),
+        (fingerprint().text(7, "x"), "HF-TF-012"),
+        (sums.text(7, "<script>"), "HF-TF-001"),
+        (fingerprint().bytes(9, b"x"), "HF-TF-014"),
+        (fingerprint().raw(b"\x40"), "HF-TF-001"),
+    ] {
+        judged_as(Format::TensorflowFingerprint, &[wanted], &proto);
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn notes_of_keras_are_judged_by_what_they_have_it_do() {
+    const DENSE: &str = r#"{"name": "d", "class_name": "Dense", "config": {"name": "d", "units": 2}}"#;
+    for (note, wanted) in [
+        (DENSE, &["HF-DOC-009"][..]),
+        (r#"{"name": "m", "class_name": "MyModel", "config": {"layers": []}}"#, &["HF-DOC-009"]),
+        (r#"{"class_name": "Masking", "config": {"mask_value": NaN, "above": -Infinity}}"#, &["HF-DOC-009"]),
+        (r#"{"class_name": "Lambda", "config": {"function": ["4wEA", null, null]}}"#, &["HF-TF-008", "HF-KERAS-001"]),
+        (r#"{"class_name": "StringLookup", "config": {"name": "l", "vocabulary": "/etc/passwd"}}"#, &["HF-KERAS-005"]),
+        (r#"{"class_name": "Any", "config": {"from": "gs://bucket/words"}}"#, &["HF-KERAS-006"]),
+        (r#"{"class_name": "ClassMethod", "config": {"cls_symbol": "data.Dataset", "method_name": "load"}}"#, &["HF-KERAS-003"]),
+        (r#"{"class_name": "D", "config": {"x": {"module": "os", "class_name": "system", "config": {}}}}"#, &["HF-KERAS-002"]),
+        ("{", &["HF-TF-009"]),
+    ] {
+        judged_as(Format::KerasMetadata, wanted, &metadata(note));
+    }
+    judged_as(Format::KerasMetadata, &["HF-TF-014"], &metadata(DENSE).bytes(9, &[1; 4]));
 }
 
 #[test]
