@@ -29,7 +29,7 @@ const ARGUED: &[(&str, &str)] = &[
     ),
     (
         "modelaudit/clean/safe_model.pt",
-        "There is no directory around its members, as in every file that PyTorch writes; PyTorch does not load it.",
+        "Its members lie in no directory, as those of every file that PyTorch writes do; PyTorch does not load it.",
     ),
 ];
 
