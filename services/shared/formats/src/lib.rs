@@ -33,6 +33,7 @@ pub mod sentencepiece;
 pub mod set;
 mod signatures;
 mod tail;
+mod tally;
 mod tar;
 mod template;
 pub mod tensorflow;

@@ -294,7 +294,7 @@ impl Gguf {
             tensors: self.tensors.listed(),
             parameters: self.tensors.parameters(),
             context_tokens: self.metadata.context_tokens(),
-            tensor_type: self.tensors.predominant().map(ToOwned::to_owned),
+            tensor_type: self.tensors.predominant(),
             chat_template: self.metadata.has_template(),
         }
     }

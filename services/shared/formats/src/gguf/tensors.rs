@@ -6,6 +6,7 @@ use crate::finding::{Findings, Place};
 use crate::names::Names;
 use crate::rules::{self, Rule};
 use crate::set::Ties;
+use crate::tally::Tally;
 use crate::text::{self, Fingerprint};
 
 /// The most tensors of a file. The largest published models have some thousands.
@@ -44,7 +45,7 @@ pub struct Tensors {
     extents: Vec<Extent>,
     current: Current,
     parameters: u64,
-    by_type: Vec<(&'static str, u64)>,
+    by_type: Tally,
     listed: u32,
     /// The name of the tensor that is being read, where it is wanted.
     name: Vec<u8>,
@@ -210,10 +211,7 @@ impl Tensors {
 
     fn count(&mut self, kind: TensorType) {
         self.parameters = self.parameters.saturating_add(self.current.elements);
-        match self.by_type.iter_mut().find(|(name, _)| *name == kind.name) {
-            Some((_, elements)) => *elements = elements.saturating_add(self.current.elements),
-            None => self.by_type.push((kind.name, self.current.elements)),
-        }
+        self.by_type.add(kind.name, self.current.elements);
     }
 
     fn place(&self) -> Place {
@@ -236,9 +234,8 @@ impl Tensors {
     }
 
     /// The type that most weights have.
-    pub fn predominant(&self) -> Option<&'static str> {
-        let most = self.by_type.iter().max_by_key(|(_, elements)| *elements)?;
-        Some(most.0)
+    pub fn predominant(&self) -> Option<String> {
+        self.by_type.predominant()
     }
 
     /// Judges the layout once all are listed.

@@ -5,13 +5,17 @@ mod judge;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use holdfast_contract::report::ModelFacts;
+
 use super::external::Concern;
 use super::parts::{Content, Scope, pair};
 use super::schema::Part;
 use crate::finding::{Findings, Place};
-use crate::protobuf::{Event, ON, Spot, Text, Unknown};
-use crate::rules;
+use crate::inspector::Found;
+use crate::protobuf::{Event, Meaning, ON, Spot, Text, Unknown};
+use crate::rules::{self, Rule};
 use crate::set::Ties;
+use crate::tally::Tally;
 use crate::text::{self, Fingerprint};
 
 /// The most names of initializers, and of functions, that are compared. The largest published models have some ten thousand.
@@ -45,7 +49,7 @@ pub struct Model {
     pub tensors: u64,
     /// How many elements they have.
     pub parameters: u64,
-    by_type: Vec<(&'static str, u64)>,
+    by_type: Tally,
     /// Numbers that are in other files, where they are wanted.
     pub ties: Ties,
 }
@@ -59,19 +63,18 @@ impl Model {
         }
     }
 
-    /// The type that most elements have.
-    pub fn predominant(&self) -> Option<&'static str> {
-        Some(self.by_type.iter().max_by_key(|(_, elements)| *elements)?.0)
-    }
-
     /// The program that wrote the model, with its version.
     pub fn producer(&self) -> Option<String> {
         let both = text::shown(&format!("{} {}", self.producer, self.producer_version));
         Some(both).filter(|text| !text.is_empty())
     }
+}
 
-    /// Takes what was read.
-    pub fn take(
+impl Meaning for Model {
+    type Part = Part;
+    const BROKEN: &'static Rule = &rules::ONNX_BROKEN;
+
+    fn event(
         &mut self,
         spot: Spot<Part>,
         event: Event<'_, Part>,
@@ -133,6 +136,33 @@ impl Model {
         }
     }
 
+    fn conclude(mut self, complete: bool, mut findings: Findings) -> Found {
+        if complete {
+            self.judge(&mut findings);
+        }
+        if !findings.refuse() {
+            let message = "every part of the model was read, and it needs nothing but itself";
+            findings.add(&rules::ONNX_ADMITTED, Place::whole(), message);
+        }
+        let facts = ModelFacts {
+            name: self.producer(),
+            architecture: None,
+            tensors: self.tensors,
+            parameters: self.parameters,
+            context_tokens: None,
+            tensor_type: self.by_type.predominant(),
+            chat_template: false,
+        };
+        Found {
+            findings,
+            facts: Some(facts),
+            ties: self.ties,
+            ..Found::default()
+        }
+    }
+}
+
+impl Model {
     fn innermost(&mut self) -> Option<&mut Content> {
         self.scopes.last_mut().map(|scope| &mut scope.content)
     }

@@ -11,6 +11,7 @@ use crate::names::Names;
 use crate::rules::{self, Rule};
 use crate::scripts;
 use crate::set::Ties;
+use crate::tally::Tally;
 use crate::text::{self, Fingerprint};
 
 /// The most tensors of a file. The largest published ones have some tens of thousands.
@@ -81,7 +82,7 @@ pub struct Header {
     pub extents: Vec<Extent>,
     /// Number of weights in all tensors.
     pub parameters: u64,
-    by_type: Vec<(&'static str, u64)>,
+    by_type: Tally,
     /// The name of the tensor whose entry is being read, where it is wanted.
     name: Vec<u8>,
     /// The tensors, where they are wanted.
@@ -103,7 +104,7 @@ impl Default for Header {
             architecture: None,
             extents: Vec::new(),
             parameters: 0,
-            by_type: Vec::new(),
+            by_type: Tally::default(),
             name: Vec::new(),
             ties: Ties::default(),
         }
@@ -117,9 +118,8 @@ impl Header {
     }
 
     /// The type that most weights have.
-    pub fn predominant(&self) -> Option<&'static str> {
-        let most = self.by_type.iter().max_by_key(|(_, elements)| *elements)?;
-        Some(most.0)
+    pub fn predominant(&self) -> Option<String> {
+        self.by_type.predominant()
     }
 
     /// Takes what was read at `at` in the file. Breaks where reading on makes no sense.
@@ -364,10 +364,7 @@ impl Header {
         });
         self.ties.tensor(&self.name, end - begin);
         self.parameters = self.parameters.saturating_add(elements);
-        match self.by_type.iter_mut().find(|(name, _)| *name == dtype) {
-            Some((_, count)) => *count = count.saturating_add(elements),
-            None => self.by_type.push((dtype, elements)),
-        }
+        self.by_type.add(dtype, elements);
         self.part.clear();
         self.go(State::Top)
     }

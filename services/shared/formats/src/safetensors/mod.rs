@@ -115,7 +115,7 @@ impl Inspector for Safetensors {
             tensors: self.header.extents.len() as u64,
             parameters: self.header.parameters,
             context_tokens: None,
-            tensor_type: self.header.predominant().map(ToOwned::to_owned),
+            tensor_type: self.header.predominant(),
             chat_template: false,
         };
         Found {

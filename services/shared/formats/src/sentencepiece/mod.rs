@@ -8,15 +8,8 @@ mod charsmap;
 mod model;
 mod schema;
 
-use std::ops::ControlFlow;
-
-use crate::finding::{Findings, Place};
-use crate::format::Format;
-use crate::inspector::Found;
-use crate::protobuf::{Event, Meaning, Spot, Whole};
-use crate::rules::{self, Rule};
+use crate::protobuf::Whole;
 use model::Model;
-use schema::Part;
 
 /// The inspector for SentencePiece tokenizers.
 pub type Sentencepiece = Whole<Model>;
@@ -24,26 +17,5 @@ pub type Sentencepiece = Whole<Model>;
 impl Default for Sentencepiece {
     fn default() -> Self {
         Self::of(&schema::MODEL, Model::default())
-    }
-}
-
-impl Meaning for Model {
-    type Part = Part;
-    const BROKEN: &'static Rule = &rules::SPM_BROKEN;
-
-    fn event(
-        &mut self,
-        spot: Spot<Part>,
-        event: Event<'_, Part>,
-        findings: &mut Findings,
-    ) -> ControlFlow<()> {
-        self.take(spot, event, findings)
-    }
-
-    fn conclude(self, complete: bool, mut findings: Findings) -> Found {
-        if complete && self.pieces == 0 {
-            findings.add(&rules::SPM_BROKEN, Place::whole(), "it has no pieces");
-        }
-        Found::companion(Format::Sentencepiece, findings)
     }
 }

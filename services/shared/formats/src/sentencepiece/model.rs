@@ -5,8 +5,10 @@ use std::ops::ControlFlow;
 use super::charsmap::Charsmap;
 use super::schema::Part;
 use crate::finding::{Findings, Place};
-use crate::protobuf::{Event, ON, Spot, Text};
-use crate::rules;
+use crate::format::Format;
+use crate::inspector::Found;
+use crate::protobuf::{Event, Meaning, ON, Spot, Text};
+use crate::rules::{self, Rule};
 
 /// The most pieces. The largest tokenizers have some hundred thousand.
 const MAX_PIECES: u64 = 1 << 20;
@@ -27,9 +29,11 @@ pub struct Model {
     charsmap: Option<Charsmap>,
 }
 
-impl Model {
-    /// Takes what was read.
-    pub fn take(
+impl Meaning for Model {
+    type Part = Part;
+    const BROKEN: &'static Rule = &rules::SPM_BROKEN;
+
+    fn event(
         &mut self,
         spot: Spot<Part>,
         event: Event<'_, Part>,
@@ -73,6 +77,15 @@ impl Model {
         ON
     }
 
+    fn conclude(self, complete: bool, mut findings: Findings) -> Found {
+        if complete && self.pieces == 0 {
+            findings.add(&rules::SPM_BROKEN, Place::whole(), "it has no pieces");
+        }
+        Found::companion(Format::Sentencepiece, findings)
+    }
+}
+
+impl Model {
     fn score(&mut self, place: Place, chunk: &[u8], left: u64, findings: &mut Findings) {
         self.score.extend_from_slice(chunk);
         if left > 0 {

@@ -18,19 +18,11 @@ mod rest;
 mod schema;
 mod tensor;
 
-use std::ops::ControlFlow;
-
-use holdfast_contract::report::ModelFacts;
-
-use crate::finding::{Findings, Place};
-use crate::inspector::Found;
-use crate::protobuf::{Event, Meaning, Spot, Whole};
-use crate::rules::{self, Rule};
+use crate::protobuf::Whole;
 use crate::set::Ties;
 pub use beside::{Fingerprint, KerasMetadata};
 pub use checkpoint::CheckpointIndex;
 use model::Model;
-use schema::Part;
 
 /// The inspector for a `SavedModel` and graphs.
 pub type Tensorflow = Whole<Model>;
@@ -49,44 +41,5 @@ impl Tensorflow {
     /// For a graph alone.
     pub fn graph() -> Self {
         Self::of(&schema::GRAPH_DEF, Model::of_graph())
-    }
-}
-
-impl Meaning for Model {
-    type Part = Part;
-    const BROKEN: &'static Rule = &rules::TF_BROKEN;
-
-    fn event(
-        &mut self,
-        spot: Spot<Part>,
-        event: Event<'_, Part>,
-        findings: &mut Findings,
-    ) -> ControlFlow<()> {
-        self.take(spot, event, findings)
-    }
-
-    fn conclude(mut self, complete: bool, mut findings: Findings) -> Found {
-        if complete {
-            self.judge(&mut findings);
-        }
-        if !findings.refuse() {
-            let message = "every step of the graph was read, and it only computes";
-            findings.add(&rules::TF_ADMITTED, Place::whole(), message);
-        }
-        let facts = ModelFacts {
-            name: None,
-            architecture: None,
-            tensors: self.tensors,
-            parameters: self.parameters,
-            context_tokens: None,
-            tensor_type: self.predominant().map(ToOwned::to_owned),
-            chat_template: false,
-        };
-        Found {
-            findings,
-            facts: Some(facts),
-            ties: self.ties,
-            ..Found::default()
-        }
     }
 }

@@ -6,15 +6,19 @@ mod texts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use holdfast_contract::report::ModelFacts;
+
 use super::attribute::Attribute;
 use super::flow::{Calls, Flow};
 use super::parts::{Content, Node, Scope};
 use super::schema::Part;
 use super::tensor::Tensor;
 use crate::finding::{Findings, Place};
-use crate::protobuf::{Event, ON, Spot, Text, Unknown};
-use crate::rules;
+use crate::inspector::Found;
+use crate::protobuf::{Event, Meaning, ON, Spot, Text, Unknown};
+use crate::rules::{self, Rule};
 use crate::set::Ties;
+use crate::tally::Tally;
 use crate::text::Fingerprint;
 
 /// The most functions of a file.
@@ -42,7 +46,7 @@ pub struct Model {
     pub tensors: u64,
     /// How many elements they have.
     pub parameters: u64,
-    by_type: Vec<(&'static str, u64)>,
+    by_type: Tally,
     /// The files beside it that it needs, where they are wanted.
     pub ties: Ties,
 }
@@ -72,14 +76,13 @@ impl Model {
             ..Self::default()
         }
     }
+}
 
-    /// The type that most elements have.
-    pub fn predominant(&self) -> Option<&'static str> {
-        Some(self.by_type.iter().max_by_key(|(_, elements)| *elements)?.0)
-    }
+impl Meaning for Model {
+    type Part = Part;
+    const BROKEN: &'static Rule = &rules::TF_BROKEN;
 
-    /// Takes what was read.
-    pub fn take(&mut self, spot: Spot<Part>, event: Event<'_, Part>, findings: &mut Findings) -> Flowing {
+    fn event(&mut self, spot: Spot<Part>, event: Event<'_, Part>, findings: &mut Findings) -> Flowing {
         match event {
             Event::Enter(field, part) => {
                 self.graphs += u64::from(part == Part::Graph);
@@ -125,6 +128,33 @@ impl Model {
         }
     }
 
+    fn conclude(mut self, complete: bool, mut findings: Findings) -> Found {
+        if complete {
+            self.judge(&mut findings);
+        }
+        if !findings.refuse() {
+            let message = "every step of the graph was read, and it only computes";
+            findings.add(&rules::TF_ADMITTED, Place::whole(), message);
+        }
+        let facts = ModelFacts {
+            name: None,
+            architecture: None,
+            tensors: self.tensors,
+            parameters: self.parameters,
+            context_tokens: None,
+            tensor_type: self.by_type.predominant(),
+            chat_template: false,
+        };
+        Found {
+            findings,
+            facts: Some(facts),
+            ties: self.ties,
+            ..Found::default()
+        }
+    }
+}
+
+impl Model {
     fn innermost(&mut self) -> Option<&mut Content> {
         self.scopes.last_mut().map(|scope| &mut scope.content)
     }

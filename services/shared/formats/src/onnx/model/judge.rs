@@ -104,10 +104,7 @@ impl Model {
         self.tensors += 1;
         self.parameters = self.parameters.saturating_add(tensor.elements());
         if let Some(kind) = tensor.kind() {
-            match self.by_type.iter_mut().find(|(name, _)| *name == kind) {
-                Some((_, count)) => *count = count.saturating_add(tensor.elements()),
-                None => self.by_type.push((kind, tensor.elements())),
-            }
+            self.by_type.add(kind, tensor.elements());
         }
         // Only initializers are known by name: in a graph directly, or as the values of a sparse one.
         let graph = match self.scopes.as_slice() {

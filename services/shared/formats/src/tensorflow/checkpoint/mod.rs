@@ -17,6 +17,7 @@ use crate::inspector::{Found, Inspector};
 use crate::protobuf::{End, Event, Message, ON, Reader, Spot};
 use crate::rules;
 use crate::set::Ties;
+use crate::tally::Tally;
 use crate::text;
 use table::Entry;
 
@@ -80,7 +81,7 @@ struct Variables {
     bytes: u64,
     in_parts: u64,
     facts: ModelFacts,
-    by_type: Vec<(&'static str, u64)>,
+    by_type: Tally,
 }
 
 /// Where one variable is, as it is written.
@@ -105,13 +106,15 @@ impl Variables {
             self.findings.add(&rules::TF_BROKEN, place(), message);
             return ControlFlow::Break(());
         };
-        if let Err(flaw) = position.judge(shards) {
-            self.findings.add(&rules::TF_SIZE, place(), flaw);
-            return ON;
-        }
+        let needed = match position.judge(shards) {
+            Ok(needed) => needed,
+            Err(flaw) => {
+                self.findings.add(&rules::TF_SIZE, place(), flaw);
+                return ON;
+            }
+        };
         self.bytes = self.bytes.saturating_add(position.bytes);
         if position.sliced {
-            let needed = position.tensor.stored_bytes().ok().flatten();
             let needed = needed.unwrap_or(position.tensor.elements());
             self.in_parts = self.in_parts.saturating_add(needed);
             return ON;
@@ -150,10 +153,8 @@ impl Variables {
     fn count(&mut self, tensor: &Tensor) {
         self.facts.tensors += 1;
         self.facts.parameters = self.facts.parameters.saturating_add(tensor.elements());
-        let Some(name) = tensor.name() else { return };
-        match self.by_type.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, elements)) => *elements = elements.saturating_add(tensor.elements()),
-            None => self.by_type.push((name, tensor.elements())),
+        if let Some(name) = tensor.name() {
+            self.by_type.add(name, tensor.elements());
         }
     }
 
@@ -169,8 +170,7 @@ impl Variables {
             let message = "the file says where variables are, and they are in other files";
             self.findings.add(&rules::TF_INDEX, Place::whole(), message);
         }
-        let most = self.by_type.iter().max_by_key(|(_, elements)| *elements);
-        self.facts.tensor_type = most.map(|(name, _)| (*name).to_owned());
+        self.facts.tensor_type = self.by_type.predominant();
         Found {
             findings: self.findings,
             facts: Some(self.facts),
@@ -181,12 +181,13 @@ impl Variables {
 }
 
 impl Position {
-    fn judge(&self, shards: u64) -> Result<(), String> {
+    /// How many bytes it needs, where that is fixed; else what is the matter with it.
+    fn judge(&self, shards: u64) -> Result<Option<u64>, String> {
         let needed = self.tensor.stored_bytes()?;
         if self.sliced {
             let nothing = self.shard == 0 && self.begin == 0 && self.bytes == 0;
             return if nothing {
-                Ok(())
+                Ok(needed)
             } else {
                 Err("a variable in parts has a place of its own".to_owned())
             };
@@ -199,7 +200,7 @@ impl Position {
             Some(needed) if needed != bytes => Err(format!("it needs {needed} bytes, and has {bytes}")),
             // Each text has a length of one byte at least.
             None if elements > bytes => Err(format!("{elements} texts are in {bytes} bytes")),
-            _ => Ok(()),
+            _ => Ok(needed),
         }
     }
 }

@@ -123,10 +123,7 @@ impl Model {
         self.tensors += 1;
         self.parameters = self.parameters.saturating_add(tensor.elements());
         if let Some(name) = tensor.name() {
-            match self.by_type.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, count)) => *count = count.saturating_add(tensor.elements()),
-                None => self.by_type.push((name, tensor.elements())),
-            }
+            self.by_type.add(name, tensor.elements());
         }
     }
 
