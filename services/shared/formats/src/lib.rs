@@ -31,6 +31,7 @@ pub mod scan;
 mod scripts;
 pub mod sentencepiece;
 pub mod set;
+pub mod sevenzip;
 mod signatures;
 mod tail;
 mod tally;
