@@ -20,6 +20,8 @@ mod models;
 mod pickles;
 #[path = "sets.rs"]
 mod sets;
+#[path = "sevenzip.rs"]
+mod sevenzip;
 #[path = "stowaways.rs"]
 mod stowaways;
 
@@ -62,6 +64,7 @@ impl Corpus {
         models::add(&mut corpus);
         archives::add(&mut corpus);
         compressed::add(&mut corpus);
+        sevenzip::add(&mut corpus);
         stowaways::add(&mut corpus);
         documents::add(&mut corpus);
         keras::add(&mut corpus);

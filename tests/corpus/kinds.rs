@@ -22,7 +22,7 @@ const KINDS: &[(&str, &[u8], &str)] = &[
     ("document.pdf", b"%PDF-1.7\n", "HF-FMT-015"),
     ("pointer.gguf", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "HF-FMT-015"),
     ("settings.xml", b"<?xml version=\"1.0\"?><a/>", "HF-FMT-015"),
-    ("archive.7z", b"7z\xbc\xaf\x27\x1c\0\x04", "HF-FMT-012"),
+    ("archive.7z", b"7z\xbc\xaf\x27\x1c\0\x04", "HF-7Z-001"),
     ("archive.rar", b"Rar!\x1a\x07\x01\0", "HF-FMT-012"),
     ("packed.xz", b"\xfd7zXZ\0\0\x04", "HF-CMP-001"),
     ("packed.bz2", b"BZh91AY&SY\x01\x02", "HF-CMP-001"),
@@ -36,7 +36,7 @@ const KINDS: &[(&str, &[u8], &str)] = &[
     ("model.tflite.gguf", b"\x1c\0\0\0TFL3\0\0\0\0", "HF-FMT-014"),
     ("old.lz4", b"\x02\x21\x4c\x18\x04\0\0\0", "HF-CMP-004"),
     ("archive.rar.pt", b"Rar!\x1a\x07\x00\xcf\x90\x73", "HF-FMT-012"),
-    ("archive.7z.safetensors", b"7z\xbc\xaf\x27\x1c\0\x04", "HF-FMT-012"),
+    ("archive.7z.safetensors", b"7z\xbc\xaf\x27\x1c\0\x04", "HF-7Z-001"),
     ("llamafile.gguf", b"jartsr='\n\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "HF-FMT-013"),
     ("model.pte", b"\x1c\0\0\0ET12\0\0\0\0", "HF-FMT-014"),
     ("model.bin", b"ggjt\x03\0\0\0", "HF-FMT-016"),
@@ -76,10 +76,10 @@ pub fn add(corpus: &mut Corpus) {
         [broken.as_slice(), b"more"].concat(),
         "HF-FMT-019",
     );
-    let packed = Member::stored("a.7z", b"7z\xbc\xaf\x27\x1c\0\x04");
-    corpus.refuse("kind/7z.zip", archive(&[packed]).bytes, "HF-FMT-012");
-    let packed = tar_archive(&[tar_member("a.7z", b'0', b"7z\xbc\xaf\x27\x1c\0\x04")]);
-    corpus.refuse("kind/7z.tar", packed, "HF-FMT-012");
+    let packed = Member::stored("a.rar", b"Rar!\x1a\x07\x01\0");
+    corpus.refuse("kind/rar.zip", archive(&[packed]).bytes, "HF-FMT-012");
+    let packed = tar_archive(&[tar_member("a.rar", b'0', b"Rar!\x1a\x07\x01\0")]);
+    corpus.refuse("kind/rar.tar", packed, "HF-FMT-012");
     let tflite = tar_archive(&[tar_member("model.gguf", b'0', b"\x1c\0\0\0TFL3\0\0\0\0")]);
     corpus.refuse("kind/tflite.tar", tflite, "HF-FMT-014");
 }

@@ -2,13 +2,13 @@
 
 use holdfast_contract::report::ModelFacts;
 
+use crate::budget::Budget;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::inspector::{FileInspector, Found, Inspector};
 use crate::rules;
 use crate::scan::Own;
 use crate::unpack::{Failure, Unpack, unpacker};
-use crate::zip::Budget;
 
 /// Extensions that say only how a file is compressed.
 const PLAIN: &[&str] = &["gz", "z", "bz2", "xz", "lzma", "zst", "zstd", "lz4"];

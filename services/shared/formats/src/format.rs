@@ -65,7 +65,7 @@ formats! {
     Lzma "lzma" "lzma-compressed data" None, ["lzma", "joblib", "pkl"];
     Zstd "zstd" "zstd-compressed data" None, ["zst", "zstd", "tzst"];
     Lz4 "lz4" "lz4-compressed data" None, ["lz4", "tlz4", "joblib", "pkl"];
-    SevenZip "7z" "a 7-Zip archive" Some(&rules::FMT_ARCHIVE), ["7z"];
+    SevenZip "7z" "a 7z archive" None, ["7z"];
     Rar "rar" "a RAR archive" Some(&rules::FMT_ARCHIVE), ["rar"];
 
     Onnx "onnx" "an ONNX model" None, ["onnx", "pb"];
@@ -186,6 +186,7 @@ mod tests {
                 &Format::Lzma,
                 &Format::Zstd,
                 &Format::Lz4,
+                &Format::SevenZip,
                 &Format::Onnx,
                 &Format::Hdf5,
                 &Format::Npy,

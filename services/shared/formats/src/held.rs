@@ -1,5 +1,11 @@
 //! Small files that are held until they are there whole, because their structure has to be read before their bytes.
 
+use crate::ahead::Wrong;
+use crate::budget::Budget;
+use crate::finding::{Findings, Place};
+use crate::inspector::{Found, Inspector};
+use crate::rules;
+
 /// The largest file that is held.
 pub const MAX_HELD_BYTES: usize = 8 << 20;
 
@@ -25,6 +31,55 @@ impl Held {
     /// All bytes; `None` if they were more than [`MAX_HELD_BYTES`].
     pub fn whole(self) -> Option<Vec<u8>> {
         (!self.too_large).then_some(self.bytes)
+    }
+}
+
+/// Reads the structure of an archive that is there whole.
+type Open = fn(&[u8], Budget) -> Result<Box<dyn Inspector>, Wrong>;
+
+/// An archive of which nothing could be read ahead, because it comes as a stream or within another archive.
+#[derive(Debug)]
+pub struct HeldArchive {
+    held: Held,
+    budget: Budget,
+    open: Open,
+}
+
+impl HeldArchive {
+    /// Holds what comes, and opens it so.
+    pub fn new(budget: Budget, open: Open) -> Self {
+        Self {
+            held: Held::default(),
+            budget,
+            open,
+        }
+    }
+}
+
+impl Inspector for HeldArchive {
+    fn feed(&mut self, _at: u64, chunk: &[u8]) {
+        self.held.feed(chunk);
+    }
+
+    fn finish(self: Box<Self>, size: u64) -> Found {
+        let Some(bytes) = self.held.whole() else {
+            let message = format_args!(
+                "an archive of {size} bytes that comes as a stream or within another one; up to {MAX_HELD_BYTES} can be held"
+            );
+            let mut findings = Findings::default();
+            findings.add(&rules::ZIP_NESTED, Place::whole(), message);
+            return Found {
+                findings,
+                ..Found::default()
+            };
+        };
+        match (self.open)(&bytes, self.budget) {
+            Ok(mut archive) => {
+                archive.feed(0, &bytes);
+                archive.finish(size)
+            }
+            Err(wrong) => Box::new(wrong).finish(size),
+        }
     }
 }
 

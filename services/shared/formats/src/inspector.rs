@@ -8,7 +8,9 @@ use std::sync::Arc;
 use holdfast_contract::Digest;
 use holdfast_contract::report::ModelFacts;
 
+use crate::ahead::{Peek, Wrong};
 use crate::apple::{self, Notes};
+use crate::budget::Budget;
 use crate::compressed::Compressed;
 use crate::detect::{self, PROBE_BYTES};
 use crate::disarm::Weights;
@@ -17,6 +19,7 @@ use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
 use crate::hdf5::{self, Hdf5};
+use crate::held::HeldArchive;
 use crate::keras::Suspicion;
 use crate::npy::Npy;
 use crate::onnx::Onnx;
@@ -27,11 +30,12 @@ use crate::safetensors::Safetensors;
 use crate::scan::{Own, Scan, Scanner};
 use crate::sentencepiece::Sentencepiece;
 use crate::set::Ties;
+use crate::sevenzip::{self, Layout, SevenZip};
 use crate::tail::Tail;
 use crate::tar::Tar;
 use crate::tensorflow::{CheckpointIndex, Fingerprint, KerasMetadata, Tensorflow};
 use crate::text;
-use crate::zip::{Budget, Directory, Held, Outlines, Peek, Wrong, Zip};
+use crate::zip::{Directory, Outlines, Zip};
 
 /// Looks at the bytes of one file as they go by.
 pub trait Inspector: Send {
@@ -130,8 +134,12 @@ enum Stage {
 enum Ahead {
     #[default]
     Nothing,
-    /// The directory of a zip archive, or why it has none, and the structure of HDF5 files that lie in it.
-    Archive(Result<Directory, Wrong>, Outlines),
+    /// The directory of a zip archive, and the structure of HDF5 files that lie in it.
+    Zip(Directory, Outlines),
+    /// What lies where in a 7z archive.
+    SevenZip(Box<Layout>),
+    /// Why nothing of the kind is known of an archive.
+    Nowhere(Wrong),
     /// The structure of an HDF5 file.
     Hdf5(Box<hdf5::Outline>),
 }
@@ -192,8 +200,8 @@ impl FileInspector {
         self
     }
 
-    /// Reads first what has to be known before the bytes go by: the directory of a zip archive, the structure of an HDF5 file.
-    /// `peek` fills a buffer with the bytes that begin somewhere in the file of `size` bytes. Without this only small files of
+    /// Reads first what has to be known before the bytes go by: the directory of a zip or 7z archive, the structure of an HDF5
+    /// file. `peek` fills a buffer with the bytes that begin somewhere in the file of `size` bytes. Without this only small files of
     /// these formats can be inspected.
     #[must_use]
     pub fn looking_ahead(mut self, size: u64, peek: Peek<'_>) -> Self {
@@ -204,13 +212,19 @@ impl FileInspector {
         if head == *hdf5::SIGNATURE {
             let outline = hdf5::Outline::read(size, peek, &mut hdf5::Allowance::default());
             self.ahead = Ahead::Hdf5(Box::new(outline));
+        } else if head.starts_with(sevenzip::SIGNATURE) {
+            self.ahead = match Layout::read(size, peek, &self.budget) {
+                Ok(layout) => Ahead::SevenZip(Box::new(layout)),
+                Err(wrong) => Ahead::Nowhere(wrong),
+            };
         } else if detect::detect(&head) == Format::Zip {
-            let directory = Directory::read(size, peek);
-            let outlines = directory
-                .as_ref()
-                .map(|directory| Outlines::read(directory, peek))
-                .unwrap_or_default();
-            self.ahead = Ahead::Archive(directory, outlines);
+            self.ahead = match Directory::read(size, peek) {
+                Ok(directory) => {
+                    let outlines = Outlines::read(&directory, peek);
+                    Ahead::Zip(directory, outlines)
+                }
+                Err(wrong) => Ahead::Nowhere(wrong),
+            };
         }
         self
     }
@@ -301,6 +315,7 @@ impl FileInspector {
             Format::Text => vec![Box::new(Prose::new(name)), Box::new(Secrets::default())],
             Format::Zip
             | Format::Tar
+            | Format::SevenZip
             | Format::Gzip
             | Format::Zlib
             | Format::Bzip2
@@ -408,7 +423,10 @@ impl FileInspector {
         }
         // A file in an archive is inspected by itself, and what programs find of an HDF5 file that begins where it does is this file. At any
         // other place they find something that nobody has looked at.
-        let holds_files = matches!(format, Format::Zip | Format::Keras | Format::Tar);
+        let holds_files = matches!(
+            format,
+            Format::Zip | Format::Keras | Format::Tar | Format::SevenZip
+        );
         let is_known = |at: u64| format == Format::Hdf5 || (holds_files && hdf5.contains(&at));
         if let Some(at) = self.elsewhere.found().filter(|at| !is_known(*at)) {
             findings.add(
@@ -450,11 +468,11 @@ fn container(format: Format, name: &str, ahead: Ahead, budget: &Budget) -> Box<d
     };
     match (format, ahead) {
         (Format::Tar, _) => Box::new(Tar::new(budget)),
-        (Format::Zip, Ahead::Archive(Ok(directory), outlines)) => {
-            Box::new(Zip::new(directory, outlines, budget))
-        }
-        (Format::Zip, Ahead::Archive(Err(wrong), _)) => Box::new(wrong),
-        (Format::Zip, _) => Box::new(Held::new(budget)),
+        (Format::Zip | Format::SevenZip, Ahead::Nowhere(wrong)) => Box::new(wrong),
+        (Format::Zip, Ahead::Zip(directory, outlines)) => Box::new(Zip::new(directory, outlines, budget)),
+        (Format::Zip, _) => Box::new(HeldArchive::new(budget, Zip::of)),
+        (Format::SevenZip, Ahead::SevenZip(layout)) => Box::new(SevenZip::new(*layout, budget)),
+        (Format::SevenZip, _) => Box::new(HeldArchive::new(budget, SevenZip::of)),
         _ => Box::new(Compressed::new(format, name, budget)),
     }
 }

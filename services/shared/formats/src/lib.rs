@@ -4,7 +4,9 @@
 //! executed, memory is bounded by constants whatever the file claims, and the result does not depend on how the bytes were cut.
 //! Trust boundary: every byte fed in, and the file's name, are hostile. Text from a file leaves this crate sanitised.
 
+mod ahead;
 mod apple;
+mod budget;
 pub mod bytes;
 mod compressed;
 pub mod detect;
@@ -31,7 +33,7 @@ pub mod scan;
 mod scripts;
 pub mod sentencepiece;
 pub mod set;
-pub mod sevenzip;
+mod sevenzip;
 mod signatures;
 mod tail;
 mod tally;

@@ -1,4 +1,4 @@
-//! Names of members of archives: where unpacking them would lead, and whether two of them are one.
+//! Members of archives in the file system: where unpacking them would lead, whether two of them are one, and what they are.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +23,18 @@ pub fn bad(name: &[u8]) -> Option<&'static str> {
         Some("has characters that do not show")
     } else {
         None
+    }
+}
+
+/// What a member is, besides a file or a directory, by its Unix mode, of which nothing may be known (0).
+pub fn special(mode: u16) -> Option<&'static str> {
+    match mode & 0o170_000 {
+        0 | 0o100_000 | 0o040_000 => (mode & 0o6000 != 0).then_some("a program with somebody else's rights"),
+        0o120_000 => Some("a symbolic link"),
+        0o020_000 | 0o060_000 => Some("a device"),
+        0o010_000 => Some("a pipe"),
+        0o140_000 => Some("a socket"),
+        _ => Some("of an unknown kind"),
     }
 }
 

@@ -646,6 +646,37 @@ rules! {
         "Every member was inspected, and nothing was found in them that refuses the file.",
         NOTHING;
 
+    SEVENZIP_HEADER "HF-7Z-001" High: "The archive's header cannot be used",
+        "The list of files at the end of the archive is missing, malformed or contradicts itself, or something lies beside it, so programs may \
+         disagree on what the archive holds.",
+        AGAIN;
+    SEVENZIP_LIMIT "HF-7Z-002" High: "The archive has more of something than is followed",
+        "Models come in a few files. A list of very many, or with very long names, is made to exhaust whoever reads it.",
+        "Unpack it on another machine and hand in the model file.";
+    SEVENZIP_METHOD "HF-7Z-003" High: "The archive is packed in a way that is not supported",
+        "LZMA, LZMA2, Deflate, bzip2 and copies are read, at most with the filter that py7zr always uses. Other methods and chains of filters \
+         are rare, and programs differ in which of them they know.",
+        "Unpack it on another machine and pack it again with the ordinary settings of 7-Zip.";
+    SEVENZIP_ENCRYPTED "HF-7Z-004" High: "The archive is encrypted",
+        "What cannot be read cannot be checked.",
+        "Decrypt it on a machine you can afford to lose, and hand in what was inside.";
+    SEVENZIP_NAME "HF-7Z-005" High: "A file's name is dangerous or ambiguous",
+        "Names that lead out of the directory they are unpacked to overwrite other files; of two files with the same name, it depends on \
+         the program which one is used.",
+        HARMFUL;
+    SEVENZIP_LINK "HF-7Z-006" High: "A file is no ordinary file",
+        "Links, devices and programs with special rights have no place in a model; unpacked, they reach beyond their directory.",
+        HARMFUL;
+    SEVENZIP_DATA "HF-7Z-007" High: "A file's content is damaged",
+        "Its bytes do not unpack, or are not those that the sizes and the checksum in the header are about.",
+        AGAIN;
+    SEVENZIP_CHANGED "HF-7Z-008" High: "The archive changed while it was inspected",
+        "Its header was read first, and was another one when the inspection came to it.",
+        RETRY;
+    SEVENZIP_ADMITTED "HF-7Z-009" Low: "An archive whose files were all inspected",
+        "Every file was unpacked and inspected, and nothing was found in them that refuses the archive.",
+        NOTHING;
+
     CMP_DATA "HF-CMP-001" High: "The compressed data is damaged",
         "It does not unpack, its checksum is wrong, or something follows it.",
         AGAIN;
@@ -654,7 +685,7 @@ rules! {
         NOTHING;
 
     CMP_MEMORY "HF-CMP-003" High: "Unpacking takes more memory than an inspection has",
-        "Compressed data refers to what came before it, and this refers too far back: more than 16 MiB in xz and LZMA, 8 MiB in \
+        "Compressed data refers to what came before it, and this refers too far back: more than 32 MiB in xz, LZMA and 7z, 8 MiB in \
          Zstandard, or more than there is left where compressed files lie in each other.",
         "Unpack it on another machine, or compress it again with an ordinary setting, such as `xz -6` or `zstd -19`.";
     CMP_UNSUPPORTED "HF-CMP-004" High: "A part of a compression that ordinary files do not have",
@@ -1102,6 +1133,7 @@ fn subject(prefix: &str) -> &'static str {
         "HF-DOC" => "documents that come with models",
         "HF-SEC" => "credentials in documents",
         "HF-TAR" => "tar archives",
+        "HF-7Z" => "7z archives",
         "HF-CMP" => "compressed files",
         "HF-TS" => "TorchScript programs",
         "HF-PT" => "PyTorch checkpoints",

@@ -83,7 +83,7 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         ("zstd", "HF-CMP-001", b"\x28\xb5\x2f\xfd\x04\x00".to_vec()),
         ("lz4", "HF-CMP-001", b"\x04\x22\x4d\x18\x64\x40".to_vec()),
-        ("7z", "HF-FMT-012", b"7z\xbc\xaf\x27\x1c\0\x04".to_vec()),
+        ("7z", "HF-7Z-001", b"7z\xbc\xaf\x27\x1c\0\x04".to_vec()),
         ("rar", "HF-FMT-012", b"Rar!\x1a\x07\x01\0".to_vec()),
         (
             "onnx",
@@ -283,8 +283,8 @@ fn what_is_refused_is_called_what_it_is() {
         "this is a TensorFlow Lite model, a kind of model that is recognised but not inspected"
     );
     assert_eq!(
-        message(b"7z\xbc\xaf\x27\x1c\0\x04"),
-        "this is a 7-Zip archive, which is not looked into"
+        message(b"Rar!\x1a\x07\x01\0"),
+        "this is a RAR archive, which is not looked into"
     );
     assert_eq!(
         message(b"MZqFpD='\n\n\0\x10\0\xf8"),

@@ -12,6 +12,7 @@ use holdfast_formats::onnx::Onnx;
 use holdfast_formats::pickle::{Context, Pickle, Summary};
 use holdfast_formats::sentencepiece::Sentencepiece;
 use holdfast_formats::tensorflow::{CheckpointIndex, Fingerprint, KerasMetadata, Tensorflow};
+use holdfast_formats::testing::sevenzip::{Packing, SevenZipBuilder, seven_zip};
 use holdfast_formats::testing::{
     Assembler, Dataset, Hdf5Builder, Member, Proto, Random, Storage, archive, checkpoint, compressed,
     deflate, mutate, onnx, sentencepiece, tar_archive, tar_member, tar_records, tensorflow, torch, weights,
@@ -177,6 +178,44 @@ fn no_change_breaks_the_inspectors_of_archives() {
         b"data.pkl", b"\x1f\x8b\x08", b"ustar\0", b"0000000\0", b"x", b"L",
     ];
     no_cut_changes_the_outcome("a", &seeds, words);
+}
+
+#[test]
+fn no_change_breaks_the_inspector_of_7z_archives() {
+    let pickle = Assembler::protocol(2).state_dict(&[("w", &[2, 3])]).stop();
+    let headers: Vec<(Vec<u8>, Vec<u8>)> = Packing::ALL
+        .into_iter()
+        .map(|packing| {
+            let archive = SevenZipBuilder::new(packing)
+                .directory("d")
+                .file("d/a.pkl", &pickle)
+                .file("b.txt", b"text")
+                .solid();
+            (archive.streams(), archive.header())
+        })
+        .collect();
+    let words: &[&[u8]] = &[
+        &[6, 0, 1, 9],
+        &[7, 0x0b, 1, 0],
+        &[0x0a, 1],
+        &[8, 0x0d, 2, 9],
+        &[0x21, 0x21, 1, 24],
+        &[0x14, 2, 1, 0],
+        &[0x15, 6, 1, 0],
+        b"a\0\0\0",
+        b"\0",
+        b"\xff\xff\xff\xff",
+    ];
+    rounds(|random| {
+        let (streams, header) = &headers[random.below(headers.len())];
+        // With checksums that are right, so that the change is read.
+        let header = mutate(std::slice::from_ref(header), words, random);
+        let bytes = seven_zip(streams, &header);
+        let (head, tail) = bytes.split_at(random.below(bytes.len() + 1));
+        let whole = inspect("a.7z", &[&bytes], None);
+        assert_eq!(inspect("a.7z", &[head, tail], None), whole, "{bytes:x?}");
+        assert_eq!(inspect("a.7z", &[head, tail], Some(&bytes)), whole, "{bytes:x?}");
+    });
 }
 
 #[test]

@@ -42,7 +42,7 @@ const ARGUED: &[(&str, &str)] = &[
 /// Whether the format is judged by an inspector.
 fn is_covered(format: Format) -> bool {
     // Judged by name alone so far.
-    !matches!(format, Format::SevenZip | Format::Skops)
+    format != Format::Skops
 }
 
 fn samples() -> Option<PathBuf> {

@@ -55,6 +55,7 @@ impl Seeds {
                 }
             }
             Format::Tar => self.add("tar", &name, bytes),
+            Format::SevenZip => self.add("sevenzip", &name, bytes),
             Format::Gzip | Format::Zlib => self.add("gzip", &name, bytes),
             Format::Onnx => self.add("onnx", &name, bytes),
             Format::Sentencepiece => self.add("sentencepiece", &name, bytes),

@@ -2,8 +2,8 @@
 
 use std::io::{Error, ErrorKind, Write};
 
+use crate::ahead::Peek;
 use crate::pickle::Tensor;
-use crate::zip::Peek;
 
 /// Bytes that are copied at a time.
 const CHUNK_BYTES: usize = 256 << 10;

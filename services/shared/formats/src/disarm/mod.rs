@@ -8,9 +8,9 @@ mod header;
 
 use std::io::Write;
 
+use crate::ahead::Peek;
 use crate::pickle::{NamedTensor, Storage, Summary};
 use crate::set::Ties;
-use crate::zip::Peek;
 use gather::Gather;
 
 /// How many times larger than the numbers in the checkpoint the result may be: views that repeat numbers are written out.

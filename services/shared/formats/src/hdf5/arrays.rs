@@ -6,8 +6,8 @@ use super::chunks::Pieces;
 use super::cursor::{Cursor, Fault, Step};
 use super::object::summed;
 use super::source::{Kind, Source};
+use crate::ahead::Wrong;
 use crate::rules;
-use crate::zip::Wrong;
 
 /// How HDF5 lays out every list that grows: bits of a place in it, entries in the index block, entries of the smallest data block, data
 /// blocks of the smallest super block, bits of a place in a page (`H5D_EARRAY_…`).

@@ -6,12 +6,12 @@ use super::datatype::Class;
 use super::heap::Heaps;
 use super::message::Attribute;
 use super::source::Source;
+use crate::ahead::Wrong;
 use crate::finding::{Findings, Place};
 use crate::keras::Description;
 use crate::pickle::Pickle;
 use crate::rules;
 use crate::text::{self, Fingerprint};
-use crate::zip::Wrong;
 
 /// Attributes that Keras makes objects of.
 const DESCRIPTIONS: [&[u8]; 2] = [b"model_config", b"training_config"];

@@ -8,8 +8,8 @@ use super::group::{MAX_LEVELS, Neighbours};
 use super::message::Index;
 use super::source::{Kind, Source};
 use super::tree;
+use crate::ahead::Wrong;
 use crate::rules;
-use crate::zip::Wrong;
 
 /// Kinds of trees of version 2: those of pieces as they are, and of packed ones.
 const PIECES: u8 = 10;

@@ -1,7 +1,7 @@
 //! Reading little-endian fields one after the other, from bytes that are there or not.
 
+use crate::ahead::Wrong;
 use crate::rules::{self, Rule};
-use crate::zip::Wrong;
 
 /// Why a structure is of no use; the place is added by who knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use super::cursor::{Cursor, Fault, Step, checksum};
 use super::object::summed;
 use super::source::Source;
 use super::tree::{records, width};
+use crate::ahead::Wrong;
 use crate::rules;
-use crate::zip::Wrong;
 
 /// The most bytes of blocks of a heap, and of what is taken out of it.
 const MAX_HEAP_BYTES: u64 = 8 << 20;

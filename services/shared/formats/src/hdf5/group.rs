@@ -6,8 +6,8 @@ use super::cursor::{Cursor, Fault, Step};
 use super::message::{Link, Target};
 use super::source::Source;
 use super::superblock::Sizes;
+use crate::ahead::Wrong;
 use crate::rules;
-use crate::zip::Wrong;
 
 /// How deep trees may be.
 pub const MAX_LEVELS: u8 = 16;

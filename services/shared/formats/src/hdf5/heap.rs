@@ -8,8 +8,8 @@ use std::ops::Range;
 use super::cursor::{Cursor, Fault, Step};
 use super::datatype::REFERENCE_BYTES;
 use super::source::Source;
+use crate::ahead::Wrong;
 use crate::rules;
-use crate::zip::Wrong;
 
 /// The most collections.
 const MAX_COLLECTIONS: usize = 16 << 10;

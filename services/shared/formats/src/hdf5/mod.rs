@@ -28,13 +28,13 @@ pub use outline::Outline;
 pub use source::Allowance;
 pub use superblock::SIGNATURE;
 
+use crate::budget::Budget;
 use crate::bytes::in_memory;
 use crate::finding::{Findings, Place};
 use crate::held::{self, MAX_HELD_BYTES};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 use crate::text::Fingerprint;
-use crate::zip::Budget;
 use packed::{Contents, Piece};
 use source::{Extent, Kind};
 

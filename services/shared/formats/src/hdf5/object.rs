@@ -4,8 +4,8 @@
 
 use super::cursor::{Cursor, Fault, Step, checksum};
 use super::source::Source;
+use crate::ahead::Wrong;
 use crate::rules;
-use crate::zip::Wrong;
 
 /// The most pieces of one header.
 const MAX_PIECES: usize = 1 << 10;

@@ -14,10 +14,10 @@ use super::message::{self, Link, Target};
 use super::object::{self, Kind as Says, Message};
 use super::source::{Allowance, Extent, Source};
 use super::superblock::{self, Sizes, Superblock};
+use crate::ahead::{Peek, Wrong};
 use crate::finding::{Findings, Place};
 use crate::rules;
 use crate::text::{self, Fingerprint};
-use crate::zip::{Peek, Wrong};
 
 /// The most objects.
 const MAX_OBJECTS: usize = 64 << 10;

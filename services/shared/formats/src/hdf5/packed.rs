@@ -6,12 +6,12 @@
 //! up to [`MAX_APART_BYTES`]; others are not.
 
 use super::source::{Extent, Kind, Packing};
+use crate::budget::Budget;
 use crate::finding::Findings;
 use crate::format::Format;
 use crate::rules::{self, Rule};
 use crate::scan::{Own, Scan};
 use crate::unpack::Inflate;
-use crate::zip::Budget;
 
 /// The largest piece whose bytes may be put apart. h5py makes pieces of a megabyte at most, unless it is told to.
 pub const MAX_APART_BYTES: u64 = 8 << 20;

@@ -1,9 +1,9 @@
 //! The file as the outline reads it: any part of it, within a budget, each part noted so that no two can claim the same bytes.
 
 use super::cursor::Fault;
+use crate::ahead::{Peek, Wrong};
 use crate::rules;
 use crate::text::Fingerprint;
-use crate::zip::{Peek, Wrong};
 
 /// The most bytes of structure that are read. A model with ten thousand tensors has some twenty-five megabytes.
 const MAX_READ_BYTES: u64 = 64 << 20;

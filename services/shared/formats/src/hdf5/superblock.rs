@@ -6,8 +6,8 @@ use super::cursor::{Cursor, Fault, Step};
 use super::group::{self, Entry};
 use super::object::summed;
 use super::source::Source;
+use crate::ahead::Wrong;
 use crate::rules;
-use crate::zip::Wrong;
 
 /// The signature.
 pub const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";

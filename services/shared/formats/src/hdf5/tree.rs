@@ -6,8 +6,8 @@
 use super::cursor::{Cursor, Fault, Step, checksum};
 use super::group::MAX_LEVELS;
 use super::source::Source;
+use crate::ahead::Wrong;
 use crate::rules;
-use crate::zip::Wrong;
 
 /// Bytes of a node around its records: signature, version, type, checksum.
 const OVERHEAD: u64 = 10;

@@ -4,6 +4,7 @@
 
 mod header;
 
+use crate::budget::Budget;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::inspector::{FileInspector, Found, Inspector, learn};
@@ -11,7 +12,6 @@ use crate::paths::{self, Seen};
 use crate::pickle::Context;
 use crate::rules::{self, Rule};
 use crate::text;
-use crate::zip::Budget;
 use header::{BLOCK_BYTES, Extended, Header, extended, until_zero};
 use holdfast_contract::report::ModelFacts;
 

@@ -35,13 +35,7 @@ pub fn xz(content: &[u8]) -> Vec<u8> {
     file.extend(crc32(&flags).to_le_bytes());
     let mut block = vec![2, 0, 0x21, 1, 22, 0, 0, 0];
     block.extend(crc32(&block).to_le_bytes());
-    let mut packed = Vec::new();
-    for (index, chunk) in content.chunks(1 << 16).enumerate() {
-        packed.push(if index == 0 { 1 } else { 2 });
-        packed.extend(super::length16(chunk.len() - 1).to_be_bytes());
-        packed.extend_from_slice(chunk);
-    }
-    packed.push(0);
+    let mut packed = lzma2(content);
     let unpadded = block.len() + packed.len() + 4;
     packed.resize(packed.len().next_multiple_of(4), 0);
     file.extend(block);
@@ -64,6 +58,18 @@ pub fn xz(content: &[u8]) -> Vec<u8> {
     file.extend(footer);
     file.extend(b"YZ");
     file
+}
+
+/// LZMA2 that keeps its content as it is.
+pub fn lzma2(content: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for (index, chunk) in content.chunks(1 << 16).enumerate() {
+        packed.push(if index == 0 { 1 } else { 2 });
+        packed.extend(super::length16(chunk.len() - 1).to_be_bytes());
+        packed.extend_from_slice(chunk);
+    }
+    packed.push(0);
+    packed
 }
 
 /// A Zstandard file that keeps its content as it is, with a window of two to the power of `window`, from 10 on, and no checksum.

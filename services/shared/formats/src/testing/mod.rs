@@ -13,6 +13,7 @@ pub mod pictures;
 mod protobuf;
 mod reference;
 mod safetensors;
+pub mod sevenzip;
 mod stowaway;
 mod tar;
 pub mod torch;

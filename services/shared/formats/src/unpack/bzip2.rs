@@ -5,7 +5,7 @@
 use bzip2::{Decompress, Status};
 
 use super::{Failure, Receive, Unpack, WINDOW_BYTES};
-use crate::zip::{Budget, Memory};
+use crate::budget::{Budget, Memory};
 
 /// What unpacking the largest blocks takes: four bytes for each of 900 000, and tables.
 const MEMORY_BYTES: u64 = 4 << 20;

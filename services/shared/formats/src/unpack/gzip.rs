@@ -1,4 +1,4 @@
-//! gzip (RFC 1952) and zlib (RFC 1950).
+//! gzip (RFC 1952).
 
 use super::inflate::Inflate;
 use super::{Failure, Receive, Unpack};
@@ -153,36 +153,4 @@ fn header_end(held: &[u8]) -> Result<bool, Failure> {
         at += 2;
     }
     Ok(held.len() >= at)
-}
-
-/// A zlib file: one stream, whose checksum the decompressor compares.
-#[derive(Debug)]
-pub struct Zlib(Inflate);
-
-impl Default for Zlib {
-    fn default() -> Self {
-        Self(Inflate::new(true))
-    }
-}
-
-impl Unpack for Zlib {
-    fn feed(&mut self, bytes: &[u8], receive: Receive<'_>) -> Result<(), Failure> {
-        let mut enough = false;
-        let taken = self
-            .0
-            .feed(bytes, |out| {
-                enough = !receive(out);
-                !enough
-            })
-            .map_err(|_| Failure::Damaged)?;
-        if enough || taken == bytes.len() {
-            Ok(())
-        } else {
-            Err(Failure::Damaged)
-        }
-    }
-
-    fn finish(&mut self, _receive: Receive<'_>) -> Result<(), Failure> {
-        self.0.has_ended().then_some(()).ok_or(Failure::Damaged)
-    }
 }

@@ -6,8 +6,8 @@
 use twox_hash::XxHash32;
 
 use super::{Failure, Held, Receive, Unpack};
+use crate::budget::{Budget, Memory};
 use crate::bytes::{half, long, word};
-use crate::zip::{Budget, Memory};
 
 const MAGIC: u32 = 0x184d_2204;
 /// The format before frames had one: no checksums and blocks of 8 MiB.

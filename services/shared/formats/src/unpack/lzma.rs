@@ -1,33 +1,31 @@
-//! LZMA alone: a header of thirteen bytes and one stream, without a checksum.
+//! LZMA: one stream without a checksum, with a header of thirteen bytes where it is a file of its own.
 //!
 //! The `lzma-rust2` crate unpacks, without `unsafe` as it is built here. Source: the LZMA SDK's `lzma-specification.txt`.
 
-use lzma_rust2::{Action, LzmaStream, Status};
+use lzma_rust2::{Action, LzmaStream};
 
-use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES};
+use super::drive::{Flow, Window, drive};
+use super::{Failure, Held, Receive, Unpack};
+use crate::budget::Budget;
 use crate::bytes::{long, word};
 use crate::detect;
-use crate::zip::{Budget, Memory};
 
 /// Properties, size of the window, size of the content.
 const HEADER_BYTES: usize = 13;
-/// How far back a match may reach, whatever the header says. Writers announce up to 64 MiB and more for files of any size.
-pub const MAX_WINDOW_BYTES: u32 = 16 << 20;
 /// Probabilities and what is read ahead.
 const TABLES_BYTES: u64 = 64 << 10;
+/// What the header has where the size is not known: the stream has an end of its own.
+const UNKNOWN_SIZE: u64 = u64::MAX;
 /// The largest number that stands for literal bits: the tables grow with its power.
 const MAX_LITERAL_BITS: u8 = 4;
 
-/// A file in LZMA's own old format.
+/// A file in LZMA's own old format, or a stream of it in an archive.
 pub struct Lzma {
     held: Held,
     stream: Option<LzmaStream>,
-    /// Whether matches may reach farther back than is held.
-    cut: bool,
+    window: Option<Window>,
     ended: bool,
-    window: Box<[u8]>,
     budget: Budget,
-    memory: Option<Memory>,
 }
 
 impl Lzma {
@@ -36,12 +34,22 @@ impl Lzma {
         Self {
             held: Held::default(),
             stream: None,
-            cut: false,
+            window: None,
             ended: false,
-            window: vec![0; WINDOW_BYTES].into_boxed_slice(),
             budget: budget.clone(),
-            memory: None,
         }
+    }
+
+    /// A stream without a header, of which something else says what the header would: the properties, how far back it reaches, and
+    /// how many bytes come out.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for it, or no such stream.
+    pub fn raw(properties: u8, declared: u32, size: u64, budget: &Budget) -> Result<Self, Failure> {
+        let mut lzma = Self::new(budget);
+        lzma.start(properties, declared, Some(size))?;
+        Ok(lzma)
     }
 
     fn open(&mut self) -> Result<(), Failure> {
@@ -55,54 +63,38 @@ impl Lzma {
         else {
             return Err(Failure::Damaged);
         };
+        self.start(
+            properties,
+            declared,
+            Some(size).filter(|size| *size != UNKNOWN_SIZE),
+        )
+    }
+
+    fn start(&mut self, properties: u8, declared: u32, size: Option<u64>) -> Result<(), Failure> {
         let (lc, lp) = (properties % 9, properties / 9 % 5);
         if lc + lp > MAX_LITERAL_BITS {
             return Err(Failure::Unsupported("properties that no writer uses"));
         }
-        let window = declared.clamp(4 << 10, MAX_WINDOW_BYTES);
-        self.cut = declared > window;
-        self.memory = self.budget.memory(u64::from(window) + TABLES_BYTES);
-        if self.memory.is_none() {
-            return Err(Failure::Memory);
-        }
-        let stream = LzmaStream::new_with_props(size, properties, window, None);
+        let window = Window::new(declared, size, TABLES_BYTES, &self.budget)?;
+        let stream =
+            LzmaStream::new_with_props(size.unwrap_or(UNKNOWN_SIZE), properties, window.bytes(), None);
         self.stream = Some(stream.map_err(|_| Failure::Damaged)?);
+        self.window = Some(window);
         Ok(())
     }
 
     fn run(&mut self, bytes: &[u8], action: Action, receive: Receive<'_>) -> Result<(), Failure> {
-        let Some(stream) = &mut self.stream else {
+        let (Some(stream), Some(window)) = (&mut self.stream, &mut self.window) else {
             return Err(Failure::Damaged);
         };
-        let wrong = if self.cut {
-            Failure::Memory
-        } else {
-            Failure::Damaged
-        };
         let mut rest = bytes;
-        loop {
-            let result = stream
-                .process(rest, &mut self.window, action)
-                .map_err(|_| wrong)?;
-            rest = rest.get(result.bytes_consumed..).unwrap_or_default();
-            let made = result.bytes_produced;
-            if made > 0 && !receive(self.window.get(..made).unwrap_or_default()) {
-                return Ok(());
-            }
-            if result.status == Status::StreamEnd {
-                self.ended = true;
-                let nothing_follows = rest.is_empty() && stream.unused_input().is_empty();
-                return nothing_follows.then_some(()).ok_or(Failure::Damaged);
-            }
-            if made < self.window.len() {
-                if rest.is_empty() {
-                    return Ok(());
-                }
-                if made == 0 && result.bytes_consumed == 0 {
-                    return Err(wrong);
-                }
-            }
+        let step = |bytes: &[u8], out: &mut [u8]| stream.process(bytes, out, action);
+        if drive(step, &mut rest, window, receive)? == Flow::Done {
+            self.ended = true;
+            let nothing_follows = rest.is_empty() && stream.unused_input().is_empty();
+            return nothing_follows.then_some(()).ok_or(Failure::Damaged);
         }
+        Ok(())
     }
 }
 

@@ -4,24 +4,32 @@
 //! A file may be several streams one after the other; anything else behind a stream is an error. Trust boundary: every byte.
 
 mod bzip2;
+mod deflate;
+mod drive;
 mod gzip;
 mod inflate;
 mod lz4;
 mod lzma;
+mod lzma2;
+mod stored;
 #[cfg(test)]
 mod tests;
+mod x86;
 mod xz;
 mod zstd;
 
+pub use self::bzip2::Bzip2;
+pub use deflate::Deflate;
 pub use gzip::Gzip;
 pub use inflate::Inflate;
+pub use lzma::Lzma;
+pub use lzma2::Lzma2;
+pub use stored::Stored;
+pub use x86::X86;
 
-use self::bzip2::Bzip2;
+use crate::budget::Budget;
 use crate::format::Format;
-use crate::zip::Budget;
-use gzip::Zlib;
 use lz4::Lz4;
-use lzma::Lzma;
 use xz::Xz;
 use zstd::Zstd;
 
@@ -63,7 +71,7 @@ pub trait Unpack: Send {
 pub fn unpacker(format: Format, budget: &Budget) -> Option<Box<dyn Unpack>> {
     Some(match format {
         Format::Gzip => Box::new(Gzip::default()),
-        Format::Zlib => Box::new(Zlib::default()),
+        Format::Zlib => Box::new(Deflate::zlib()),
         Format::Bzip2 => Box::new(Bzip2::new(budget)),
         Format::Xz => Box::new(Xz::new(budget)),
         Format::Lzma => Box::new(Lzma::new(budget)),

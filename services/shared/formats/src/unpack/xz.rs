@@ -1,16 +1,15 @@
 //! xz: streams of blocks of LZMA2, each with a checksum, and an index at the end that must say the same of every block.
 //!
-//! The container is read here, so that its own memory is constant; the `lzma-rust2` crate unpacks what is in a block. Source:
+//! The container is read here, so that its own memory is constant. Source:
 //! "The .xz File Format", version 1.2.1.
 
 mod check;
 
-use lzma_rust2::{Action, Lzma2Stream, Status};
-
-use super::lzma::MAX_WINDOW_BYTES;
-use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES};
+use super::drive::Flow;
+use super::lzma2::Lzma2;
+use super::{Failure, Held, Receive, Unpack};
+use crate::budget::Budget;
 use crate::bytes::word;
-use crate::zip::{Budget, Memory};
 use check::Check;
 
 const MAGIC: &[u8; 6] = b"\xfd7zXZ\0";
@@ -19,8 +18,6 @@ const FOOTER_MAGIC: &[u8; 2] = b"YZ";
 const FRAME_BYTES: usize = 12;
 /// The filter that every writer uses, and the only one that is understood.
 const LZMA2: u64 = 0x21;
-/// Probabilities and what is read ahead.
-const TABLES_BYTES: u64 = 128 << 10;
 
 /// How many blocks there were and how large: what the index repeats.
 #[derive(Default)]
@@ -48,16 +45,13 @@ impl Blocks {
 
 /// A block that is being unpacked.
 struct Block {
-    stream: Lzma2Stream,
-    /// Whether matches may reach farther back than is held.
-    cut: bool,
+    stream: Lzma2,
     check: Check,
     header_bytes: u64,
     packed: u64,
     unpacked: u64,
     /// What the header says of both sizes, if it does.
     claimed: [Option<u64>; 2],
-    _memory: Memory,
 }
 
 /// The index while it goes by.
@@ -97,7 +91,6 @@ pub struct Xz {
     flags: [u8; 2],
     blocks: Blocks,
     streams: u64,
-    window: Box<[u8]>,
     budget: Budget,
 }
 
@@ -110,7 +103,6 @@ impl Xz {
             flags: [0; 2],
             blocks: Blocks::default(),
             streams: 0,
-            window: vec![0; WINDOW_BYTES].into_boxed_slice(),
             budget: budget.clone(),
         }
     }
@@ -184,61 +176,20 @@ impl Xz {
         if number(&mut rest)? != LZMA2 {
             return Err(Failure::Unsupported("another filter than LZMA2"));
         }
-        let (1, [properties @ 0..=40, padding @ ..]) = (number(&mut rest)?, rest) else {
+        let (1, [window, padding @ ..]) = (number(&mut rest)?, rest) else {
             return Err(Failure::Damaged);
         };
         if padding.iter().any(|byte| *byte != 0) {
             return Err(Failure::Damaged);
         }
-        let declared = match properties {
-            40 => u64::from(u32::MAX),
-            bits => u64::from(2 | (bits & 1)) << (bits / 2 + 11),
-        };
-        let window = u32::try_from(declared).unwrap_or(u32::MAX).min(MAX_WINDOW_BYTES);
-        let memory = self.budget.memory(u64::from(window) + TABLES_BYTES);
         Ok(Stage::Data(Box::new(Block {
-            stream: Lzma2Stream::new(window),
-            cut: declared > u64::from(window),
+            stream: Lzma2::new(*window, claimed[1], &self.budget)?,
             check: Check::of(self.flags[1])?,
             header_bytes: header.len() as u64,
             packed: 0,
             unpacked: 0,
             claimed,
-            _memory: memory.ok_or(Failure::Memory)?,
         })))
-    }
-
-    fn data(&mut self, block: &mut Block, rest: &mut &[u8], receive: Receive<'_>) -> Result<Flow, Failure> {
-        let wrong = if block.cut {
-            Failure::Memory
-        } else {
-            Failure::Damaged
-        };
-        loop {
-            let result = block
-                .stream
-                .process(rest, &mut self.window, Action::Run)
-                .map_err(|_| wrong)?;
-            let made = self.window.get(..result.bytes_produced).unwrap_or_default();
-            block.packed += result.bytes_consumed as u64;
-            block.unpacked += made.len() as u64;
-            block.check.update(made);
-            *rest = rest.get(result.bytes_consumed..).unwrap_or_default();
-            if !made.is_empty() && !receive(made) {
-                return Ok(Flow::Enough);
-            }
-            if result.status == Status::StreamEnd {
-                return Ok(Flow::Done);
-            }
-            if made.len() < self.window.len() {
-                if rest.is_empty() {
-                    return Ok(Flow::More);
-                }
-                if made.is_empty() && result.bytes_consumed == 0 {
-                    return Err(wrong);
-                }
-            }
-        }
     }
 
     /// Padding and checksum of a block are there.
@@ -304,15 +255,20 @@ impl Xz {
     }
 }
 
-/// How far the data of a block was followed.
-#[derive(PartialEq, Eq)]
-enum Flow {
-    /// It goes on with the next bytes.
-    More,
-    /// The block has ended.
-    Done,
-    /// Nobody wants more.
-    Enough,
+impl Block {
+    /// Takes bytes of its data, up to the end of that.
+    fn data(&mut self, rest: &mut &[u8], receive: Receive<'_>) -> Result<Flow, Failure> {
+        let before = rest.len();
+        let (unpacked, check) = (&mut self.unpacked, &mut self.check);
+        let mut receive = |made: &[u8]| {
+            *unpacked += made.len() as u64;
+            check.update(made);
+            receive(made)
+        };
+        let flow = self.stream.follow(rest, &mut receive);
+        self.packed += before.saturating_sub(rest.len()) as u64;
+        flow
+    }
 }
 
 /// The bytes from there.
@@ -355,7 +311,7 @@ impl Unpack for Xz {
                         Stage::BlockHeader { bytes }
                     }
                 }
-                Stage::Data(mut block) => match self.data(&mut block, &mut rest, receive)? {
+                Stage::Data(mut block) => match block.data(&mut rest, receive)? {
                     Flow::More => Stage::Data(block),
                     Flow::Enough => return Ok(()),
                     Flow::Done => {

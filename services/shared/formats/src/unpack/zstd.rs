@@ -5,8 +5,8 @@
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::{Failure, Held, Receive, Unpack, WINDOW_BYTES};
+use crate::budget::{Budget, Memory};
 use crate::bytes::{half, long, word};
-use crate::zip::{Budget, Memory};
 
 const MAGIC: u32 = 0xfd2f_b528;
 /// What frames begin with that readers skip: with one of sixteen numbers.

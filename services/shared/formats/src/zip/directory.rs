@@ -5,10 +5,9 @@
 //! after the end record, one disk, and numbers that fit each other exactly. Source: APPNOTE.TXT 6.3.10, section 4.3.
 
 use super::entry::Entry;
+use crate::ahead::{Peek, Wrong};
 use crate::bytes::{half, in_memory, long, word};
-use crate::finding::{Findings, Place};
-use crate::inspector::{Found, Inspector};
-use crate::rules::{self, Rule};
+use crate::rules;
 
 /// The largest directory that is held, with the records after it; some hundred thousand members.
 pub const MAX_DIRECTORY_BYTES: u64 = 9 << 20;
@@ -23,45 +22,6 @@ const LOCATOR_BYTES: u64 = 20;
 /// `zip64 end of central directory record`, without an extensible part.
 const END64: &[u8; 4] = b"PK\x06\x06";
 const END64_BYTES: u64 = 56;
-
-/// Why an archive's directory is of no use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
-    /// What kind of finding it is.
-    pub rule: &'static Rule,
-    /// Where.
-    pub at: u64,
-    /// What is the matter.
-    pub message: String,
-}
-
-impl Wrong {
-    /// For an archive that is not even opened.
-    pub fn too_deep() -> Self {
-        Self {
-            rule: &rules::ZIP_NESTED,
-            at: 0,
-            message: "archives within archives, too deep to be looked into".to_owned(),
-        }
-    }
-}
-
-/// An archive without a directory: its bytes mean nothing.
-impl Inspector for Wrong {
-    fn feed(&mut self, _at: u64, _chunk: &[u8]) {}
-
-    fn finish(self: Box<Self>, _size: u64) -> Found {
-        let mut findings = Findings::default();
-        findings.add(self.rule, Place::at(self.at), self.message);
-        Found {
-            findings,
-            ..Found::default()
-        }
-    }
-}
-
-/// Fills the buffer with the bytes that begin there; false if there are not so many.
-pub type Peek<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> bool;
 
 /// A directory, as it is written. Entries are read from it when they are asked for: there can be very many.
 #[derive(Debug, Clone)]

@@ -28,7 +28,7 @@ pub fn judge(directory: &Directory, findings: &mut Findings) -> bool {
             let message = "two members have the same name, or differ in upper and lower case only";
             findings.add(&rules::ZIP_DUPLICATE, place(), message);
         }
-        if let Some(what) = special(&entry) {
+        if let Some(what) = paths::special(entry.mode) {
             findings.add(&rules::ZIP_LINK, place(), format_args!("a member is {what}"));
         }
         if entry.flags & ENCRYPTED != 0 {
@@ -119,20 +119,6 @@ fn bad_name(entry: &Entry) -> Option<&'static str> {
     let unclear = !entry.name.is_ascii() && entry.flags & UTF8 == 0;
     paths::bad(&entry.name)
         .or_else(|| unclear.then_some("has letters beyond ASCII without saying in which encoding"))
-}
-
-/// What a member is, besides a file or a directory, by its Unix mode.
-fn special(entry: &Entry) -> Option<&'static str> {
-    match entry.mode & 0o170_000 {
-        0 | 0o100_000 | 0o040_000 => {
-            (entry.mode & 0o6000 != 0).then_some("a program with somebody else's rights")
-        }
-        0o120_000 => Some("a symbolic link"),
-        0o020_000 | 0o060_000 => Some("a device"),
-        0o010_000 => Some("a pipe"),
-        0o140_000 => Some("a socket"),
-        _ => Some("of an unknown kind"),
-    }
 }
 
 fn known(method: u16) -> &'static str {

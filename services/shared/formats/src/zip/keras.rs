@@ -2,8 +2,8 @@
 //!
 //! Source: Keras's `saving_lib.py`.
 
-use super::budget::Budget;
 use super::package::Content;
+use crate::budget::Budget;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::hdf5::Outline;

@@ -1,8 +1,8 @@
 //! The bytes of one member on their way out of the archive: unpacked, counted, summed, and handed to whoever looks at them.
 
-use super::budget::Budget;
 use super::entry::Entry;
 use super::judge::DEFLATED;
+use crate::budget::Budget;
 use crate::unpack::Inflate;
 
 /// What is wrong with a member's bytes.

@@ -5,10 +5,8 @@
 //! it. Memory is bounded by the directory's limit, what may be unpacked by a budget. Trust boundary: every byte, and every
 //! program that reads archives more forgivingly.
 
-mod budget;
 mod directory;
 mod entry;
-mod held;
 mod judge;
 mod keras;
 mod member;
@@ -17,16 +15,17 @@ mod package;
 mod script;
 mod torch;
 
+use crate::ahead::Wrong;
+use crate::budget::Budget;
+use crate::bytes::in_memory;
 use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 use crate::scan::{Own, Scan};
 use crate::text;
-pub use budget::{Budget, Memory};
-pub use directory::{Directory, MAX_DIRECTORY_BYTES, Peek, Wrong};
+pub use directory::{Directory, MAX_DIRECTORY_BYTES};
 use entry::{Entry, LOCAL_BYTES, local_bytes};
-pub use held::Held;
 use member::{Damage, Unpacker};
 pub use outlines::Outlines;
 use package::{Content, Package};
@@ -93,6 +92,17 @@ impl Zip {
             zip.stage = zip.ahead();
         }
         zip
+    }
+
+    /// An inspector for the archive of which these are all bytes.
+    ///
+    /// # Errors
+    ///
+    /// What is the matter with its directory.
+    pub fn of(bytes: &[u8], budget: Budget) -> Result<Box<dyn Inspector>, Wrong> {
+        let directory = Directory::of(bytes)?;
+        let outlines = Outlines::read(&directory, &mut in_memory(bytes));
+        Ok(Box::new(Self::new(directory, outlines, budget)))
     }
 
     /// What an archive is, by the names of its members.

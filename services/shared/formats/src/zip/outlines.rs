@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::directory::{Directory, Peek};
+use super::directory::Directory;
 use super::entry::{LOCAL_BYTES, local_bytes};
 use super::judge::STORED;
+use crate::ahead::Peek;
 use crate::hdf5::{Allowance, Outline, SIGNATURE};
 
 /// Extensions of HDF5 files, with which the names of members are compared.

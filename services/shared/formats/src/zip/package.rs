@@ -2,7 +2,6 @@
 
 use holdfast_contract::report::ModelFacts;
 
-use super::budget::Budget;
 use super::directory::Directory;
 use super::entry::Entry;
 use super::judge::STORED;
@@ -10,6 +9,7 @@ use super::keras;
 use super::script::Program;
 use super::torch::{self, Checkpoint};
 use crate::apple;
+use crate::budget::Budget;
 use crate::detect;
 use crate::disarm::Weights;
 use crate::finding::{Findings, Place};

@@ -8,12 +8,12 @@ use holdfast_contract::report::ModelFacts;
 
 use super::package::Content;
 use super::torch::{is_note, root};
+use crate::budget::Budget;
 use crate::finding::{Findings, Place};
 use crate::inspector::{FileInspector, learn};
 use crate::pickle::{Context, Pickle, Summary, facts};
 use crate::rules;
 use crate::torchscript::{Code, Source};
-use crate::zip::Budget;
 
 /// The pickles at the root of an archive, each with the directory of the numbers that it names. All but the first two are there in
 /// some archives only.

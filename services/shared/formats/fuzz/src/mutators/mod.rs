@@ -4,6 +4,7 @@
 mod archives;
 mod header;
 mod protobuf;
+mod sevenzip;
 mod table;
 
 use crate::Random;
@@ -11,6 +12,7 @@ use crate::Random;
 pub use archives::{gzip, tar, zip};
 pub use header::{npy, safetensors};
 pub use protobuf::protobuf;
+pub use sevenzip::seven_zip;
 pub use table::table;
 
 /// What makes an input consistent. It may change the length.
@@ -28,20 +30,26 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32, repair: 
 
 /// Changes fields of a protocol buffer as a tree, or its bytes.
 pub fn mutate_protobuf(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
-    let mut random = Random::new(seed);
-    if random.once_in(4) {
-        return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
-    }
-    repaired(data, size, max_size, |bytes| protobuf(bytes, &mut random))
+    mutate_whole(data, size, max_size, seed, protobuf)
 }
 
 /// Changes entries of a sorted table, or its bytes.
 pub fn mutate_table(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
+    mutate_whole(data, size, max_size, seed, table)
+}
+
+/// Changes a part of a 7z archive, or its bytes.
+pub fn mutate_seven_zip(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
+    mutate_whole(data, size, max_size, seed, seven_zip)
+}
+
+/// Changes what the bytes stand for, or, one time in four, the bytes.
+fn mutate_whole(data: &mut [u8], size: usize, max_size: usize, seed: u32, change: Repair) -> usize {
     let mut random = Random::new(seed);
     if random.once_in(4) {
         return libfuzzer_sys::fuzzer_mutate(data, size, max_size);
     }
-    repaired(data, size, max_size, |bytes| table(bytes, &mut random))
+    repaired(data, size, max_size, |bytes| change(bytes, &mut random))
 }
 
 fn repaired(data: &mut [u8], size: usize, max_size: usize, repair: impl FnOnce(&mut Vec<u8>)) -> usize {

@@ -1,6 +1,7 @@
 //! Datasets: the bytes that shape and type ask for must be in the file, neither more nor less.
 
 use super::{Waiting, Walk};
+use crate::ahead::Wrong;
 use crate::finding::Place;
 use crate::hdf5::chunks::Pieces;
 use crate::hdf5::cursor::{Cursor, Fault};
@@ -11,7 +12,6 @@ use crate::hdf5::object::{Kind as Says, Message};
 use crate::hdf5::source::Kind;
 use crate::rules;
 use crate::text;
-use crate::zip::Wrong;
 
 /// Kinds of elements that are told apart.
 const MAX_KINDS: usize = 32;

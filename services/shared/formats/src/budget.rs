@@ -13,7 +13,7 @@ const RATIO: u64 = 20;
 /// The most archives within archives.
 pub const MAX_DEPTH: u8 = 3;
 /// The memory for the windows of all compressed files that lie in each other.
-const MEMORY_BYTES: u64 = 20 << 20;
+const MEMORY_BYTES: u64 = 36 << 20;
 
 /// What is left of the allowance.
 #[derive(Debug, Clone)]
