@@ -56,8 +56,9 @@ fn special(file: &File) -> Option<&'static str> {
     if file.attributes & DEVICE != 0 {
         return Some("a device");
     }
+    // 7-Zip tells a directory by its having no content, py7zr by the attributes.
     let is_said = if file.is_directory {
-        kind != REGULAR
+        kind != REGULAR && file.attributes & DIRECTORY != 0
     } else {
         kind != DIRECTORY_KIND && file.attributes & DIRECTORY == 0
     };

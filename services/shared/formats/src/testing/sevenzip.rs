@@ -33,7 +33,7 @@ impl Packing {
         match self {
             Self::Copy => &[1, 0x01, 0x00],
             Self::Lzma2 => &[1, 0x21, 0x21, 1, 24],
-            Self::Filtered => &[2, 0x04, 3, 3, 1, 3, 0x21, 0x21, 1, 24, 0, 1],
+            Self::Filtered => &[2, 0x21, 0x21, 1, 24, 0x04, 3, 3, 1, 3, 1, 0],
             Self::Deflate => &[1, 0x03, 4, 1, 8],
         }
     }

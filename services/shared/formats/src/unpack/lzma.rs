@@ -16,6 +16,9 @@ const HEADER_BYTES: usize = 13;
 const TABLES_BYTES: u64 = 64 << 10;
 /// What the header has where the size is not known: the stream has an end of its own.
 const UNKNOWN_SIZE: u64 = u64::MAX;
+/// The longest mark of an end, with what the coder has not given out before: some forty bits. 7-Zip writes none where the size is known,
+/// liblzma always does. The decoder stops before it, so that it is not looked at.
+const MAX_MARK_BYTES: usize = 16;
 /// The largest number that stands for literal bits: the tables grow with its power.
 const MAX_LITERAL_BITS: u8 = 4;
 
@@ -25,6 +28,8 @@ pub struct Lzma {
     stream: Option<LzmaStream>,
     window: Option<Window>,
     ended: bool,
+    /// How many bytes more may follow, as the mark of an end that is known anyway.
+    spare: usize,
     budget: Budget,
 }
 
@@ -36,6 +41,7 @@ impl Lzma {
             stream: None,
             window: None,
             ended: false,
+            spare: 0,
             budget: budget.clone(),
         }
     }
@@ -49,6 +55,7 @@ impl Lzma {
     pub fn raw(properties: u8, declared: u32, size: u64, budget: &Budget) -> Result<Self, Failure> {
         let mut lzma = Self::new(budget);
         lzma.start(properties, declared, Some(size))?;
+        lzma.spare = MAX_MARK_BYTES;
         Ok(lzma)
     }
 
@@ -91,9 +98,15 @@ impl Lzma {
         let step = |bytes: &[u8], out: &mut [u8]| stream.process(bytes, out, action);
         if drive(step, &mut rest, window, receive)? == Flow::Done {
             self.ended = true;
-            let nothing_follows = rest.is_empty() && stream.unused_input().is_empty();
-            return nothing_follows.then_some(()).ok_or(Failure::Damaged);
+            let more = rest.len() + stream.unused_input().len();
+            return self.follows(more);
         }
+        Ok(())
+    }
+
+    /// So many bytes follow the end.
+    fn follows(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.spare = self.spare.checked_sub(bytes).ok_or(Failure::Damaged)?;
         Ok(())
     }
 }
@@ -111,7 +124,7 @@ impl Unpack for Lzma {
             return Ok(());
         }
         if self.ended {
-            return Err(Failure::Damaged);
+            return self.follows(rest.len());
         }
         self.run(rest, Action::Run, receive)
     }

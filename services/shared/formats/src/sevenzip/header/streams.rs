@@ -47,10 +47,15 @@ impl Reader<'_> {
         let count = self.count(MAX_STREAMS, "it has too many packed streams")?;
         self.expect(SIZES)?;
         let packed: Vec<u64> = (0..count).map(|_| self.number()).collect::<Read<_>>()?;
-        if packed.contains(&0) {
-            return Err(Flaw::Broken("a packed stream has no bytes"));
+        let mut next = self.byte()?;
+        let has_packed_sums = next == SUMS;
+        if has_packed_sums {
+            self.sums(count)?;
+            next = self.byte()?;
         }
-        self.expect(END)?;
+        if next != END {
+            return Err(OUT_OF_PLACE);
+        }
         self.expect(UNPACKED)?;
         self.expect(FOLDERS)?;
         if self.count(MAX_STREAMS, "it has too many packed streams")? != count {
@@ -58,10 +63,17 @@ impl Reader<'_> {
         }
         self.expect(0)?;
         let folders: Vec<Folder> = (0..count).map(|_| self.folder()).collect::<Read<_>>()?;
+        if packed.contains(&0) {
+            return Err(Flaw::Broken("a packed stream has no bytes"));
+        }
+        // py7zr writes them when it encrypts, nobody otherwise.
+        if has_packed_sums {
+            return Err(Flaw::Unsupported("checksums of what is packed"));
+        }
         self.expect(UNPACKED_SIZES)?;
         let sizes = folders.iter().map(|folder| folder.unpacked(self));
         let unpacked: Vec<u64> = sizes.collect::<Read<_>>()?;
-        let mut next = self.byte()?;
+        next = self.byte()?;
         let mut sums = None;
         if next == SUMS {
             sums = Some(self.sums(count)?);
@@ -110,16 +122,8 @@ impl Reader<'_> {
         let steps: Vec<Step> = (0..count).map(|_| self.step()).collect::<Read<_>>()?;
         let (coder, is_filtered) = match *steps {
             [Step::Coder(coder)] => (coder, false),
-            [first, second] => {
-                // Which of the two takes what comes out of which.
-                let bound = (self.number()?, self.number()?);
-                match (first, second, bound) {
-                    (Step::X86, Step::Coder(coder), (0, 1)) | (Step::Coder(coder), Step::X86, (1, 0)) => {
-                        (coder, true)
-                    }
-                    _ => return Err(SEVERAL),
-                }
-            }
+            // As 7-Zip and py7zr write them: the filter last, which takes what comes out of the first. py7zr cannot read them the other way round.
+            [Step::Coder(coder), Step::X86] if (self.number()?, self.number()?) == (1, 0) => (coder, true),
             _ => return Err(SEVERAL),
         };
         Ok(Folder { coder, is_filtered })
@@ -141,7 +145,7 @@ impl Reader<'_> {
             self.take(length)?
         };
         let coder = match (id, properties) {
-            ([0x04] | [0x03, 0x03, 0x01, 0x03], []) => return Ok(Step::X86),
+            ([0x03, 0x03, 0x01, 0x03], []) => return Ok(Step::X86),
             ([0x00], []) => Coder::Copy,
             ([0x21], [window]) => Coder::Lzma2 { window: *window },
             ([0x03, 0x01, 0x01], [properties, window @ ..]) => {
@@ -230,7 +234,7 @@ impl Reader<'_> {
 fn known(id: &[u8]) -> &'static str {
     match id {
         [0x03] => "streams packed with the delta filter",
-        [0x05..=0x0b] | [0x03, 0x03, ..] => {
+        [0x04..=0x0b] | [0x03, 0x03, ..] => {
             "streams packed with a filter for machine code that is not followed"
         }
         [0x03, 0x04, 0x01] => "streams packed by PPMd",
