@@ -2,24 +2,12 @@
 
 use holdfast_formats::testing::apple::{downloaded, ds_store};
 use holdfast_formats::testing::{
-    Assembler, Built, Hdf5Builder, Member, SafetensorsBuilder, archive, deflate, tar_archive, tar_header,
-    tar_member, tar_records, weights,
+    Assembler, Built, Hdf5Builder, Member, SafetensorsBuilder, archive, call, deflate, tar_archive,
+    tar_header, tar_member, tar_records, tuple, weights,
 };
 
 use super::Corpus;
 use super::models::numpy;
-
-fn good() -> Vec<u8> {
-    Assembler::protocol(2).ints(&[1]).stop()
-}
-
-fn evil() -> Vec<u8> {
-    Assembler::protocol(2)
-        .global("os", "system")
-        .text("true")
-        .raw(b"\x85R")
-        .stop()
-}
 
 fn checkpoint(pickle: &[u8], numbers: &[u8]) -> Vec<Member> {
     vec![
@@ -79,14 +67,14 @@ fn torch(corpus: &mut Corpus) {
     for (name, bytes, id) in [
         (
             "call",
-            archive(&checkpoint(&evil(), &numbers)).bytes,
+            archive(&checkpoint(&call(), &numbers)).bytes,
             "HF-PKL-001",
         ),
         (
             "call-deflated",
             with(
                 0,
-                Member::stored("model/data.pkl", &evil()).packed(8, deflate(&evil())),
+                Member::stored("model/data.pkl", &call()).packed(8, deflate(&call())),
             ),
             "HF-PKL-001",
         ),
@@ -117,7 +105,7 @@ fn torch(corpus: &mut Corpus) {
         ),
         (
             "stray-root",
-            with(1, Member::stored("other/data.pkl", &evil())),
+            with(1, Member::stored("other/data.pkl", &call())),
             "HF-PT-001",
         ),
         (
@@ -138,7 +126,7 @@ fn torch(corpus: &mut Corpus) {
 fn zip(corpus: &mut Corpus) {
     let arrays = [Member::stored("a.npy", &numpy("<f4", "(3,)", &[0; 12]))];
     corpus.accept("zip/arrays.npz", archive(&arrays).bytes);
-    let inner = archive(&[Member::stored("a.pkl", &good())]).bytes;
+    let inner = archive(&[Member::stored("a.pkl", &tuple(1))]).bytes;
     corpus.accept("zip/plain.zip", inner.clone());
     corpus.accept(
         "zip/nested.zip",
@@ -146,10 +134,10 @@ fn zip(corpus: &mut Corpus) {
     );
     corpus.accept(
         "zip/directory.zip",
-        archive(&[Member::stored("d/", b""), Member::stored("d/a.pkl", &good())]).bytes,
+        archive(&[Member::stored("d/", b""), Member::stored("d/a.pkl", &tuple(1))]).bytes,
     );
     let one = |member: Member| archive(&[member]).bytes;
-    let plain = || Member::stored("a.pkl", &good());
+    let plain = || Member::stored("a.pkl", &tuple(1));
     for (name, path) in [
         ("parent", "../a.pkl"),
         ("root", "/etc/cron.d/a"),
@@ -160,7 +148,7 @@ fn zip(corpus: &mut Corpus) {
     ] {
         corpus.refuse(
             &format!("zip/name-{name}.zip"),
-            one(Member::stored(path, &good())),
+            one(Member::stored(path, &tuple(1))),
             "HF-ZIP-005",
         );
     }
@@ -217,23 +205,23 @@ fn zip(corpus: &mut Corpus) {
     );
     corpus.refuse(
         "zip/duplicate-case.zip",
-        archive(&[plain(), Member::stored("A.PKL", &good())]).bytes,
+        archive(&[plain(), Member::stored("A.PKL", &tuple(1))]).bytes,
         "HF-ZIP-006",
     );
     corpus.refuse("zip/empty.zip", archive(&[]).bytes, "HF-FMT-002");
     corpus.refuse(
         "zip/call.zip",
-        one(Member::stored("a.pkl", &evil())),
+        one(Member::stored("a.pkl", &call())),
         "HF-PKL-001",
     );
     corpus.refuse(
         "zip/call-nested.zip",
-        one(Member::stored("a.zip", &one(Member::stored("a.pkl", &evil())))),
+        one(Member::stored("a.zip", &one(Member::stored("a.pkl", &call())))),
         "HF-PKL-001",
     );
-    let array = one(Member::stored("a.npy", &numpy("|O", "(1,)", &evil())));
+    let array = one(Member::stored("a.npy", &numpy("|O", "(1,)", &call())));
     corpus.refuse("zip/objects.npz", array, "HF-PKL-001");
-    let built = archive(&[plain(), Member::stored("b.pkl", &good())]);
+    let built = archive(&[plain(), Member::stored("b.pkl", &tuple(1))]);
     changed(corpus, &built);
 }
 
@@ -243,7 +231,7 @@ fn macos(corpus: &mut Corpus) {
         "zip/macos.zip",
         archive(&[
             Member::stored("m/", b""),
-            Member::stored("m/a.pkl", &good()),
+            Member::stored("m/a.pkl", &tuple(1)),
             Member::stored("m/.DS_Store", &ds_store()),
             Member::stored("__MACOSX/m/._a.pkl", &downloaded()),
             Member::stored("__MACOSX/._m", &downloaded()),
@@ -253,28 +241,28 @@ fn macos(corpus: &mut Corpus) {
     corpus.refuse(
         "zip/macos-call.zip",
         archive(&[
-            Member::stored("a.pkl", &good()),
-            Member::stored("__MACOSX/._a.pkl", &evil()),
+            Member::stored("a.pkl", &tuple(1)),
+            Member::stored("__MACOSX/._a.pkl", &call()),
         ])
         .bytes,
         "HF-PKL-001",
     );
     corpus.refuse(
         "zip/macos-other.zip",
-        archive(&[Member::stored("__MACOSX/a.pkl", &good())]).bytes,
+        archive(&[Member::stored("__MACOSX/a.pkl", &tuple(1))]).bytes,
         "HF-FMT-020",
     );
     corpus.accept(
         "tar/macos.tar",
         tar_archive(&[
             tar_member("./._a.pkl", b'0', &downloaded()),
-            tar_member("./a.pkl", b'0', &good()),
+            tar_member("./a.pkl", b'0', &tuple(1)),
             tar_member("./.DS_Store", b'0', &ds_store()),
         ]),
     );
     corpus.refuse(
         "tar/macos-other.tar",
-        tar_archive(&[tar_member("./._a.pkl", b'0', &good())]),
+        tar_archive(&[tar_member("./._a.pkl", b'0', &tuple(1))]),
         "HF-FMT-020",
     );
 }
@@ -322,13 +310,13 @@ fn tar(corpus: &mut Corpus) {
         tar_archive(&[text, tar_member("b.safetensors", b'0', &hidden)]),
         "HF-FMT-005",
     );
-    let file = || tar_member("a.pkl", b'0', &good());
+    let file = || tar_member("a.pkl", b'0', &tuple(1));
     corpus.accept("tar/plain.tar", tar_archive(&[file()]));
     corpus.accept(
         "tar/directory.tar",
         tar_archive(&[
             tar_member("./", b'5', b""),
-            tar_member("./d/a.pkl", b'0', &good()),
+            tar_member("./d/a.pkl", b'0', &tuple(1)),
         ]),
     );
     let long = format!("{}/a.pkl", "d".repeat(150));
@@ -339,7 +327,7 @@ fn tar(corpus: &mut Corpus) {
     for (name, path) in [("parent", "../a"), ("root", "/a"), ("inside", "a/../../b")] {
         corpus.refuse(
             &format!("tar/name-{name}.tar"),
-            tar_archive(&[tar_member(path, b'0', &good())]),
+            tar_archive(&[tar_member(path, b'0', &tuple(1))]),
             "HF-TAR-002",
         );
     }
@@ -376,7 +364,7 @@ fn tar(corpus: &mut Corpus) {
     );
     corpus.refuse(
         "tar/call.tar",
-        tar_archive(&[tar_member("a.pkl", b'0', &evil())]),
+        tar_archive(&[tar_member("a.pkl", b'0', &call())]),
         "HF-PKL-001",
     );
     let mut hidden = tar_archive(&[file()]);

@@ -4,21 +4,9 @@ use holdfast_formats::testing::compressed::{CALL, HARMLESS, lz4, xz, zstd};
 use holdfast_formats::testing::torch::{
     SOURCE, instance, tar, tar_object, tar_storages, tar_tensors, torchscript,
 };
-use holdfast_formats::testing::{Assembler, Member, archive, tar_archive, tar_member, weights};
+use holdfast_formats::testing::{Assembler, Member, archive, call, tar_archive, tar_member, tuple, weights};
 
 use super::Corpus;
-
-fn good() -> Vec<u8> {
-    Assembler::protocol(2).ints(&[1]).stop()
-}
-
-fn evil() -> Vec<u8> {
-    Assembler::protocol(2)
-        .global("os", "system")
-        .text("true")
-        .raw(b"\x85R")
-        .stop()
-}
 
 pub fn add(corpus: &mut Corpus) {
     compressed(corpus);
@@ -46,17 +34,17 @@ fn compressed(corpus: &mut Corpus) {
         ("lz4", &lz4),
     ] {
         let tar = |pickle: &[u8]| tar_archive(&[tar_member("a.pkl", b'0', pickle)]);
-        corpus.accept(&format!("compressed/plain.tar.{name}"), pack(&tar(&good())));
+        corpus.accept(&format!("compressed/plain.tar.{name}"), pack(&tar(&tuple(1))));
         corpus.refuse(
             &format!("compressed/call.tar.{name}"),
-            pack(&tar(&evil())),
+            pack(&tar(&call())),
             "HF-PKL-001",
         );
-        let whole = evil();
+        let whole = call();
         let (first, second) = whole.split_at(9);
         let split = [pack(first), pack(second)].concat();
         corpus.refuse(&format!("compressed/two-streams.pkl.{name}"), split, "HF-PKL-001");
-        let zip = archive(&[Member::stored("a.joblib", &pack(&evil()))]).bytes;
+        let zip = archive(&[Member::stored("a.joblib", &pack(&call()))]).bytes;
         corpus.refuse(&format!("compressed/call-{name}.zip"), zip, "HF-PKL-001");
         corpus.refuse(
             &format!("compressed/program.gguf.{name}"),
@@ -64,8 +52,8 @@ fn compressed(corpus: &mut Corpus) {
             "HF-FMT-013",
         );
     }
-    corpus.refuse("compressed/window.pkl.zst", zstd(&good(), 27), "HF-CMP-003");
-    let skipped = [zstd(&good(), 10), b"\x50\x2a\x4d\x18\x04\0\0\0evil".to_vec()].concat();
+    corpus.refuse("compressed/window.pkl.zst", zstd(&tuple(1), 27), "HF-CMP-003");
+    let skipped = [zstd(&tuple(1), 10), b"\x50\x2a\x4d\x18\x04\0\0\0evil".to_vec()].concat();
     corpus.refuse("compressed/skipped.pkl.zst", skipped, "HF-CMP-004");
     let mut bomb = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 80];
     for _ in 0..9000 {
@@ -73,7 +61,7 @@ fn compressed(corpus: &mut Corpus) {
     }
     bomb.extend([3, 0, 0x10, 0]);
     corpus.refuse("compressed/bomb.zst", bomb, "HF-ZIP-011");
-    let mut nested = evil();
+    let mut nested = call();
     for _ in 0..4 {
         nested = lz4(&nested);
     }
@@ -133,17 +121,17 @@ fn programs(corpus: &mut Corpus) {
         archive(&members).bytes
     };
     for (name, index, member, id) in [
-        ("call", 0, Member::stored("net/data.pkl", &evil()), "HF-PKL-001"),
+        ("call", 0, Member::stored("net/data.pkl", &call()), "HF-PKL-001"),
         (
             "call-in-notes",
             3,
-            Member::stored("net/code/__torch__.py.debug_pkl", &evil()),
+            Member::stored("net/code/__torch__.py.debug_pkl", &call()),
             "HF-PKL-001",
         ),
         (
             "call-in-constants",
             4,
-            Member::stored("net/constants.pkl", &evil()),
+            Member::stored("net/constants.pkl", &call()),
             "HF-PKL-001",
         ),
         (
@@ -193,10 +181,10 @@ fn torch_tar(corpus: &mut Corpus) {
     );
     corpus.refuse(
         "torch-tar/call.pt",
-        tar(&evil(), &storages, &tensors),
+        tar(&call(), &storages, &tensors),
         "HF-PKL-001",
     );
-    let hidden = [storages.get(..storages.len() - 4).unwrap_or_default(), &evil()].concat();
+    let hidden = [storages.get(..storages.len() - 4).unwrap_or_default(), &call()].concat();
     corpus.refuse(
         "torch-tar/call-in-storages.pt",
         tar(&object, &hidden, &tensors),
@@ -204,7 +192,7 @@ fn torch_tar(corpus: &mut Corpus) {
     );
     corpus.refuse(
         "torch-tar/call-in-tensors.pt",
-        tar(&object, &storages, &evil()),
+        tar(&object, &storages, &call()),
         "HF-PKL-001",
     );
     let short = storages.get(..storages.len() - 10).unwrap_or_default();

@@ -1,26 +1,14 @@
 //! 7z archives.
 
 use holdfast_formats::testing::sevenzip::{Packing, SevenZipBuilder, seven_zip};
-use holdfast_formats::testing::{Assembler, GgufBuilder, Member, archive, tar_archive, tar_member};
+use holdfast_formats::testing::{GgufBuilder, Member, archive, call, tar_archive, tar_member, tuple};
 
 use super::Corpus;
-
-fn good() -> Vec<u8> {
-    Assembler::protocol(2).ints(&[1]).stop()
-}
-
-fn evil() -> Vec<u8> {
-    Assembler::protocol(2)
-        .global("os", "system")
-        .text("true")
-        .raw(b"\x85R")
-        .stop()
-}
 
 fn small(packing: Packing) -> SevenZipBuilder {
     SevenZipBuilder::new(packing)
         .directory("d")
-        .file("d/a.pkl", &good())
+        .file("d/a.pkl", &tuple(1))
         .file(".gitkeep", b"")
         .file("README.md", b"A list with a number in it.\n")
 }
@@ -28,7 +16,7 @@ fn small(packing: Packing) -> SevenZipBuilder {
 pub fn add(corpus: &mut Corpus) {
     for packing in Packing::ALL {
         let name = format!("{packing:?}").to_lowercase();
-        let call = small(packing).file("b.pkl", &evil());
+        let call = small(packing).file("b.pkl", &call());
         corpus.accept(&format!("7z/{name}.7z"), small(packing).build());
         corpus.accept(
             &format!("7z/{name}-solid.7z"),
@@ -50,7 +38,7 @@ pub fn add(corpus: &mut Corpus) {
 /// Archives within archives.
 fn within(corpus: &mut Corpus) {
     let inner = SevenZipBuilder::new(Packing::Lzma2)
-        .file("a.pkl", &evil())
+        .file("a.pkl", &call())
         .build();
     let zip = archive(&[Member::stored("a.7z", &inner)]).bytes;
     corpus.refuse("7z/within.zip", zip, "HF-PKL-001");
@@ -78,7 +66,7 @@ fn described(corpus: &mut Corpus) {
     }
     let changed: Vec<u8> = streams.iter().map(|byte| byte ^ 1).collect();
     corpus.refuse("7z/changed.7z", seven_zip(&changed, &header), "HF-7Z-007");
-    let named = |name: &str| SevenZipBuilder::new(Packing::Copy).file(name, &good()).build();
+    let named = |name: &str| SevenZipBuilder::new(Packing::Copy).file(name, &tuple(1)).build();
     for (name, path) in [
         ("climbs", "../../.bashrc"),
         ("root", "/etc/profile"),
@@ -88,8 +76,8 @@ fn described(corpus: &mut Corpus) {
         corpus.refuse(&format!("7z/{name}.7z"), named(path), "HF-7Z-005");
     }
     let twice = SevenZipBuilder::new(Packing::Copy)
-        .file("a.pkl", &good())
-        .file("A.pkl", &good());
+        .file("a.pkl", &tuple(1))
+        .file("A.pkl", &tuple(1));
     corpus.refuse("7z/twice.7z", twice.build(), "HF-7Z-005");
     for (name, attributes) in [
         ("link", 0x8000 | 0o120_777 << 16),
@@ -98,7 +86,7 @@ fn described(corpus: &mut Corpus) {
         ("no-directory", 0x10),
     ] {
         let special = SevenZipBuilder::new(Packing::Copy)
-            .file("a.pkl", &good())
+            .file("a.pkl", &tuple(1))
             .attributes(attributes);
         corpus.refuse(&format!("7z/{name}.7z"), special.build(), "HF-7Z-006");
     }

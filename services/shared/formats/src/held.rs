@@ -4,7 +4,7 @@ use crate::ahead::Wrong;
 use crate::budget::Budget;
 use crate::finding::{Findings, Place};
 use crate::inspector::{Found, Inspector};
-use crate::rules;
+use crate::rules::Rule;
 
 /// The largest file that is held.
 pub const MAX_HELD_BYTES: usize = 8 << 20;
@@ -34,49 +34,53 @@ impl Held {
     }
 }
 
-/// Reads the structure of an archive that is there whole.
+/// Makes the inspector of a file that is there whole.
 type Open = fn(&[u8], Budget) -> Result<Box<dyn Inspector>, Wrong>;
 
-/// An archive of which nothing could be read ahead, because it comes as a stream or within another archive.
+/// A file of which nothing could be read ahead, because it comes as a stream or in another file: it is held until it is there whole.
 #[derive(Debug)]
-pub struct HeldArchive {
+pub struct Whole {
     held: Held,
     budget: Budget,
     open: Open,
+    /// What is said of one that is too large, and what it is called.
+    too_large: (&'static Rule, &'static str),
 }
 
-impl HeldArchive {
-    /// Holds what comes, and opens it so.
-    pub fn new(budget: Budget, open: Open) -> Self {
+impl Whole {
+    /// Holds a file of this kind and opens it so; the rule is for one that is too large.
+    pub fn new(budget: Budget, open: Open, rule: &'static Rule, kind: &'static str) -> Self {
         Self {
             held: Held::default(),
             budget,
             open,
+            too_large: (rule, kind),
         }
     }
 }
 
-impl Inspector for HeldArchive {
+impl Inspector for Whole {
     fn feed(&mut self, _at: u64, chunk: &[u8]) {
         self.held.feed(chunk);
     }
 
     fn finish(self: Box<Self>, size: u64) -> Found {
         let Some(bytes) = self.held.whole() else {
+            let (rule, kind) = self.too_large;
             let message = format_args!(
-                "an archive of {size} bytes that comes as a stream or within another one; up to {MAX_HELD_BYTES} can be held"
+                "{kind} of {size} bytes that comes as a stream or in another file; up to {MAX_HELD_BYTES} can be held"
             );
             let mut findings = Findings::default();
-            findings.add(&rules::ZIP_NESTED, Place::whole(), message);
+            findings.add(rule, Place::whole(), message);
             return Found {
                 findings,
                 ..Found::default()
             };
         };
         match (self.open)(&bytes, self.budget) {
-            Ok(mut archive) => {
-                archive.feed(0, &bytes);
-                archive.finish(size)
+            Ok(mut inspector) => {
+                inspector.feed(0, &bytes);
+                inspector.finish(size)
             }
             Err(wrong) => Box::new(wrong).finish(size),
         }

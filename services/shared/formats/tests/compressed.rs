@@ -11,7 +11,7 @@ use common::{findings, ids, inspect, inspect_in, judged};
 use holdfast_contract::report::Verdict;
 use holdfast_formats::testing::compressed::{CALL, HARMLESS, lz4, xz, zstd};
 use holdfast_formats::testing::{
-    Assembler, GgufBuilder, Member, archive, python_with, tar_archive, tar_member, weights,
+    Assembler, GgufBuilder, Member, archive, call, python_with, tar_archive, tar_member, weights,
 };
 use holdfast_formats::{FileInspector, Format};
 
@@ -22,14 +22,6 @@ const FORMATS: [(&str, Format); 5] = [
     ("zst", Format::Zstd),
     ("lz4", Format::Lz4),
 ];
-
-fn evil() -> Vec<u8> {
-    Assembler::protocol(2)
-        .global("os", "system")
-        .text("true")
-        .raw(b"\x85R")
-        .stop()
-}
 
 #[track_caller]
 fn admitted(bytes: &[u8]) {
@@ -103,7 +95,7 @@ fn streams_after_each_other_are_one_file() {
         assert!(inspect(&both).facts.unwrap().tensors > 0);
     }
     // A pickle that calls something may be split anywhere.
-    let evil = evil();
+    let evil = call();
     for at in 1..evil.len() {
         let (first, second) = evil.split_at(at);
         for (first, second) in stored(first).into_iter().zip(stored(second)) {
@@ -123,10 +115,10 @@ fn compressed_archives_are_looked_into() {
     for packed in stored(&tar(&good)) {
         admitted(&packed);
     }
-    for packed in stored(&tar(&evil())) {
+    for packed in stored(&tar(&call())) {
         refused(&packed, "HF-PKL-001");
     }
-    for [first, second, third] in [stored(&evil())] {
+    for [first, second, third] in [stored(&call())] {
         let member = |name: &str, content: &[u8]| archive(&[Member::stored(name, content)]).bytes;
         for inner in [first, second, third] {
             refused(&member("a.joblib", &inner), "HF-PKL-001");

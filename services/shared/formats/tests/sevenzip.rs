@@ -11,31 +11,19 @@ use holdfast_contract::report::Verdict;
 use holdfast_formats::bytes::in_memory;
 use holdfast_formats::testing::sevenzip::{Packing, SevenZipBuilder, number, seven_zip};
 use holdfast_formats::testing::{
-    Assembler, Dataset, GgufBuilder, Hdf5Builder, Member, archive, tar_archive, tar_member, weights,
+    Dataset, GgufBuilder, Hdf5Builder, Member, archive, call, tar_archive, tar_member, tuple, weights,
 };
 use holdfast_formats::{FileInspector, Format, Outcome};
 
 const LINK: u32 = 0o120_777 << 16;
 
-fn evil() -> Vec<u8> {
-    Assembler::protocol(2)
-        .global("os", "system")
-        .text("true")
-        .raw(b"\x85R")
-        .stop()
-}
-
-fn good(number: i32) -> Vec<u8> {
-    Assembler::protocol(2).ints(&[number]).stop()
-}
-
 /// Two files, a directory and a file without content.
 fn small(packing: Packing) -> SevenZipBuilder {
     SevenZipBuilder::new(packing)
         .directory("d")
-        .file("d/a.pkl", &good(1))
+        .file("d/a.pkl", &tuple(1))
         .file("d/.gitkeep", b"")
-        .file("b.pkl", &good(2))
+        .file("b.pkl", &tuple(2))
 }
 
 /// With its header read first, as a file's is.
@@ -105,7 +93,7 @@ fn files_are_judged_whatever_they_are_packed_with() {
                     .collect();
                 assert_eq!(parts, ["d/a.pkl", "b.pkl"]);
             }
-            for bytes in both(&builder.file("x.pkl", &evil())) {
+            for bytes in both(&builder.file("x.pkl", &call())) {
                 refused(&bytes, "HF-PKL-001");
             }
         }
@@ -182,8 +170,8 @@ fn an_archive_without_a_file_is_empty() {
 fn nothing_is_told_of_what_is_in_a_stream_that_is_damaged() {
     for packing in [Packing::Lzma2, Packing::Filtered] {
         let builder = SevenZipBuilder::new(packing)
-            .file("a.pkl", &evil())
-            .file("b.pkl", &good(1))
+            .file("a.pkl", &call())
+            .file("b.pkl", &tuple(1))
             .solid();
         let mut streams = builder.streams();
         let last = streams.len() - 1;
@@ -196,7 +184,7 @@ fn nothing_is_told_of_what_is_in_a_stream_that_is_damaged() {
 
 #[test]
 fn names_that_lead_elsewhere_or_are_there_twice_are_refused() {
-    let named = |name: &str| SevenZipBuilder::new(Packing::Copy).file(name, &good(1)).build();
+    let named = |name: &str| SevenZipBuilder::new(Packing::Copy).file(name, &tuple(1)).build();
     for name in [
         "../a.pkl",
         "a/../../b.pkl",
@@ -212,13 +200,13 @@ fn names_that_lead_elsewhere_or_are_there_twice_are_refused() {
     }
     for (first, second) in [("a.pkl", "a.pkl"), ("a.pkl", "A.PKL"), ("ä.pkl", "Ä.pkl")] {
         let bytes = SevenZipBuilder::new(Packing::Copy)
-            .file(first, &good(1))
-            .file(second, &good(2));
+            .file(first, &tuple(1))
+            .file(second, &tuple(2));
         refused(&bytes.build(), "HF-7Z-005");
     }
     let both = SevenZipBuilder::new(Packing::Copy)
         .directory("a.pkl")
-        .file("a.pkl", &good(1));
+        .file("a.pkl", &tuple(1));
     refused(&both.build(), "HF-7Z-005");
     // Half a character of UTF-16.
     let header = small(Packing::Copy).header();
@@ -232,7 +220,7 @@ fn names_that_lead_elsewhere_or_are_there_twice_are_refused() {
 fn what_is_no_ordinary_file_is_refused() {
     let with = |attributes| {
         SevenZipBuilder::new(Packing::Copy)
-            .file("a.pkl", &good(1))
+            .file("a.pkl", &tuple(1))
             .attributes(attributes)
             .build()
     };
@@ -260,7 +248,7 @@ fn what_is_no_ordinary_file_is_refused() {
         SevenZipBuilder::new(Packing::Copy)
             .directory("d")
             .attributes(attributes)
-            .file("a.pkl", &good(1))
+            .file("a.pkl", &tuple(1))
             .build()
     };
     admitted(&directory(0x10));
@@ -313,7 +301,7 @@ fn streams_and_header_lie_without_a_gap() {
 
 #[test]
 fn what_the_header_says_of_contents_is_held_against_them() {
-    let content = good(1);
+    let content = tuple(1);
     let length = u8::try_from(content.len()).unwrap();
     let sum = crc32fast::hash(&content).to_le_bytes();
     let sums = [&[8, 0x0a, 1], &sum[..], &[0, 0]].concat();
@@ -368,7 +356,7 @@ fn what_the_header_says_of_contents_is_held_against_them() {
 
 #[test]
 fn what_is_not_followed_is_refused_by_name() {
-    let content = good(1);
+    let content = tuple(1);
     let length = u8::try_from(content.len()).unwrap();
     let folder = |folder: &[u8], sizes: usize| {
         let start = [6, 0, 1, 9, length, 0, 7, 0x0b, 1, 0];
@@ -476,11 +464,11 @@ fn counts_are_held_against_what_is_there() {
     refused(&seven_zip(b"", &streams), "HF-7Z-002");
     let streams = [vec![1, 4, 6, 0, 1, 9], number(usize::MAX), vec![0]].concat();
     refused(&seven_zip(b"", &streams), "HF-7Z-001");
-    let long = SevenZipBuilder::new(Packing::Copy).file(&"a".repeat(1025), &good(1));
+    let long = SevenZipBuilder::new(Packing::Copy).file(&"a".repeat(1025), &tuple(1));
     refused(&long.build(), "HF-7Z-002");
     admitted(
         &SevenZipBuilder::new(Packing::Copy)
-            .file(&"a".repeat(1024), &good(1))
+            .file(&"a".repeat(1024), &tuple(1))
             .build(),
     );
     // A header of more bytes than are read, packed and not.
@@ -539,19 +527,19 @@ fn more_than_an_archive_can_explain_is_not_unpacked() {
 #[test]
 fn archives_within_archives_are_looked_into() {
     let seven = |name: &str, content: &[u8]| SevenZipBuilder::new(Packing::Lzma2).file(name, content).build();
-    let inner = seven("a.pkl", &evil());
+    let inner = seven("a.pkl", &call());
     refused(&seven("a.7z", &inner), "HF-PKL-001");
     refused(&archive(&[Member::stored("a.7z", &inner)]).bytes, "HF-PKL-001");
     refused(&tar_archive(&[tar_member("a.7z", b'0', &inner)]), "HF-PKL-001");
     refused(
-        &seven("a.zip", &archive(&[Member::stored("a.pkl", &evil())]).bytes),
+        &seven("a.zip", &archive(&[Member::stored("a.pkl", &call())]).bytes),
         "HF-PKL-001",
     );
     refused(
-        &seven("a.tar", &tar_archive(&[tar_member("a.pkl", b'0', &evil())])),
+        &seven("a.tar", &tar_archive(&[tar_member("a.pkl", b'0', &call())])),
         "HF-PKL-001",
     );
-    let good = seven("a.pkl", &good(1));
+    let good = seven("a.pkl", &tuple(1));
     admitted(&seven("a.7z", &seven("a.7z", &good)));
     refused(
         &seven("a.7z", &seven("a.7z", &seven("a.7z", &good))),
@@ -585,7 +573,7 @@ fn a_file_of_hdf5_in_an_archive_is_where_programs_find_it() {
 fn an_archive_that_changes_while_it_is_inspected_is_refused() {
     let bytes = small(Packing::Lzma2).build_packed();
     let other = SevenZipBuilder::new(Packing::Lzma2)
-        .file("a.pkl", &good(3))
+        .file("a.pkl", &tuple(3))
         .build();
     let found = |fed_bytes: &[u8], piece: usize| {
         let outcome = fed(ahead(&bytes).probing(8), fed_bytes, piece);

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use holdfast_contract::limits::MAX_FINDINGS;
 use holdfast_contract::report::{Finding, ModelFacts, Verdict};
+use holdfast_formats::bytes::in_memory;
 use holdfast_formats::finding::verdict;
 use holdfast_formats::text::is_hidden;
 use holdfast_formats::{FileInspector, Findings, Inspector, Outcome, rules};
@@ -33,6 +34,21 @@ pub fn cuts<T: PartialEq + Debug>(bytes: &[u8], run: impl Fn(&[&[u8]]) -> T) -> 
         assert_eq!(run(&single), whole, "byte by byte");
     }
     whole
+}
+
+/// Inspects an archive within `bound` bytes of memory: as it comes, after what can be read first was, and, if it begins with the whole of its
+/// signature, in every cut. All outcomes have to be equal.
+pub fn archive(bytes: &[u8], bound: usize, signature: &[u8]) {
+    let ahead = || FileInspector::new("x").looking_ahead(bytes.len() as u64, &mut in_memory(bytes));
+    memory::confined(4 * bound, || {
+        let whole = memory::bounded(bound, || run(FileInspector::new("x"), &[bytes]));
+        let ahead_whole = memory::bounded(bound, || run(ahead(), &[bytes]));
+        assert_eq!(ahead_whole, whole);
+        if bytes.starts_with(signature) {
+            // The first bytes are not collected here, so that short archives come in pieces, too.
+            cuts(bytes, |pieces| run(ahead().probing(signature.len()), pieces));
+        }
+    });
 }
 
 /// Feeds an inspector.

@@ -10,5 +10,5 @@ pub mod memory;
 pub mod mutators;
 mod random;
 
-pub use feeding::{cuts, digest, feed, inspect, judge, outcome, report, run};
+pub use feeding::{archive, cuts, digest, feed, inspect, judge, outcome, report, run};
 pub use random::Random;

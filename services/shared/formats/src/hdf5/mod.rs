@@ -28,10 +28,10 @@ pub use outline::Outline;
 pub use source::Allowance;
 pub use superblock::SIGNATURE;
 
+use crate::ahead::Wrong;
 use crate::budget::Budget;
 use crate::bytes::in_memory;
 use crate::finding::{Findings, Place};
-use crate::held::{self, MAX_HELD_BYTES};
 use crate::inspector::{Found, Inspector};
 use crate::rules;
 use crate::text::Fingerprint;
@@ -87,6 +87,20 @@ impl Hdf5 {
             first: None,
             findings: Findings::default(),
         }
+    }
+
+    /// An inspector for the file of which these are all bytes.
+    ///
+    /// # Errors
+    ///
+    /// Never: what is wrong with its structure is found when the bytes go by.
+    pub fn of(bytes: &[u8], budget: Budget) -> Result<Box<dyn Inspector>, Wrong> {
+        let outline = Outline::read(
+            bytes.len() as u64,
+            &mut in_memory(bytes),
+            &mut Allowance::default(),
+        );
+        Ok(Box::new(Self::new(outline, budget)))
     }
 
     fn extent(&self) -> Option<Extent> {
@@ -210,47 +224,5 @@ impl Inspector for Hdf5 {
             facts: is_whole.then_some(self.outline.facts),
             ..Found::default()
         }
-    }
-}
-
-/// The inspector for an HDF5 file whose structure cannot be read first, because it comes as a stream or lies packed in an archive: it
-/// is held until it is there whole.
-#[derive(Debug)]
-pub struct Held {
-    held: held::Held,
-    budget: Budget,
-}
-
-impl Held {
-    /// Holds what comes.
-    pub fn new(budget: Budget) -> Self {
-        Self {
-            held: held::Held::default(),
-            budget,
-        }
-    }
-}
-
-impl Inspector for Held {
-    fn feed(&mut self, _at: u64, chunk: &[u8]) {
-        self.held.feed(chunk);
-    }
-
-    fn finish(self: Box<Self>, size: u64) -> Found {
-        let Some(bytes) = self.held.whole() else {
-            let message = format_args!(
-                "an HDF5 file of {size} bytes that comes as a stream or packed; up to {MAX_HELD_BYTES} can be held"
-            );
-            let mut findings = Findings::default();
-            findings.add(&rules::H5_HELD, Place::whole(), message);
-            return Found {
-                findings,
-                ..Found::default()
-            };
-        };
-        let outline = Outline::read(size, &mut in_memory(&bytes), &mut Allowance::default());
-        let mut inspector = Box::new(Hdf5::new(outline, self.budget));
-        inspector.feed(0, &bytes);
-        inspector.finish(size)
     }
 }

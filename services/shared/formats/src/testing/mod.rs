@@ -25,7 +25,7 @@ use std::ops::Range;
 pub use gguf::{GgufBuilder, Tensor, Value};
 pub use hdf5::{Dataset, Hdf5Builder, Storage, fixed_text, float32, put_apart, variable_text};
 pub use mutation::{Random, mutate};
-pub use pickle::{Assembler, legacy};
+pub use pickle::{Assembler, call, legacy, tuple};
 pub use protobuf::{Proto, onnx, sentencepiece, tensorflow};
 pub use reference::{ask, hex, python_with, reader_cases};
 pub use safetensors::{Entry, SafetensorsBuilder};

@@ -1,5 +1,19 @@
 //! Writes pickles opcode by opcode, sensible or not.
 
+/// A pickle that holds nothing but a tuple with this number.
+pub fn tuple(number: i32) -> Vec<u8> {
+    Assembler::protocol(2).ints(&[number]).stop()
+}
+
+/// A pickle that calls `os.system` with `true`.
+pub fn call() -> Vec<u8> {
+    Assembler::protocol(2)
+        .global("os", "system")
+        .text("true")
+        .raw(b"\x85R")
+        .stop()
+}
+
 /// A pickle that is being written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assembler {

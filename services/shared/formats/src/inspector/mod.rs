@@ -3,13 +3,15 @@
 //! Inspectors see the same consecutive chunks and keep their own findings, so more of them (signatures, weight statistics,
 //! template checks) can run over the same bytes without knowing of each other. The outcome does not depend on the cut.
 
+mod kind;
+
 use std::sync::Arc;
 
 use holdfast_contract::Digest;
 use holdfast_contract::report::ModelFacts;
 
 use crate::ahead::{Peek, Wrong};
-use crate::apple::{self, Notes};
+use crate::apple::Notes;
 use crate::budget::Budget;
 use crate::compressed::Compressed;
 use crate::detect::{self, PROBE_BYTES};
@@ -19,7 +21,7 @@ use crate::finding::{Findings, Place};
 use crate::format::Format;
 use crate::gguf::Gguf;
 use crate::hdf5::{self, Hdf5};
-use crate::held::HeldArchive;
+use crate::held::Whole;
 use crate::keras::Suspicion;
 use crate::npy::Npy;
 use crate::onnx::Onnx;
@@ -34,7 +36,6 @@ use crate::sevenzip::{self, Layout, SevenZip};
 use crate::tail::Tail;
 use crate::tar::Tar;
 use crate::tensorflow::{CheckpointIndex, Fingerprint, KerasMetadata, Tensorflow};
-use crate::text;
 use crate::zip::{Directory, Outlines, Zip};
 
 /// Looks at the bytes of one file as they go by.
@@ -328,7 +329,12 @@ impl FileInspector {
             Format::Onnx => vec![Box::new(Onnx::tied(ties()))],
             Format::Hdf5 => vec![match ahead {
                 Ahead::Hdf5(outline) => Box::new(Hdf5::new(*outline, budget.clone())),
-                _ => Box::new(hdf5::Held::new(budget.clone())),
+                _ => Box::new(Whole::new(
+                    budget.clone(),
+                    Hdf5::of,
+                    &rules::H5_HELD,
+                    "an HDF5 file",
+                )),
             }],
             Format::Png => vec![Box::new(Picture::png())],
             Format::Jpeg => vec![Box::new(Picture::jpeg())],
@@ -436,8 +442,8 @@ impl FileInspector {
             );
         }
         inner.append_new(self.scan.finish(detected, &own));
-        refuse(format, &self.name, &mut findings);
-        judge_name(format, &self.name, &mut findings);
+        kind::refuse(format, &self.name, &mut findings);
+        kind::judge_name(format, &self.name, &mut findings);
         findings.append(inner);
         if format == Format::Hdf5 {
             hdf5 = vec![0];
@@ -470,144 +476,9 @@ fn container(format: Format, name: &str, ahead: Ahead, budget: &Budget) -> Box<d
         (Format::Tar, _) => Box::new(Tar::new(budget)),
         (Format::Zip | Format::SevenZip, Ahead::Nowhere(wrong)) => Box::new(wrong),
         (Format::Zip, Ahead::Zip(directory, outlines)) => Box::new(Zip::new(directory, outlines, budget)),
-        (Format::Zip, _) => Box::new(HeldArchive::new(budget, Zip::of)),
+        (Format::Zip, _) => Box::new(Whole::new(budget, Zip::of, &rules::ZIP_NESTED, "an archive")),
         (Format::SevenZip, Ahead::SevenZip(layout)) => Box::new(SevenZip::new(*layout, budget)),
-        (Format::SevenZip, _) => Box::new(HeldArchive::new(budget, SevenZip::of)),
+        (Format::SevenZip, _) => Box::new(Whole::new(budget, SevenZip::of, &rules::ZIP_NESTED, "an archive")),
         _ => Box::new(Compressed::new(format, name, budget)),
-    }
-}
-
-fn refuse(format: Format, name: &str, findings: &mut Findings) {
-    if format == Format::Empty {
-        let rule = if may_be_empty(name) {
-            &rules::FMT_NO_BYTES
-        } else {
-            &rules::FMT_EMPTY
-        };
-        findings.add(rule, Place::whole(), "the file has no bytes");
-    } else if let Some(rule) = format.refused_by() {
-        let message = match format {
-            Format::Unknown => "the content is of no known kind".to_owned(),
-            _ => format!("this is {}, {}", format.description(), unfit(rule)),
-        };
-        findings.add(rule, Place::whole(), message);
-    }
-}
-
-/// Whether a file of this name holds no model: a text, a mark or a lock, which say nothing when they are empty, and nothing is missing.
-fn may_be_empty(name: &str) -> bool {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-    let extension = extension.to_ascii_lowercase();
-    let texts = [Format::Text, Format::Json];
-    let is_mark = stem.is_empty() && !extension.is_empty();
-    is_mark
-        || extension == "lock"
-        || texts
-            .iter()
-            .any(|format| format.extensions().contains(&extension.as_str()))
-}
-
-/// Why what is refused by this rule is of no use.
-fn unfit(rule: &rules::Rule) -> &'static str {
-    match rule.id {
-        id if id == rules::FMT_MODEL.id || id == rules::FMT_CHECKPOINT.id => {
-            "a kind of model that is recognised but not inspected"
-        }
-        id if id == rules::FMT_GGML.id => "which current engines do not read",
-        id if id == rules::FMT_ARCHIVE.id => "which is not looked into",
-        _ => "not a model",
-    }
-}
-
-/// Extensions whose readers take a file for what its name says: protocol buffers and flatbuffers begin with any bytes, what is
-/// before HDF5 may be anything, and the index of a checkpoint is read from its end.
-const READ_BY_NAME: &[&str] = &[
-    "onnx", "pb", "graphdef", "mlmodel", "tflite", "lite", "h5", "hdf5", "keras", "index",
-];
-
-/// Files that programs look for by their whole name and read as one kind, whatever they hold. What is harmless as a graph can be anything
-/// when the same bytes are read as a `SavedModel`: protocol buffers have no signature, and each format passes over what it does not know. A model
-/// in words (`.pbtxt`) or in pieces (`.cpb`) may hide behind what is a remark there, and no inspection reads one.
-const SOUGHT: [(&str, Option<Format>); 6] = [
-    ("saved_model.pb", Some(Format::SavedModel)),
-    ("saved_model.pbtxt", None),
-    ("saved_model.cpb", None),
-    ("keras_metadata.pb", Some(Format::KerasMetadata)),
-    ("fingerprint.pb", Some(Format::TensorflowFingerprint)),
-    ("checkpoint", Some(Format::Text)),
-];
-
-/// A name as systems compare it that make no difference between large and small letters, or drop what stands at the end.
-fn folded(name: &str) -> String {
-    let name = name.trim_end_matches(['.', ' ']);
-    // Both ways, for letters that have only one of the other kind: the long s, the sign for kelvin.
-    name.to_uppercase().to_lowercase()
-}
-
-fn judge_name(format: Format, name: &str, findings: &mut Findings) {
-    let last = folded(name.rsplit(['/', '\\']).next().unwrap_or(name));
-    if let Some((sought, wanted)) = SOUGHT.iter().find(|(sought, _)| last == *sought)
-        && *wanted != Some(format)
-        && format.refused_by().is_none()
-    {
-        let message = match wanted {
-            Some(wanted) => {
-                format!("{format} content in a file that is read as {wanted} for its name, {sought}")
-            }
-            None => format!("{sought} is read as a model in a form that is not inspected"),
-        };
-        findings.add(&rules::FMT_READ_AS, Place::whole(), message);
-    }
-    if name.chars().any(text::is_hidden) {
-        findings.add(
-            &rules::FMT_HIDDEN_NAME,
-            Place::whole(),
-            "the file's name has characters that do not show",
-        );
-    }
-    let promised = apple::promised(name);
-    if let Some(promised) = promised.filter(|promised| *promised != format) {
-        let message = format_args!(
-            "{format} content where macOS keeps {}, and where nobody looks for anything else",
-            promised.description()
-        );
-        findings.add(&rules::FMT_NOTES_PRETENDED, Place::whole(), message);
-    }
-    // The notes on a file have its name, with `._` before it.
-    if promised != Some(format)
-        && let Some(extension) = format.contradicted_by(name)
-    {
-        // A page or a text under the name of a model is a download that went wrong, not a document that goes with one.
-        if matches!(
-            format,
-            Format::Json
-                | Format::Text
-                | Format::Png
-                | Format::Jpeg
-                | Format::Sentencepiece
-                | Format::AppleDouble
-                | Format::DsStore
-        ) {
-            let message = format_args!("this is {}, not what its name says", format.description());
-            findings.add(&rules::FMT_DOCUMENT, Place::whole(), message);
-        }
-        let lower = extension.to_ascii_lowercase();
-        let is_told = findings.has(&rules::FMT_READ_AS);
-        if READ_BY_NAME.contains(&lower.as_str()) && format.refused_by().is_none() && !is_told {
-            let message = format_args!(
-                "{format} content in a file that is read as .{}",
-                text::bounded(&lower, 16)
-            );
-            findings.add(&rules::FMT_READ_AS, Place::whole(), message);
-        }
-        findings.add(
-            &rules::FMT_NAME,
-            Place::whole(),
-            format_args!(
-                "the name ends in .{} but the content is {format}",
-                text::bounded(extension, 16)
-            ),
-        );
     }
 }
