@@ -72,6 +72,7 @@ fn described(corpus: &mut Corpus) {
         ("root", "/etc/profile"),
         ("drive", "C:/autoexec.bat"),
         ("backslash", "..\\a.pkl"),
+        ("slash-at-the-end", "w.h5/"),
     ] {
         corpus.refuse(&format!("7z/{name}.7z"), named(path), "HF-7Z-005");
     }
@@ -79,16 +80,19 @@ fn described(corpus: &mut Corpus) {
         .file("a.pkl", &tuple(1))
         .file("A.pkl", &tuple(1));
     corpus.refuse("7z/twice.7z", twice.build(), "HF-7Z-005");
+    let with = |attributes| {
+        SevenZipBuilder::new(Packing::Copy)
+            .file("a.pkl", &tuple(1))
+            .attributes(attributes)
+            .build()
+    };
     for (name, attributes) in [
         ("link", 0x8000 | 0o120_777 << 16),
         ("windows-link", 0x400),
         ("set-user-id", 0x8000 | 0o104_755 << 16),
-        ("no-directory", 0x10),
     ] {
-        let special = SevenZipBuilder::new(Packing::Copy)
-            .file("a.pkl", &tuple(1))
-            .attributes(attributes);
-        corpus.refuse(&format!("7z/{name}.7z"), special.build(), "HF-7Z-006");
+        corpus.refuse(&format!("7z/{name}.7z"), with(attributes), "HF-7Z-006");
     }
+    corpus.refuse("7z/no-directory.7z", with(0x10), "HF-7Z-010");
     corpus.refuse("7z/empty.7z", seven_zip(b"", b""), "HF-FMT-002");
 }

@@ -10,6 +10,8 @@ use crate::scan::Scanner;
 const FREE_BYTES: u64 = 1 << 30;
 /// How many bytes more may come out for each byte of the file.
 const RATIO: u64 = 20;
+/// What a file within an archive counts, beyond its bytes: as much as can be inspected in the time that it takes to begin and to end it.
+const FILE_BYTES: usize = 4 << 10;
 /// The most archives within archives.
 pub const MAX_DEPTH: u8 = 3;
 /// The memory for the windows of all compressed files that lie in each other.
@@ -62,6 +64,11 @@ impl Budget {
         let left = self.left.load(Ordering::Relaxed).checked_sub(bytes as u64);
         self.left.store(left.unwrap_or(0), Ordering::Relaxed);
         left.is_some()
+    }
+
+    /// A file within an archive begins. What was too much shows at what comes out next.
+    pub fn spend_file(&self) {
+        self.spend(FILE_BYTES);
     }
 
     /// The same allowance, one archive deeper; `None` if that is too deep.

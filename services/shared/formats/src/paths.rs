@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::text::{self, Fingerprint};
 
-/// Why a member must not have this name, if so.
-pub fn bad(name: &[u8]) -> Option<&'static str> {
+/// Why a member must not have this name, if so. Only a directory may have a slash at its end: some readers drop it, others put a file into a
+/// directory of that name.
+pub fn bad(name: &[u8], is_directory: bool) -> Option<&'static str> {
     let Ok(name) = std::str::from_utf8(name) else {
         return Some("is not UTF-8");
     };
-    let mut parts = name.strip_suffix('/').unwrap_or(name).split('/');
+    let whole = name.strip_suffix('/').filter(|_| is_directory);
+    let mut parts = whole.unwrap_or(name).split('/');
     let drive = matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
     if name.is_empty() {
         Some("is empty")

@@ -676,6 +676,9 @@ rules! {
     SEVENZIP_ADMITTED "HF-7Z-009" Low: "An archive whose files were all inspected",
         "Every file was unpacked and inspected, and nothing was found in them that refuses the archive.",
         NOTHING;
+    SEVENZIP_DIRECTORY "HF-7Z-010" High: "A directory to some programs and none to others",
+        "Some programs tell a directory by its attributes, others by its having no content. Where the two differ, they unpack different things.",
+        "Pack it again with the ordinary settings of 7-Zip, which writes the attributes.";
 
     CMP_DATA "HF-CMP-001" High: "The compressed data is damaged",
         "It does not unpack, its checksum is wrong, or something follows it.",

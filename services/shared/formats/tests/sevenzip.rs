@@ -9,9 +9,12 @@ use std::io::Write as _;
 use common::{findings, ids, inspect, inspect_in, judged};
 use holdfast_contract::report::Verdict;
 use holdfast_formats::bytes::in_memory;
+use holdfast_formats::finding::verdict;
+use holdfast_formats::testing::compressed::HARMLESS;
 use holdfast_formats::testing::sevenzip::{Packing, SevenZipBuilder, number, seven_zip};
 use holdfast_formats::testing::{
-    Dataset, GgufBuilder, Hdf5Builder, Member, archive, call, tar_archive, tar_member, tuple, weights,
+    Dataset, GgufBuilder, Hdf5Builder, Member, archive, call, stowaways, tar_archive, tar_member, tuple,
+    weights,
 };
 use holdfast_formats::{FileInspector, Format, Outcome};
 
@@ -98,6 +101,65 @@ fn files_are_judged_whatever_they_are_packed_with() {
             }
         }
     }
+}
+
+/// Readers of 7z stop at the end of the first stream, and do not want anything behind it.
+#[test]
+fn a_stream_is_one_stream() {
+    let (_, bzip2) = HARMLESS.iter().find(|(name, _)| *name == "bz2").unwrap();
+    let (_, lzma) = HARMLESS.iter().find(|(name, _)| *name == "lzma").unwrap();
+    // What comes out of each of them.
+    let content = b"\x80\x02(J\x01\0\0\0t.";
+    let archive = |folder: &[u8], packed: &[u8], content: &[u8]| {
+        let description = [
+            vec![6, 0, 1, 9],
+            number(packed.len()),
+            vec![0, 7, 0x0b, 1, 0],
+            folder.to_vec(),
+            vec![0x0c],
+            number(content.len()),
+            vec![0, 8, 0x0a, 1],
+            crc32fast::hash(content).to_le_bytes().to_vec(),
+            vec![0, 0],
+        ];
+        described(packed, &description.concat())
+    };
+    let bz2 = &[1, 3, 4, 2, 2];
+    admitted(&archive(bz2, bzip2, content));
+    refused(&archive(bz2, &bzip2.repeat(2), &content.repeat(2)), "HF-7Z-007");
+    refused(&archive(bz2, &[bzip2, &b"x"[..]].concat(), content), "HF-7Z-007");
+    // Its size is known, and its end is marked all the same; or something else follows.
+    let properties = [&[1, 0x23, 3, 1, 1, 5], &lzma[..5]].concat();
+    refused(&archive(&properties, &lzma[13..], content), "HF-7Z-003");
+    let changed = [&lzma[13..lzma.len() - 2], b"xx"].concat();
+    refused(&archive(&properties, &changed, content), "HF-7Z-003");
+}
+
+/// The place is that of the stream, not of the one before.
+#[test]
+fn a_stream_that_cannot_be_begun_is_where_it_is() {
+    let good = tuple(1);
+    let length = good.len();
+    let description = [
+        vec![6, 0, 2, 9],
+        number(length),
+        number(length),
+        vec![
+            0, 7, 0x0b, 2, 0, 1, 1, 0, 1, 0x23, 3, 1, 1, 5, 0x62, 0, 0, 1, 0, 0x0c,
+        ],
+        number(length),
+        number(length),
+        vec![0, 8, 0x0a, 1],
+        crc32fast::hash(&good).to_le_bytes().repeat(2),
+        vec![0, 0],
+    ];
+    let files = [0x05, 2, 0x11, 9, 0, b'a', 0, 0, 0, b'b', 0, 0, 0, 0, 0];
+    let bytes = seven_zip(
+        &good.repeat(2),
+        &[&[1, 4], &description.concat()[..], &files].concat(),
+    );
+    refused(&bytes, "HF-7Z-003");
+    assert_eq!(findings(&bytes)[0].offset, Some(32 + length as u64));
 }
 
 #[test]
@@ -193,6 +255,8 @@ fn names_that_lead_elsewhere_or_are_there_twice_are_refused() {
         "..\\a.pkl",
         "a//b.pkl",
         "./a.pkl",
+        // 7-Zip puts it into a directory of that name, py7zr makes a file without the slash.
+        "w.h5/",
         "",
         "a\u{202e}.pkl",
     ] {
@@ -236,13 +300,14 @@ fn what_is_no_ordinary_file_is_refused() {
         0x8000 | 0o010_644 << 16,
         0x8000 | 0o140_644 << 16,
         0x8000 | 0o104_755 << 16,
-        0x8000 | 0o040_755 << 16,
-        // A directory, a device and a link of Windows.
-        0x10,
+        // A device and a link of Windows.
         0x40,
         0x400,
     ] {
         refused(&with(special), "HF-7Z-006");
+    }
+    for directory in [0x10, 0x8000 | 0o040_755 << 16] {
+        refused(&with(directory), "HF-7Z-010");
     }
     let directory = |attributes| {
         SevenZipBuilder::new(Packing::Copy)
@@ -252,14 +317,11 @@ fn what_is_no_ordinary_file_is_refused() {
             .build()
     };
     admitted(&directory(0x10));
-    for special in [
-        0,
-        0x8000 | 0o040_755 << 16,
-        0x8010 | 0o100_644 << 16,
-        0x8010 | LINK,
-        0x410,
-    ] {
+    for special in [0x8010 | LINK, 0x410] {
         refused(&directory(special), "HF-7Z-006");
+    }
+    for no_directory in [0, 0x8000 | 0o040_755 << 16, 0x8010 | 0o100_644 << 16] {
+        refused(&directory(no_directory), "HF-7Z-010");
     }
 }
 
@@ -415,6 +477,66 @@ fn what_is_not_followed_is_refused_by_name() {
     refused(&folder(&[1, 0x23, 3, 1, 1, 4, 0x5d, 0, 0, 1], 1), "HF-7Z-001");
 }
 
+/// A byte says whether something is known of all files or bits say of which; readers take every byte but 0 for the former.
+#[test]
+fn what_is_known_of_files_is_marked_in_one_of_two_ways() {
+    let builder = small(Packing::Copy);
+    let (streams, header) = (builder.streams(), builder.header());
+    let at = header
+        .windows(4)
+        .position(|part| part == [0x15, 18, 1, 0])
+        .unwrap();
+    for mark in [2, 3, 0x80, 0xff] {
+        let mut marked = header.clone();
+        marked[at + 2] = mark;
+        refused(&seven_zip(&streams, &marked), "HF-7Z-001");
+    }
+    // So many files, and so many of them unknown, that both ways to read take the same bytes: as bits, or as the attributes of a link.
+    let builder = (0..2048).fold(SevenZipBuilder::new(Packing::Copy), |builder, index| {
+        builder.file(&format!("{index}/.gitkeep"), b"")
+    });
+    let header = builder.header();
+    let at = header.len() - 2 - 2 - 4 * 2048;
+    assert_eq!(header[at..at + 2], [1, 0]);
+    let mut bits = vec![0xff; 256];
+    bits[..8].fill(0);
+    let content = [&[2][..], &bits, &[0], &[0; 4 * (2048 - 64)]].concat();
+    assert_eq!(content.len(), 2 + 4 * 2048);
+    refused(
+        &seven_zip(b"", &[&header[..at], &content, &[0, 0]].concat()),
+        "HF-7Z-001",
+    );
+}
+
+/// A header has room for bytes that mean nothing to a reader, such as times, and is mostly packed.
+#[test]
+fn a_program_among_the_times_of_files_is_found() {
+    for (name, id, program) in stowaways() {
+        if id != "HF-SIG-001" {
+            continue;
+        }
+        let program = [vec![0; 40], program].concat();
+        let files = program.len().div_ceil(8);
+        let mut times = program;
+        times.resize(8 * files, 0);
+        for packing in Packing::ALL {
+            let builder = (0..files).fold(SevenZipBuilder::new(packing), |builder, index| {
+                builder.file(&format!("{index}/.gitkeep"), b"")
+            });
+            for bytes in both(&builder.clone().times(&vec![1; times.len()])) {
+                admitted(&bytes);
+            }
+            for bytes in both(&builder.times(&times)) {
+                assert!(
+                    ids(&bytes).iter().any(|found| found == id),
+                    "{name}: {:?}",
+                    findings(&bytes)
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn properties_of_files_are_there_once_and_hold_what_they_are_for() {
     let builder = small(Packing::Copy);
@@ -457,7 +579,7 @@ fn properties_of_files_are_there_once_and_hold_what_they_are_for() {
 #[test]
 fn counts_are_held_against_what_is_there() {
     let files = |count: usize| seven_zip(b"", &[vec![1, 5], number(count), vec![0, 0]].concat());
-    refused(&files(3), "HF-7Z-001");
+    refused(&files(3), "HF-7Z-003");
     refused(&files(1 << 20), "HF-7Z-002");
     refused(&files(usize::MAX), "HF-7Z-002");
     let streams = [vec![1, 4, 6, 0], number(usize::MAX), vec![9]].concat();
@@ -472,22 +594,72 @@ fn counts_are_held_against_what_is_there() {
             .build(),
     );
     // A header of more bytes than are read, packed and not.
-    let large = [
-        vec![1, 5, 1, 0x19],
-        number(17 << 20),
-        vec![0; 17 << 20],
-        vec![0, 0],
-    ]
-    .concat();
-    assert_eq!(ids(&seven_zip(b"", &large)), ["HF-ZIP-013"]);
-    let outcome = fed(ahead(&seven_zip(b"", &large)), &seven_zip(b"", &large), 1 << 16);
-    assert_eq!(outcome.findings.into_parts().0[0].id, "HF-7Z-002");
+    let large = [vec![1, 5, 1, 0x19], number(5 << 20), vec![0; 5 << 20], vec![0, 0]].concat();
+    assert_eq!(ids(&seven_zip(b"", &large)), ["HF-7Z-002"]);
     let packed = [
         vec![0x17, 6, 0, 1, 9, 1, 0, 7, 0x0b, 1, 0, 1, 1, 0, 0x0c],
-        number(9 << 20),
+        number(5 << 20),
         vec![0, 0],
     ];
     refused(&seven_zip(b"x", &packed.concat()), "HF-7Z-002");
+    // Less than that is read, but not beside what takes memory already.
+    let padded = |builder: SevenZipBuilder, bytes: usize| {
+        let header = builder.header();
+        let (most, end) = header.split_at(header.len() - 2);
+        let padding = [vec![0x19], number(bytes), vec![0; bytes]].concat();
+        seven_zip(&builder.streams(), &[most, &padding, end].concat())
+    };
+    let plain = || SevenZipBuilder::new(Packing::Copy).file("a.pkl", &tuple(1));
+    assert_eq!(judged(&padded(plain(), 3 << 20)).0, Verdict::Admit);
+    let within = |bytes: usize| {
+        let inner = padded(plain(), bytes);
+        padded(SevenZipBuilder::new(Packing::Copy).file("a.7z", &inner), bytes)
+    };
+    assert_eq!(judged(&within(2 << 20)).0, Verdict::Admit);
+    let three = padded(
+        SevenZipBuilder::new(Packing::Copy).file("a.7z", &within(3 << 20)),
+        3 << 20,
+    );
+    let outcome = fed(ahead(&three), &three, three.len());
+    assert_eq!(outcome.findings.into_parts().0[0].id, "HF-CMP-003");
+}
+
+/// Files cost time even when they have no bytes.
+#[test]
+fn the_files_of_all_archives_in_one_are_counted() {
+    let many = (0..3000).fold(SevenZipBuilder::new(Packing::Deflate), |builder, index| {
+        builder.file(&format!("{index}/.gitkeep"), b"")
+    });
+    let inner = many.file("a.pkl", &tuple(1)).build();
+    let outer = |count: usize| {
+        let builder = (0..count).fold(SevenZipBuilder::new(Packing::Copy), |builder, index| {
+            builder.file(&format!("{index}.7z"), &inner)
+        });
+        // Packed, all of them are hardly more than one.
+        let (streams, header) = (builder.clone().solid().streams(), builder.solid().header());
+        (streams, header)
+    };
+    let packed = |count: usize| {
+        let (streams, header) = outer(count);
+        let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        deflate.write_all(&streams).unwrap();
+        let packed = deflate.finish().unwrap();
+        // The same header, for what is packed now.
+        let old = [vec![9], number(streams.len()), vec![0, 7, 0x0b, 1, 0, 1, 1, 0]].concat();
+        let new = [
+            vec![9],
+            number(packed.len()),
+            vec![0, 7, 0x0b, 1, 0, 1, 3, 4, 1, 8],
+        ]
+        .concat();
+        let at = header.windows(old.len()).position(|part| part == old).unwrap();
+        let header = [&header[..at], &new, &header[at + old.len()..]].concat();
+        seven_zip(&packed, &header)
+    };
+    let found = |bytes: &[u8]| fed(ahead(bytes), bytes, bytes.len()).findings.into_parts().0;
+    assert_eq!(verdict(&found(&packed(5))).0, Verdict::Admit);
+    let many = found(&packed(120));
+    assert!(many.iter().any(|finding| finding.id == "HF-ZIP-011"), "{many:?}");
 }
 
 /// Deflate of `mebibytes` times 1 MiB of zeros.

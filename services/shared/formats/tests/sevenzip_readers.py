@@ -17,8 +17,8 @@ import py7zr
 FILTERS = {
     "default": None,
     "lzma2": [{"id": py7zr.FILTER_LZMA2, "preset": 3}],
-    "lzma": [{"id": py7zr.FILTER_LZMA, "preset": 6}],
-    "x86-lzma": [{"id": py7zr.FILTER_X86}, {"id": py7zr.FILTER_LZMA, "preset": 6}],
+    "other-lzma-marked": [{"id": py7zr.FILTER_LZMA, "preset": 6}],
+    "other-x86-lzma-marked": [{"id": py7zr.FILTER_X86}, {"id": py7zr.FILTER_LZMA, "preset": 6}],
     "bzip2": [{"id": py7zr.FILTER_BZIP2}],
     "deflate": [{"id": py7zr.FILTER_DEFLATE}],
     "copy": [{"id": py7zr.FILTER_COPY}],
@@ -41,6 +41,7 @@ OPTIONS = {
     "plain-header": ["-mhc=off"],
     "times": ["-mtc=on", "-mta=on"],
     "no-times": ["-mtm=off"],
+    "other-lzma-bits": ["-m0=LZMA:lc=8"],
     "other-ppmd": ["-m0=PPMd"],
     "other-deflate64": ["-m0=Deflate64"],
     "other-arm64": ["-m0=ARM64", "-m1=LZMA2"],

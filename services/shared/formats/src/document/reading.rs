@@ -389,7 +389,7 @@ impl Reading {
             self.path.name() == Some("paths") && self.path.names().any(|name| name == "weightsManifest");
         if self.path.top_two().0 == Some("weight_map") || shard || (layer && !name.is_empty()) {
             let is_address = name.windows(3).any(|window| window == b"://");
-            let why = paths::bad(name).or_else(|| is_address.then_some("is an address in a network"));
+            let why = paths::bad(name, layer).or_else(|| is_address.then_some("is an address in a network"));
             if let Some(why) = why {
                 let message = format_args!("the name of a file, \"{}\", {why}", text::shown_bytes(name));
                 self.findings.add(&rules::DOC_PATH, place, message);

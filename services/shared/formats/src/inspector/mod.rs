@@ -238,6 +238,7 @@ impl FileInspector {
 
     /// An inspection of a member of an archive, on what is left of its allowance.
     pub(crate) fn within(name: &str, budget: &Budget) -> Self {
+        budget.spend_file();
         Self::sharing(name, budget.clone())
     }
 

@@ -276,5 +276,5 @@ fn eased(sets: &[Judged]) -> Vec<usize> {
 
 /// Whether a name is one of a file directly in the directory.
 fn is_plain(name: &str) -> bool {
-    crate::paths::bad(name.as_bytes()).is_none() && !name.contains('/')
+    crate::paths::bad(name.as_bytes(), false).is_none() && !name.contains('/')
 }

@@ -38,7 +38,7 @@ impl From<Failure> for Damage {
 /// A file whose content goes by.
 struct Member {
     file: Box<FileInspector>,
-    name: String,
+    name: Box<str>,
     sum: crc32fast::Hasher,
     /// What the sum should be.
     said: Option<u32>,

@@ -23,7 +23,7 @@ pub fn judge(files: &[File], budget: &Budget, findings: &mut Findings) {
     for file in files {
         let name = text::shown(&file.name);
         let place = || Place::whole().of(&name);
-        if let Some(why) = paths::bad(file.name.as_bytes()) {
+        if let Some(why) = paths::bad(file.name.as_bytes(), false) {
             findings.add(
                 &rules::SEVENZIP_NAME,
                 place(),
@@ -36,6 +36,9 @@ pub fn judge(files: &[File], budget: &Budget, findings: &mut Findings) {
         }
         if let Some(what) = special(file) {
             findings.add(&rules::SEVENZIP_LINK, place(), format_args!("a file is {what}"));
+        } else if !is_said(file) {
+            let message = "a directory to some programs and an empty file to others, by its attributes";
+            findings.add(&rules::SEVENZIP_DIRECTORY, place(), message);
         }
         if !file.has_content && !file.is_directory {
             let outcome = FileInspector::within(&file.name, budget).finish();
@@ -47,23 +50,27 @@ pub fn judge(files: &[File], budget: &Budget, findings: &mut Findings) {
 /// What a file is, besides a file or a directory. Some writers have a Unix mode in the upper half of the attributes without saying that it is
 /// one, and some readers take it for one.
 fn special(file: &File) -> Option<&'static str> {
-    let [_, _, low, high] = file.attributes.to_le_bytes();
-    let mode = u16::from_le_bytes([low, high]);
-    let kind = mode & KINDS;
     if file.attributes & REPARSE_POINT != 0 {
-        return Some("a link of Windows");
-    }
-    if file.attributes & DEVICE != 0 {
-        return Some("a device");
-    }
-    // 7-Zip tells a directory by its having no content, py7zr by the attributes.
-    let is_said = if file.is_directory {
-        kind != REGULAR && file.attributes & DIRECTORY != 0
+        Some("a link of Windows")
+    } else if file.attributes & DEVICE != 0 {
+        Some("a device")
     } else {
-        kind != DIRECTORY_KIND && file.attributes & DIRECTORY == 0
-    };
-    if !is_said {
-        return Some("a directory to some programs and none to others");
+        paths::special(mode(file))
     }
-    paths::special(mode)
+}
+
+/// Whether the attributes say as well whether it is a directory: 7-Zip tells one by its having no content, py7zr by the attributes.
+fn is_said(file: &File) -> bool {
+    let says_directory = file.attributes & DIRECTORY != 0;
+    let contrary = if file.is_directory {
+        REGULAR
+    } else {
+        DIRECTORY_KIND
+    };
+    says_directory == file.is_directory && mode(file) & KINDS != contrary
+}
+
+fn mode(file: &File) -> u16 {
+    let [_, _, low, high] = file.attributes.to_le_bytes();
+    u16::from_le_bytes([low, high])
 }

@@ -13,7 +13,7 @@ mod layout;
 use crate::ahead::Wrong;
 use crate::budget::Budget;
 use crate::bytes::in_memory;
-use crate::finding::{Findings, Place};
+use crate::finding::Place;
 use crate::inspector::{Found, Inspector};
 use crate::rules::{self, Rule};
 use crate::scan::Own;
@@ -60,7 +60,8 @@ fn unpacker(stream: &Stream, budget: &Budget) -> Result<Box<dyn Unpack>, Failure
         }
         Coder::Lzma2 { window } => Box::new(Lzma2::new(window, Some(stream.unpacked), budget)?),
         Coder::Deflate => Box::new(Deflate::raw()),
-        Coder::Bzip2 => Box::new(Bzip2::new(budget)),
+        // Readers stop at the end of the first stream.
+        Coder::Bzip2 => Box::new(Bzip2::single(budget)),
     };
     if stream.is_filtered {
         Ok(Box::new(X86::new(unpack)?))
@@ -72,7 +73,7 @@ fn unpacker(stream: &Stream, budget: &Budget) -> Result<Box<dyn Unpack>, Failure
 impl SevenZip {
     /// An inspector for the archive with this layout.
     pub fn new(mut layout: Layout, budget: Budget) -> Self {
-        let mut findings = Findings::default();
+        let mut findings = std::mem::take(&mut layout.found);
         judge::judge(&layout.header.files, &budget, &mut findings);
         let files = std::mem::take(&mut layout.header.files);
         Self {
@@ -114,13 +115,11 @@ impl SevenZip {
         };
         self.next += 1;
         let packed = stream.packed;
+        self.contents.begin(stream, self.begins);
+        self.begins = self.begins.saturating_add(packed);
         match unpacker(stream, &self.budget) {
+            Ok(unpack) => self.stage = Stage::Stream { left: packed, unpack },
             Err(failure) => self.damaged(failure.into()),
-            Ok(unpack) => {
-                self.contents.begin(stream, self.begins);
-                self.begins = self.begins.saturating_add(packed);
-                self.stage = Stage::Stream { left: packed, unpack };
-            }
         }
     }
 

@@ -235,7 +235,7 @@ impl Tar {
         if is_directory && self.name.is_empty() {
             return Some(Content::Nothing);
         }
-        if let Some(why) = paths::bad(&self.name) {
+        if let Some(why) = paths::bad(&self.name, is_directory) {
             self.add(&rules::TAR_NAME, format_args!("a member's name {why}"));
         }
         if !self.seen.insert(&self.name) {

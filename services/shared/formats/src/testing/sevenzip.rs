@@ -54,6 +54,7 @@ pub struct SevenZipBuilder {
     entries: Vec<Entry>,
     packing: Packing,
     is_solid: bool,
+    times: Option<Vec<u8>>,
 }
 
 impl SevenZipBuilder {
@@ -63,6 +64,7 @@ impl SevenZipBuilder {
             entries: Vec::new(),
             packing,
             is_solid: false,
+            times: None,
         }
     }
 
@@ -71,6 +73,15 @@ impl SevenZipBuilder {
     pub fn solid(self) -> Self {
         Self {
             is_solid: true,
+            ..self
+        }
+    }
+
+    /// Sets when the files were changed, in eight bytes for each.
+    #[must_use]
+    pub fn times(self, times: &[u8]) -> Self {
+        Self {
+            times: Some(times.to_vec()),
             ..self
         }
     }
@@ -216,6 +227,9 @@ impl SevenZipBuilder {
         let ended = |entry: &Entry| [entry.name.as_slice(), &[0]].concat();
         let names = self.entries.iter().flat_map(ended).flat_map(u16::to_le_bytes);
         property(0x11, &std::iter::once(0).chain(names).collect::<Vec<u8>>());
+        if let Some(times) = &self.times {
+            property(0x14, &[&[1, 0], times.as_slice()].concat());
+        }
         let attributes = self
             .entries
             .iter()

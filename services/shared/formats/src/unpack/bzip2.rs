@@ -15,6 +15,8 @@ pub struct Bzip2 {
     /// The current stream; none between two.
     stream: Option<Decompress>,
     streams: u64,
+    /// How many streams there may be.
+    most: u64,
     window: Box<[u8]>,
     memory: Option<Memory>,
 }
@@ -25,8 +27,17 @@ impl Bzip2 {
         Self {
             stream: None,
             streams: 0,
+            most: u64::MAX,
             window: vec![0; WINDOW_BYTES].into_boxed_slice(),
             memory: budget.memory(MEMORY_BYTES),
+        }
+    }
+
+    /// One stream, behind which nothing follows.
+    pub fn single(budget: &Budget) -> Self {
+        Self {
+            most: 1,
+            ..Self::new(budget)
         }
     }
 }
@@ -41,6 +52,7 @@ impl Unpack for Bzip2 {
             let stream = match &mut self.stream {
                 Some(stream) => stream,
                 None if rest.is_empty() => return Ok(()),
+                None if self.streams == self.most => return Err(Failure::Damaged),
                 None => self.stream.insert(Decompress::new(false)),
             };
             let before = (stream.total_in(), stream.total_out());

@@ -16,9 +16,6 @@ const HEADER_BYTES: usize = 13;
 const TABLES_BYTES: u64 = 64 << 10;
 /// What the header has where the size is not known: the stream has an end of its own.
 const UNKNOWN_SIZE: u64 = u64::MAX;
-/// The longest mark of an end, with what the coder has not given out before: some forty bits. 7-Zip writes none where the size is known,
-/// liblzma always does. The decoder stops before it, so that it is not looked at.
-const MAX_MARK_BYTES: usize = 16;
 /// The largest number that stands for literal bits: the tables grow with its power.
 const MAX_LITERAL_BITS: u8 = 4;
 
@@ -28,8 +25,8 @@ pub struct Lzma {
     stream: Option<LzmaStream>,
     window: Option<Window>,
     ended: bool,
-    /// How many bytes more may follow, as the mark of an end that is known anyway.
-    spare: usize,
+    /// What is the matter when something follows the end.
+    followed: Failure,
     budget: Budget,
 }
 
@@ -41,7 +38,7 @@ impl Lzma {
             stream: None,
             window: None,
             ended: false,
-            spare: 0,
+            followed: Failure::Damaged,
             budget: budget.clone(),
         }
     }
@@ -55,7 +52,8 @@ impl Lzma {
     pub fn raw(properties: u8, declared: u32, size: u64, budget: &Budget) -> Result<Self, Failure> {
         let mut lzma = Self::new(budget);
         lzma.start(properties, declared, Some(size))?;
-        lzma.spare = MAX_MARK_BYTES;
+        // liblzma marks the end although the size is known; the decoder stops before that mark and cannot tell it from anything else.
+        lzma.followed = Failure::Unsupported("LZMA with a mark of its end, or something else behind it");
         Ok(lzma)
     }
 
@@ -80,7 +78,9 @@ impl Lzma {
     fn start(&mut self, properties: u8, declared: u32, size: Option<u64>) -> Result<(), Failure> {
         let (lc, lp) = (properties % 9, properties / 9 % 5);
         if lc + lp > MAX_LITERAL_BITS {
-            return Err(Failure::Unsupported("properties that no writer uses"));
+            return Err(Failure::Unsupported(
+                "more bits for literals than common writers use (lc and lp above 4 together)",
+            ));
         }
         let window = Window::new(declared, size, TABLES_BYTES, &self.budget)?;
         let stream =
@@ -98,15 +98,9 @@ impl Lzma {
         let step = |bytes: &[u8], out: &mut [u8]| stream.process(bytes, out, action);
         if drive(step, &mut rest, window, receive)? == Flow::Done {
             self.ended = true;
-            let more = rest.len() + stream.unused_input().len();
-            return self.follows(more);
+            let nothing_follows = rest.is_empty() && stream.unused_input().is_empty();
+            return nothing_follows.then_some(()).ok_or(self.followed);
         }
-        Ok(())
-    }
-
-    /// So many bytes follow the end.
-    fn follows(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.spare = self.spare.checked_sub(bytes).ok_or(Failure::Damaged)?;
         Ok(())
     }
 }
@@ -124,7 +118,7 @@ impl Unpack for Lzma {
             return Ok(());
         }
         if self.ended {
-            return self.follows(rest.len());
+            return Err(self.followed);
         }
         self.run(rest, Action::Run, receive)
     }

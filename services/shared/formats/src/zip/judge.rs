@@ -117,7 +117,7 @@ impl Entry {
 
 fn bad_name(entry: &Entry) -> Option<&'static str> {
     let unclear = !entry.name.is_ascii() && entry.flags & UTF8 == 0;
-    paths::bad(&entry.name)
+    paths::bad(&entry.name, entry.is_directory())
         .or_else(|| unclear.then_some("has letters beyond ASCII without saying in which encoding"))
 }
 

@@ -50,11 +50,11 @@ impl Reader<'_> {
                 return Err(Flaw::Broken("a property of files is longer than it should be"));
             }
         }
-        let names = names.ok_or(Flaw::Broken("the files have no names"))?;
+        let names = names.ok_or(Flaw::Unsupported("files without names"))?;
         let (empty, plain) = (empty.unwrap_or_default(), plain.unwrap_or_default());
         let attributes = attributes.unwrap_or_default();
         let mut plain = plain.into_iter();
-        let file = |(at, name): (usize, String)| {
+        let file = |(at, name): (usize, Box<str>)| {
             let is_empty = empty.get(at).copied().unwrap_or(false);
             File {
                 name,
@@ -66,7 +66,7 @@ impl Reader<'_> {
         Ok(names.into_iter().enumerate().map(file).collect())
     }
 
-    fn names(&mut self, count: usize) -> Read<Vec<String>> {
+    fn names(&mut self, count: usize) -> Read<Vec<Box<str>>> {
         self.expect(0)?;
         let mut names = Vec::new();
         for _ in 0..count {
@@ -82,7 +82,7 @@ impl Reader<'_> {
                 }
             }
             let name = String::from_utf16(&units).map_err(|_| Flaw::Broken("a name is no text"))?;
-            names.push(name);
+            names.push(name.into_boxed_str());
         }
         Ok(names)
     }
@@ -94,10 +94,15 @@ impl Reader<'_> {
         bytes: usize,
         read: impl Fn(&[u8]) -> T,
     ) -> Read<Vec<T>> {
-        let known = if self.byte()? == 1 {
-            vec![true; count]
-        } else {
-            self.bits(count)?
+        let known = match self.byte()? {
+            0 => self.bits(count)?,
+            1 => vec![true; count],
+            // Readers take every other number for 1, too.
+            _ => {
+                return Err(Flaw::Broken(
+                    "what is known of files is marked in a way that does not exist",
+                ));
+            }
         };
         self.expect(0)?;
         let mut notes = vec![T::default(); count];

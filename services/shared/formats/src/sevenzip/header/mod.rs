@@ -11,7 +11,7 @@ mod streams;
 use reader::Reader;
 
 /// The most files of an archive.
-const MAX_FILES: usize = 1 << 16;
+const MAX_FILES: usize = 1 << 15;
 
 /// Why the header is none, or is one that is not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub struct Stream {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// Its name.
-    pub name: String,
+    pub name: Box<str>,
     /// Whether it has content, which is then the next part of the streams.
     pub has_content: bool,
     /// Whether it is a directory.
@@ -223,14 +223,7 @@ mod tests {
         let files: Vec<_> = header
             .files
             .iter()
-            .map(|file| {
-                (
-                    file.name.as_str(),
-                    file.has_content,
-                    file.is_directory,
-                    file.attributes,
-                )
-            })
+            .map(|file| (&*file.name, file.has_content, file.is_directory, file.attributes))
             .collect();
         assert_eq!(files, [("a", true, false, 0x20), ("b", false, true, 0x10)]);
     }
