@@ -15,7 +15,7 @@ pub(crate) fn long(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
 }
 
-/// Reads from bytes in memory as [`Peek`](crate::ahead::Peek) does from a file: fills the buffer with what begins there; false if there
+/// Reads from bytes in memory as a file is read ahead: fills the buffer with what begins there; false if there
 /// is not so much.
 pub fn in_memory(bytes: &[u8]) -> impl FnMut(u64, &mut [u8]) -> bool {
     move |at, buffer| {

@@ -203,7 +203,7 @@ impl FileInspector {
 
     /// Reads first what has to be known before the bytes go by: the directory of a zip or 7z archive, the structure of an HDF5
     /// file. `peek` fills a buffer with the bytes that begin somewhere in the file of `size` bytes. Without this only small files of
-    /// these formats can be inspected.
+    /// these formats can be inspected. Comes after [`FileInspector::scanning`], so that what is read here is searched, too.
     #[must_use]
     pub fn looking_ahead(mut self, size: u64, peek: Peek<'_>) -> Self {
         let mut head = [0; 8];
