@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use holdfast_formats::FileInspector;
 use holdfast_formats::testing::{
-    Assembler, Member, Random, archive, deflate, mutate, reader_cases, tar_archive, tar_member, tar_records,
+    Assembler, Member, Random, archive, ask, deflate, hex, mutate, reader_cases, tar_archive, tar_member,
+    tar_records,
 };
 
 /// Changed archives of each kind; `HOLDFAST_READER_CASES` sets another number.
@@ -59,39 +58,6 @@ fn is_accepted(bytes: &[u8]) -> bool {
     !inspector.finish().findings.refuse()
 }
 
-/// What Python makes of each archive.
-fn read(archives: &[(&str, Vec<u8>)]) -> Option<Vec<String>> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/archive_readers.py");
-    let python = Command::new("python3")
-        .arg(&script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut python = python.ok()?;
-    let hex = |bytes: &[u8]| {
-        let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        digits.concat()
-    };
-    let lines: Vec<String> = archives
-        .iter()
-        .map(|(kind, bytes)| {
-            format!(
-                "{kind} {}
-",
-                hex(bytes)
-            )
-        })
-        .collect();
-    let lines = lines.concat();
-    let mut input = python.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = python.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    let answers = String::from_utf8(output.stdout).unwrap();
-    Some(answers.lines().map(ToOwned::to_owned).collect())
-}
-
 #[test]
 fn what_is_accepted_python_unpacks_without_complaint() {
     let count = reader_cases(CASES);
@@ -126,7 +92,11 @@ fn what_is_accepted_python_unpacks_without_complaint() {
                 .map(|bytes| (kind, bytes)),
         );
     }
-    let Some(answers) = read(&archives) else {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/archive_readers.py");
+    let lines = archives
+        .iter()
+        .map(|(kind, bytes)| format!("{kind} {}", hex(bytes)));
+    let Ok((answers, _)) = ask("python3", &script, &[], lines) else {
         println!("[skipped] what_is_accepted_python_unpacks_without_complaint: there is no python3");
         return;
     };

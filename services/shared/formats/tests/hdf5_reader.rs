@@ -106,7 +106,7 @@ fn answers(python: &str, cases: &[Vec<u8>]) -> std::io::Result<Vec<String>> {
     let mut answers: Vec<String> = Vec::new();
     while answers.len() < cases.len() {
         let left = cases[answers.len()..].iter().map(|bytes| hex(bytes));
-        let (more, ended_well) = ask(python, &script("hdf5_reader.py"), left)?;
+        let (more, ended_well) = ask(python, &script("hdf5_reader.py"), &[], left)?;
         answers.extend(more);
         if !ended_well && answers.len() < cases.len() {
             answers.push("crash".to_owned());

@@ -50,7 +50,7 @@ fn what_is_admitted_is_read_alike() {
         .cloned()
         .chain((0..reader_cases(CASES)).map(|seed| mutate(&seeds, words, &mut Random::new(seed))))
         .collect();
-    let (answers, _) = ask(&python, &script, cases.iter().map(|bytes| hex(bytes))).unwrap();
+    let (answers, _) = ask(&python, &script, &[], cases.iter().map(|bytes| hex(bytes))).unwrap();
     assert_eq!(answers.len(), cases.len());
     let (mut admitted, mut read) = (0, 0);
     for (bytes, answer) in cases.iter().zip(&answers) {

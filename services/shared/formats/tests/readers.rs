@@ -80,7 +80,7 @@ fn every_import_of_a_real_reader_is_seen() {
         .chain((0..reader_cases(CASES)).map(|seed| mutate(&seeds, WORDS, &mut Random::new(seed))))
         .filter(|bytes| !bytes.is_empty())
         .collect();
-    let Ok((answers, _)) = ask("python3", &script, cases.iter().map(|bytes| hex(bytes))) else {
+    let Ok((answers, _)) = ask("python3", &script, &[], cases.iter().map(|bytes| hex(bytes))) else {
         println!("[skipped] every_import_of_a_real_reader_is_seen: there is no python3");
         return;
     };

@@ -129,7 +129,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
 fn answers(python: &str, cases: &[(&str, Vec<u8>)]) -> Vec<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference_readers.py");
     let lines = cases.iter().map(|(kind, bytes)| format!("{kind} {}", hex(bytes)));
-    ask(python, &script, lines).unwrap().0
+    ask(python, &script, &[], lines).unwrap().0
 }
 
 /// What we say: the rules that refuse the file, or the number of arrays and of their elements.

@@ -11,7 +11,7 @@ use holdfast_formats::bytes::in_memory;
 use holdfast_formats::finding::verdict;
 use holdfast_formats::testing::sevenzip::{Packing, SevenZipBuilder, seven_zip};
 use holdfast_formats::testing::{
-    GgufBuilder, Random, call, hex, mutate, python_with, reader_cases, tuple, weights,
+    GgufBuilder, Random, ask, call, hex, mutate, python_with, reader_cases, tuple, weights,
 };
 use holdfast_formats::{FileInspector, Format, Outcome, text};
 
@@ -193,24 +193,6 @@ fn admitted() -> Vec<(Vec<u8>, Vec<String>)> {
     cases
 }
 
-/// What the readers say of archives, a line each: what py7zr finds and what 7-Zip does.
-fn read(python: &str, program: Option<&str>, archives: &[(Vec<u8>, Vec<String>)]) -> Vec<String> {
-    let mut command = Command::new(python);
-    command.arg(script()).arg("read").args(program);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let lines: String = archives.iter().map(|(archive, _)| hex(archive) + "\n").collect();
-    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut input, lines.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    let answers = String::from_utf8(output.stdout).unwrap();
-    answers.lines().map(ToOwned::to_owned).collect()
-}
-
 /// The names of files that are not empty, as findings show them, and the checksums of what is in them.
 fn files(found: &str) -> BTreeMap<String, u32> {
     found
@@ -231,7 +213,10 @@ fn what_is_admitted_is_unpacked_alike() {
         return;
     };
     let cases = admitted();
-    let answers = read(&python, program(NAME), &cases);
+    // A line for each: what py7zr finds and what 7-Zip does.
+    let arguments: Vec<&str> = ["read"].into_iter().chain(program(NAME)).collect();
+    let lines = cases.iter().map(|(archive, _)| hex(archive));
+    let (answers, _) = ask(&python, &script(), &arguments, lines).unwrap();
     assert_eq!(answers.len(), cases.len());
     let lists = [1, 2, 3].map(|number| crc32fast::hash(&tuple(number)));
     let mut alike = 0;

@@ -132,11 +132,11 @@ impl Contents {
     }
 
     /// A stream begins at this place in the archive.
-    pub fn begin(&mut self, stream: &Stream, at: u64) {
+    pub fn begin(&mut self, stream: Stream, at: u64) {
         self.stream = Open {
-            parts: stream.parts.clone().into_iter(),
             begins: at,
             is_stored: stream.coder == Coder::Copy && !stream.is_filtered,
+            parts: stream.parts.into_iter(),
             ..Open::default()
         };
     }

@@ -37,8 +37,8 @@ enum Stage {
 /// The inspector for 7z archives.
 pub struct SevenZip {
     layout: Layout,
-    /// Which stream comes next, or is being read.
-    next: usize,
+    /// The streams that have not begun.
+    streams: std::vec::IntoIter<Stream>,
     /// Where the next stream begins.
     begins: u64,
     at: u64,
@@ -75,14 +75,14 @@ impl SevenZip {
     pub fn new(mut layout: Layout, budget: Budget) -> Self {
         let mut findings = std::mem::take(&mut layout.found);
         judge::judge(&layout.header.files, &budget, &mut findings);
-        let files = std::mem::take(&mut layout.header.files);
+        let header = std::mem::take(&mut layout.header);
         Self {
             layout,
-            next: 0,
+            streams: header.streams.into_iter(),
             begins: START_BYTES as u64,
             at: 0,
             stage: Stage::Start,
-            contents: Contents::new(files, findings, budget.clone()),
+            contents: Contents::new(header.files, findings, budget.clone()),
             budget,
         }
     }
@@ -109,16 +109,15 @@ impl SevenZip {
 
     /// Begins with the next stream, or with what follows the last.
     fn advance(&mut self) {
-        let Some(stream) = self.layout.header.streams.get(self.next) else {
+        let Some(stream) = self.streams.next() else {
             self.stage = Stage::End;
             return;
         };
-        self.next += 1;
-        let packed = stream.packed;
+        let (left, unpack) = (stream.packed, unpacker(&stream, &self.budget));
         self.contents.begin(stream, self.begins);
-        self.begins = self.begins.saturating_add(packed);
-        match unpacker(stream, &self.budget) {
-            Ok(unpack) => self.stage = Stage::Stream { left: packed, unpack },
+        self.begins = self.begins.saturating_add(left);
+        match unpack {
+            Ok(unpack) => self.stage = Stage::Stream { left, unpack },
             Err(failure) => self.damaged(failure.into()),
         }
     }

@@ -35,14 +35,20 @@ pub fn python_with(modules: &str, test: &str) -> Option<String> {
     None
 }
 
-/// What a script answers to lines, each with a line, and whether it came to its end well.
+/// What a script with these arguments answers to lines, each with a line, and whether it came to its end well.
 ///
 /// # Errors
 ///
 /// When it cannot be started.
-pub fn ask(python: &str, script: &Path, lines: impl Iterator<Item = String>) -> Result<(Vec<String>, bool)> {
+pub fn ask(
+    python: &str,
+    script: &Path,
+    arguments: &[&str],
+    lines: impl Iterator<Item = String>,
+) -> Result<(Vec<String>, bool)> {
     let mut child = Command::new(python)
         .arg(script)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -30,9 +30,9 @@ pub fn seven_zip(bytes: &mut Vec<u8>, random: &mut Random) {
         }
         _ => change(&mut header),
     }
-    if !random.once_in(4) {
-        let only = streams.clone();
-        sum(&mut header, &only);
+    // The only sum of a packed header is its own.
+    if packed(&header).is_none() && !random.once_in(4) {
+        sum(&mut header, &streams);
     }
     *bytes = written(&streams, &header);
     if random.once_in(16) {

@@ -1,11 +1,10 @@
 //! The files: their names, which of them have content, and what the systems note of them.
 
 use super::reader::{CUT, Reader};
-use crate::bytes::word;
-
 use super::{
     ATTRIBUTES, EMPTY_FILES, EMPTY_STREAMS, END, File, Flaw, MAX_FILES, NAMES, PADDING, Read, TIMES,
 };
+use crate::bytes::word;
 
 /// The longest name, in units of UTF-16.
 const MAX_NAME_UNITS: usize = 1 << 10;
